@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from datadog_checks.base import OpenMetricsBaseCheckV2
+from datadog_checks.base import OpenMetricsBaseCheckV2, is_affirmative
 
+from .exact import ExactScraper
 from .names import metrics_config
+from .rules import options_of_the_base_scraper
+from .scraper import LitellmScraper
 
 __all__ = ['LitellmCheck']
 
@@ -20,3 +23,17 @@ class LitellmCheck(OpenMetricsBaseCheckV2):
 
     def get_default_config(self) -> dict[str, Any]:
         return {'metrics': metrics_config()}
+
+    def create_scraper(self, config: dict[str, Any]) -> LitellmScraper:
+        options = self.get_config_with_defaults(config)
+        if is_affirmative(options.get('use_stock_scraper', False)):
+            return LitellmScraper(self, options)
+        unsupported = options_of_the_base_scraper(options)
+        if unsupported:
+            self.warning(
+                'The scraper of the base package is used because of %s: counts are as exact and as cheap as it makes '
+                'them.',
+                ', '.join(unsupported),
+            )
+            return LitellmScraper(self, options)
+        return ExactScraper(self, options)

@@ -23,6 +23,8 @@ __all__ = [
     'START_TIME',
     'UNLICENSED_FAMILY',
     'Gauge',
+    'Reduction',
+    'gauge_reduction',
     'is_litellm_family',
     'metrics_config',
     'raw_names',
@@ -255,3 +257,9 @@ def submitted_names() -> Iterator[tuple[str, str]]:
             yield f'litellm.{name}.{suffix}', 'count'
     for name in {START_TIME[1], *(gauge.name for gauge in GAUGES.values())}:
         yield f'litellm.{name}', 'gauge'
+
+
+def gauge_reduction(raw: str) -> Reduction | None:
+    """Return how series of this gauge family become one, or None for a family that is not mapped."""
+    gauge = GAUGES.get(raw) or GAUGES.get(PREFIX + raw.removeprefix(FORK_PREFIX))
+    return None if gauge is None else gauge.reduction

@@ -1,0 +1,206 @@
+"""The scraper that counts exactly, at a fraction of the work.
+
+A page runs through three modules: `exposition` makes lines of its bytes, `samples` knows what each line means, `ledger`
+turns raw values into totals that grow by what took place. Here the totals are submitted, with what the Agent needs to
+make the same of them.
+
+The Agent flushes the difference between the two last values of a monotonic count. Of a context that it does not know it
+flushes the value itself if `flush_first_value` says so, and nothing otherwise. A context that the proxy has left for
+good is submitted once more as 0, so that nothing in the Agent's memory can swallow what the context counts when it
+comes back.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from email.utils import parsedate_to_datetime
+from functools import partial, reduce
+from itertools import islice
+from math import isfinite, isnan
+from typing import Any
+
+from requests import Response
+
+from datadog_checks.base.agent import aggregator, datadog_agent
+from datadog_checks.base.utils.time import get_timestamp
+
+from .exposition import read_lines
+from .ledger import ABSENT
+from .names import NO_LIMIT, START_TIME
+from .rules import Rules
+from .samples import Context, Metric, SampleTable, TaggedSeries
+from .scraper import LitellmScraper
+
+__all__ = ['ExactScraper']
+
+GAUGE, MONOTONIC_COUNT = aggregator.GAUGE, aggregator.MONOTONIC_COUNT
+
+# Forgetting numbers all slots anew, so it waits until it is worth it: a tenth of the slots, or this many pages.
+FORGET_SHARE = 10
+FORGET_EVERY = 10
+
+
+class ExactScraper(LitellmScraper):
+    """Scrape a LiteLLM proxy so that each context's count is what took place at the proxy."""
+
+    def __init__(self, check: Any, config: Mapping[str, Any]) -> None:
+        super().__init__(check, config)
+        self._table = SampleTable(Rules(self, config))
+        self._failed_at: float | None = None
+        self._warned_of_several_processes = False
+
+    def set_dynamic_tags(self, *tags: str) -> None:
+        before = self.tags
+        super().set_dynamic_tags(*tags)
+        if self.tags != before:
+            # Every context gets other tags, so counting starts anew, as it does in the Agent.
+            self._table = SampleTable(Rules(self, self.config))
+
+    def _scrape(self) -> None:
+        try:
+            with self.get_connection() as response:
+                date = _proxy_time(response)
+                values = self._table.read_page(self._lines(response))
+            self.judge_page(self._table.families_on_page)
+        except Exception:
+            self._failed_at = time.monotonic()
+            self._table.forget_new()
+            raise
+        self._submit_page(values, date)
+
+    def _lines(self, response: Response) -> Iterator[list[bytes]]:
+        if self.raw_line_filter is None:
+            return read_lines(response)
+        wanted = self.raw_line_filter.search
+        return (
+            [line for line in lines if not wanted(line.decode('utf-8', 'replace'))] for lines in read_lines(response)
+        )
+
+    def _submit_page(self, values: list[float], date: float | None) -> None:
+        table, ledger = self._table, self._table.ledger
+        series = list(table.all_series())
+        waited = None if self._failed_at is None else time.monotonic() - self._failed_at
+        ledger.recognize(series, values, date, waited)
+
+        # A first page is where counting starts, which the Agent is told by `flush_first_value`, unless some of it came
+        # to be while we waited for the proxy. From then on every new count says itself what it starts from.
+        is_start = not ledger.pages and not any(map(ledger.is_young, series))
+        flush = bool(self.flush_first_value) or self._is_younger_than_agent(values)
+        flush_new = flush if is_start else True
+        if not is_start:
+            for slot in range(ledger.settled, len(values)):
+                if ledger.counts[slot] and not ledger.is_young(table.series[slot]):
+                    ledger.start_at_zero(slot, values[slot])
+
+        totals = ledger.totals(values)
+        submit = self._submitter()
+        samples = zip(totals, table.metrics, table.bounds, table.series, strict=True)
+        self._submit_samples(submit, islice(samples, ledger.settled), flush)
+        self._submit_samples(submit, samples, flush_new)
+        for context in table.contexts.values():
+            if context.metric.is_gauge:
+                self._submit_gauge(submit, context, values)
+            else:
+                self._submit_count(submit, context, values, totals, flush if context.total is not None else flush_new)
+
+        ledger.close_page(values)
+        self._forget(submit)
+        if ledger.several_processes:
+            self._warn_of_several_processes()
+
+    def _submitter(self) -> Callable[..., None]:
+        """Return what takes (type, name, value, tags, hostname, flush_first_value) to the Agent."""
+        check = self.check
+        if check.metric_limiter:
+
+            def submit(type_: int, name: str, value: float, tags: list[str], hostname: str, flush: bool) -> None:
+                check._submit_metric(
+                    type_, name, value, tags=tags, hostname=hostname, raw=True, flush_first_value=flush
+                )
+
+            return submit
+        # All that the check's own methods do to a name, tags and hostname was done when the sample was learned.
+        # A base that discovers configurations collects their metrics elsewhere.
+        receiver = check._aggregator() if hasattr(check, '_aggregator') else aggregator
+        return partial(receiver.submit_metric, check, check.check_id)
+
+    def _submit_samples(
+        self,
+        submit: Callable[..., None],
+        samples: Iterable[tuple[float, Metric | None, str | None, TaggedSeries]],
+        flush: bool,
+    ) -> None:
+        for total, metric, bound, series in samples:
+            if metric is not None and not isnan(total):
+                tags = series.tags if bound is None else [*series.tags, bound]
+                submit(MONOTONIC_COUNT, metric.name, total, tags, series.hostname, flush)
+
+    def _submit_count(
+        self,
+        submit: Callable[..., None],
+        context: Context,
+        values: list[float],
+        totals: list[float],
+        flush: bool,
+    ) -> None:
+        if all(values[slot] is ABSENT for slot in context.slots):
+            return
+        total = context.closed
+        for slot in context.slots:
+            total += self._table.ledger.last_total(slot) if values[slot] is ABSENT else totals[slot]
+        if not isnan(total):
+            # Rounding must not make a total fall: see `Ledger`.
+            context.total = total if context.total is None else max(total, context.total)
+            submit(MONOTONIC_COUNT, context.metric.name, context.total, context.tags, context.hostname, flush)
+
+    def _submit_gauge(self, submit: Callable[..., None], context: Context, values: list[float]) -> None:
+        metric = context.metric
+        present = [v for v in (values[slot] for slot in context.slots) if isfinite(v) and v not in NO_LIMIT]
+        if present:
+            # A family that is not LiteLLM's has no reduction: as in the Agent, the value submitted last stays.
+            value = reduce(metric.reduction, present) if metric.reduction is not None else present[-1]
+            submit(
+                GAUGE,
+                metric.name,
+                get_timestamp() - value if metric.is_elapsed else value,
+                context.tags,
+                context.hostname,
+                False,
+            )
+
+    def _forget(self, submit: Callable[..., None]) -> None:
+        """Forget what the proxy has left out for several pages."""
+        table, ledger = self._table, self._table.ledger
+        if ledger.pages % FORGET_EVERY == 0 or ledger.absent * FORGET_SHARE > ledger.settled:
+            gone = ledger.forgettable(table.all_series())
+            if gone:
+                for metric, tags, hostname in table.closed_by(gone):
+                    submit(MONOTONIC_COUNT, metric.name, 0.0, tags, hostname, True)
+                table.forget(gone)
+
+    def _is_younger_than_agent(self, values: list[float]) -> bool:
+        """Tell whether, on the first page, the proxy says that it started after the Agent did."""
+        if self.flush_first_value is not None or not self.use_process_start_time:
+            return False
+        started = self._table.value_of(START_TIME[0].encode(), values)
+        agent_started = datadog_agent.get_process_start_time()
+        return started is not None and agent_started is not None and started > agent_started
+
+    def _warn_of_several_processes(self) -> None:
+        if not self._warned_of_several_processes:
+            self._warned_of_several_processes = True
+            self.warning(
+                'Several processes answer in turn at %s. Each is followed on its own, but what a process counts before '
+                'its first scrape is not seen, and gauges show one process at a time. Set PROMETHEUS_MULTIPROC_DIR for '
+                'a proxy with several workers, and scrape pods one by one instead of through a Service.',
+                self.endpoint,
+            )
+
+
+def _proxy_time(response: Response) -> float | None:
+    """Return the time of the answer on the proxy's clock, in seconds, or None when it does not say."""
+    try:
+        return parsedate_to_datetime(response.headers['Date']).timestamp()
+    except (KeyError, TypeError, ValueError):
+        return None

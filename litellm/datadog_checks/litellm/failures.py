@@ -1,0 +1,111 @@
+"""What a failed scrape means for the person who has to mend it."""
+
+from __future__ import annotations
+
+from requests import Response
+from requests.exceptions import (
+    ChunkedEncodingError,
+    ConnectionError,
+    ConnectTimeout,
+    ContentDecodingError,
+    HTTPError,
+    RequestException,
+    SSLError,
+    Timeout,
+)
+
+__all__ = ['NotMetricsError', 'TruncatedPageError', 'explain', 'explain_response']
+
+# Releases whose /metrics/ never answers when authentication is on and the key is right.
+HANGING_RELEASES = '1.81.16, 1.82.6 and 1.83.14'
+
+KEY_HINT = 'send a proxy key with `headers: {Authorization: Bearer <KEY>}`'
+OPEN_METRICS_HINT = '`litellm_settings.require_auth_for_metrics_endpoint: false` on the proxy'
+URL_HINT = '`openmetrics_endpoint` must be the metrics page of a LiteLLM proxy, like `http://HOST:4000/metrics/`'
+
+
+class NotMetricsError(RequestException):
+    """The endpoint answered, but not with a metrics page of LiteLLM."""
+
+
+class TruncatedPageError(RequestException):
+    """The page ended early: nothing of it was submitted."""
+
+
+def explain(error: Exception) -> Exception:
+    """Return an error that tells what to do, of the same type where the cause is the connection.
+
+    Messages never hold the URL, which may carry a password, nor anything that the endpoint answered.
+    """
+    if isinstance(error, NotMetricsError | TruncatedPageError | HTTPError | SSLError):
+        return error
+    if isinstance(error, ConnectTimeout):
+        return ConnectTimeout('no connection within the timeout: is the host right, and does a firewall drop packets?')
+    if isinstance(error, Timeout) or 'Read timed out' in str(error):
+        return Timeout(
+            f'no answer within the timeout. LiteLLM {HANGING_RELEASES} hang on /metrics/ when authentication is on and '
+            f'the key is valid: upgrade the proxy, or set {OPEN_METRICS_HINT}. A page of many MB needs a larger '
+            '`read_timeout`.'
+        )
+    if isinstance(error, ConnectionError):
+        return ConnectionError(f'no connection ({_root_cause(error)}): is the proxy running, and listening there?')
+    if isinstance(error, ChunkedEncodingError | ContentDecodingError):
+        return TruncatedPageError(
+            f'the answer broke in the middle of the page ({type(error).__name__}); nothing of it was submitted'
+        )
+    if isinstance(error, RequestException):
+        return RequestException(f'the request could not be made ({type(error).__name__}): {URL_HINT}')
+    if isinstance(error, ValueError):
+        return NotMetricsError(f'the page is not in an exposition format of Prometheus: {URL_HINT}')
+    return error
+
+
+def explain_response(response: Response) -> RequestException | None:
+    """Return the error that a response's status and content type stand for, or None for a page to read."""
+    status = response.status_code
+    if status in (401, 403):
+        return HTTPError(f'{_status(response)}: {_key_advice(response)}', response=response)
+    if status == 404:
+        return HTTPError(
+            f'{_status(response)}: no metrics at this URL. Add `prometheus` to `litellm_settings.callbacks` of the '
+            f'proxy; {URL_HINT}.',
+            response=response,
+        )
+    if 300 <= status < 400:
+        return HTTPError(
+            f'{_status(response)}: the proxy redirects /metrics to /metrics/ and `allow_redirects` is off. '
+            'End `openmetrics_endpoint` with a slash.',
+            response=response,
+        )
+    if status >= 400:
+        return HTTPError(f'{_status(response)}: look for the cause in the log of the proxy.', response=response)
+
+    media_type = response.headers.get('Content-Type', '').partition(';')[0].strip().lower()
+    if media_type in ('text/html', 'application/json'):
+        return NotMetricsError(f'the endpoint answers with {media_type}, not with metrics: {URL_HINT}')
+    return None
+
+
+def _key_advice(response: Response) -> str:
+    sent = {name.lower() for name in response.request.headers}
+    if sent.isdisjoint({'authorization', 'x-litellm-api-key', 'api-key'}):
+        return (
+            'the proxy asks for a key on /metrics/, as LiteLLM does by default since 1.84. Either '
+            f'{KEY_HINT} in the instance, or set {OPEN_METRICS_HINT}.'
+        )
+    return f'the proxy refused the key that was sent. To {KEY_HINT}, with the word Bearer, use a key that is valid now.'
+
+
+def _status(response: Response) -> str:
+    return f'{response.status_code} {response.reason or ""}'.strip()
+
+
+def _root_cause(error: BaseException) -> str:
+    """Name the innermost system error, which says "refused" or "unknown host" without repeating the URL."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror and not isinstance(cause, RequestException):
+            return cause.strerror
+        reason = getattr(cause, 'reason', None) or next((a for a in cause.args if isinstance(a, Exception)), None)
+        cause = reason if isinstance(reason, Exception) else cause.__context__
+    return type(error).__name__

@@ -1,0 +1,363 @@
+"""What the lines of a page mean, worked out once per line and remembered.
+
+A line of a metrics page says `family{labels} value`, and from one scrape to the next all but the value stays. So the
+part before the value is parsed once: it gets a slot, and the slot knows under which metric, tags and hostname the
+value is submitted. Next time the line is recognized by the hash of that part. As lines keep their order, the line after
+that of slot 7 is most likely that of slot 8, and then not even a look-up is needed.
+
+Only the 64-bit hash is kept, not the text, which is by far the largest part of a page. For two of 500,000 lines to
+share one has a probability of 7e-9, and Python keys the hash with a secret of the process, so nobody can make it happen.
+
+What is remembered lasts until the proxy has left a line out for several pages: see `ledger`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Iterator
+from typing import NamedTuple
+
+from .exposition import parse_labels, split_bound, split_sample
+from .ledger import ABSENT, Ledger, Series, Slot
+from .names import Reduction, gauge_reduction
+from .rules import Rules
+from .scraper import CREATED, CUMULATIVE_TYPES
+
+__all__ = ['Context', 'Metric', 'SampleTable', 'TaggedSeries']
+
+# In multiprocess mode each worker has a gauge of its own, told apart by this label, which means nothing to a user.
+PID = 'pid'
+
+# By type of a family, the suffix of a sample's name and the suffix of the metric that it becomes.
+SUFFIXES = {
+    'counter': {'': '.count', '_total': '.count'},
+    'gauge': {'': ''},
+    'histogram': {'_bucket': '.bucket', '_count': '.count', '_sum': '.sum'},
+    'summary': {'': '.quantile', '_count': '.count', '_sum': '.sum'},
+    'unknown': {'': ''},
+}
+# Types that an option may give to a family whatever the page declares: all of its samples are submitted alike.
+OVERRIDES = {'counter': '.count', 'gauge': '', 'time_elapsed': ''}
+
+
+class Metric(NamedTuple):
+    """What the samples of one name are submitted as: the full name, and how gauges with the same tags become one."""
+
+    name: str
+    is_gauge: bool = False
+    is_elapsed: bool = False
+    reduction: Reduction | None = None
+
+
+class Family(NamedTuple):
+    """A family as its TYPE line declares it, and its series by the hash of their label text (None: not wanted)."""
+
+    name: str
+    type: str
+    datadog_name: str | None
+    series: dict[int, TaggedSeries | None]
+
+
+class Role(NamedTuple):
+    """What the samples of one name are in their family. Without a metric they are not submitted."""
+
+    family: Family
+    metric: Metric | None
+    is_bucket: bool = False
+    is_created: bool = False
+
+
+class TaggedSeries(Series):
+    """A series with the tags and the hostname of its samples, and the other series that have the same, if any."""
+
+    __slots__ = ('hostname', 'sharers', 'tags')
+
+    def __init__(self, tags: list[str], hostname: str) -> None:
+        super().__init__()
+        self.tags = tags
+        self.hostname = hostname
+        self.sharers: list[TaggedSeries] | None = None
+
+
+# Has the samples that are not submitted.
+NOBODY = TaggedSeries([], '')
+
+
+class Context:
+    """A metric with its tags, where more than one sample may belong to it. Gauges always have one."""
+
+    __slots__ = ('closed', 'hostname', 'metric', 'slots', 'tags', 'total')
+
+    def __init__(self, metric: Metric, tags: list[str], hostname: str) -> None:
+        self.metric = metric
+        self.tags = tags
+        self.hostname = hostname
+        self.slots: list[Slot] = []
+        # What samples counted that are forgotten by now, and the total that was submitted last.
+        self.closed = 0.0
+        self.total: float | None = None
+
+
+class SampleTable:
+    """Read pages into one value per slot, learning by the instance's rules what is new on the way."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+        self.ledger = Ledger()
+        # What a slot is submitted as. None where it is not submitted, or as part of a context.
+        self.metrics: list[Metric | None] = []
+        self.bounds: list[str | None] = []
+        self.series: list[TaggedSeries] = []
+        self.contexts: dict[tuple[str, ...], Context] = {}
+        self.families_on_page: set[str] = set()
+
+        self._keys: list[int] = []
+        self._slots: dict[int, Slot] = {}
+        self._families: dict[str, Family] = {}
+        self._roles: dict[bytes, Role] = {}
+        self._first_with_tags: dict[int, TaggedSeries] = {}
+        self._bound_tags: dict[bytes, list[str] | None] = {}
+
+    def read_page(self, batches: Iterable[list[bytes]]) -> list[float]:
+        """Return the value of every slot, `ABSENT` for those that the page does not have.
+
+        Raises `ValueError` when a line is not in an exposition format.
+        """
+        self.families_on_page = set()
+        values = [ABSENT] * len(self._keys)
+        keys, slots = self._keys, self._slots
+        slot = -1
+        for lines in batches:
+            for line in lines:
+                key, _, value = line.rpartition(b' ')
+                slot += 1
+                try:
+                    if keys[slot] != hash(key):
+                        slot = slots[hash(key)]
+                    values[slot] = float(value)
+                except LookupError:
+                    slot = self._read_unknown(line, values, slot - 1)
+        return values
+
+    def all_series(self) -> Iterator[TaggedSeries]:
+        """Yield every series whose samples are submitted."""
+        for family in self._families.values():
+            for series in family.series.values():
+                if series is not None:
+                    yield series
+
+    def value_of(self, sample: bytes, values: list[float]) -> float | None:
+        """Return the value that a page has for a sample, whatever is submitted of it."""
+        slot = self._slots.get(hash(sample))
+        return None if slot is None or values[slot] is ABSENT else values[slot]
+
+    def closed_by(self, gone: Container[Slot]) -> Iterator[tuple[Metric, list[str], str]]:
+        """Yield metric, tags and hostname of each count of which all samples are gone."""
+        for slot, metric in enumerate(self.metrics):
+            if metric is not None and slot in gone:
+                yield metric, self.tags(slot), self.series[slot].hostname
+        for context in self.contexts.values():
+            if not context.metric.is_gauge and all(slot in gone for slot in context.slots):
+                yield context.metric, context.tags, context.hostname
+
+    def forget_new(self) -> None:
+        """Forget the samples that only the present page has shown."""
+        settled = self.ledger.settled
+        if len(self._keys) > settled:
+            self.forget(range(settled, len(self._keys)))
+
+    def tags(self, slot: Slot) -> list[str]:
+        series, bound = self.series[slot], self.bounds[slot]
+        return series.tags if bound is None else [*series.tags, bound]
+
+    def forget(self, gone: Container[Slot]) -> None:
+        """Forget the samples in the slots that are gone. The others are numbered anew, in the same order."""
+        kept = [slot for slot in range(len(self._keys)) if slot not in gone]
+        moved = {slot: new for new, slot in enumerate(kept)}
+
+        for context in self.contexts.values():
+            if not context.metric.is_gauge:
+                context.closed += sum(self.ledger.last_total(slot) for slot in context.slots if slot not in moved)
+            context.slots = [moved[slot] for slot in context.slots if slot in moved]
+        self.contexts = {key: context for key, context in self.contexts.items() if context.slots}
+
+        self.ledger.keep(kept)
+        self.metrics = [self.metrics[slot] for slot in kept]
+        self.bounds = [self.bounds[slot] for slot in kept]
+        self.series = [self.series[slot] for slot in kept]
+        self._keys = [self._keys[slot] for slot in kept]
+        self._slots = {key: slot for slot, key in enumerate(self._keys)}
+
+        for series in self.all_series():
+            series.slots = [moved[slot] for slot in series.slots if slot in moved]
+            if series.created_slot is not None:
+                series.created_slot = moved.get(series.created_slot)
+        for family in self._families.values():
+            for labels in [labels for labels, series in family.series.items() if series and not series.slots]:
+                del family.series[labels]
+        for key, series in list(self._first_with_tags.items()):
+            if series.sharers is not None:
+                series.sharers[:] = [sharer for sharer in series.sharers if sharer.slots]
+            if series.sharers:
+                self._first_with_tags[key] = series.sharers[0]
+            elif not series.slots:
+                del self._first_with_tags[key]
+
+    def _read_unknown(self, line: bytes, values: list[float], slot_before: Slot) -> Slot:
+        """Read a line that is not where it was, or not in its plain form, or new. Return the slot it has."""
+        line = line.strip()
+        if not line:
+            return slot_before
+        if line.startswith(b'#'):
+            self._read_comment(line.decode('utf-8', 'replace'))
+            return slot_before
+
+        sample, value = split_sample(line)
+        slot = self._slots.get(hash(sample))
+        if slot is None:
+            slot = self._learn(sample)
+            values.append(ABSENT)
+        values[slot] = float(value)
+        return slot
+
+    def _read_comment(self, comment: str) -> None:
+        words = comment.split()
+        if len(words) < 4 or words[1] != 'TYPE':
+            return
+        declared, type_ = words[2:4]
+        name = declared.removesuffix('_total') if type_ == 'counter' else declared
+        self.families_on_page.add(name)
+        family = self._families.get(name)
+        if family is None or family.type != type_:
+            self._declare(name, type_)
+
+    def _declare(self, name: str, type_: str) -> None:
+        """Learn a family, or learn it again under another type."""
+        role = self._roles.get(name.encode())
+        if role is not None and role.is_created:
+            # The text exposition makes the times of creation a family of their own.
+            return
+        if name in self._families:
+            self._unlearn(self._families[name])
+
+        datadog_name, submitted_type = self._rules.submission(name, type_)
+        self._families[name] = family = Family(name, type_, datadog_name, {})
+        for suffix, metric_suffix in SUFFIXES.get(type_, {}).items():
+            metric = None
+            if datadog_name is not None and (suffix != '_bucket' or self._rules.collect_buckets):
+                metric = self._metric(family, OVERRIDES.get(submitted_type, metric_suffix), submitted_type)
+            self._roles[f'{name}{suffix}'.encode()] = Role(family, metric, is_bucket=suffix == '_bucket')
+        if type_ in CUMULATIVE_TYPES:
+            self._roles[f'{name}{CREATED}'.encode()] = Role(family, None, is_created=True)
+
+    def _metric(self, family: Family, suffix: str, submitted_type: str) -> Metric | None:
+        name = self._rules.full_name(f'{family.datadog_name}{suffix}')
+        if name is None:
+            return None
+        is_gauge = submitted_type in ('gauge', 'time_elapsed') or suffix == '.quantile'
+        return Metric(name, is_gauge, submitted_type == 'time_elapsed', gauge_reduction(family.name))
+
+    def _unlearn(self, family: Family) -> None:
+        """Make the lines of a family unknown. What was counted of them is forgotten like that of any line not seen."""
+        self._roles = {name: role for name, role in self._roles.items() if role.family is not family}
+        for series in family.series.values():
+            if series is not None:
+                for slot in [*series.slots, *([] if series.created_slot is None else [series.created_slot])]:
+                    del self._slots[self._keys[slot]]
+                    # No line has this hash: hash() is never -1.
+                    self._keys[slot] = -1
+
+    def _learn(self, sample: bytes) -> Slot:
+        """Give a slot to a sample that was never seen, or is not remembered."""
+        name, _, labels = sample.partition(b'{')
+        labels = labels.removesuffix(b'}')
+        role = self._role(name.rstrip())
+        metric = role.metric
+        bound_tags: list[str] | None = []
+        if role.is_bucket and metric is not None:
+            labels, bound = split_bound(labels)
+            bound_tags = self._tags_of_bound(bound)
+            if bound_tags is None or (bound == b'+Inf' and metric.name.endswith('.bucket')):
+                # The bucket of all observations would be the same as their count.
+                metric = None
+        series = None
+        if metric is not None or role.is_created:
+            series = self._series_of(role.family, labels)
+
+        slot = len(self._keys)
+        self._keys.append(hash(sample))
+        self._slots[hash(sample)] = slot
+        if metric is None or series is None:
+            self._add(None, NOBODY, None)
+            if series is not None and role.is_created:
+                series.created_slot = slot
+            return slot
+
+        self._add(metric, series, bound_tags[0] if bound_tags else None)
+        series.slots.append(slot)
+        if metric.is_gauge or series.sharers is not None or (role.is_bucket and not bound_tags):
+            self._move_to_context(slot, metric)
+        return slot
+
+    def _add(self, metric: Metric | None, series: TaggedSeries, bound: str | None) -> None:
+        self.metrics.append(metric)
+        self.series.append(series)
+        self.bounds.append(bound)
+        self.ledger.add(counts=metric is not None and not metric.is_gauge)
+
+    def _role(self, sample_name: bytes) -> Role:
+        role = self._roles.get(sample_name)
+        if role is None:
+            # No TYPE line covers it. An option may still give it a type.
+            self._declare(sample_name.decode('utf-8', 'replace'), 'unknown')
+            role = self._roles[sample_name]
+        return role
+
+    def _series_of(self, family: Family, labels: bytes) -> TaggedSeries | None:
+        """Return the series of a family with these labels, or None when the instance does not want it."""
+        key = hash(labels)
+        if key in family.series:
+            return family.series[key]
+
+        parsed = parse_labels(labels.decode('utf-8', 'replace'))
+        if family.type == 'gauge':
+            parsed.pop(PID, None)
+        tagged = self._rules.tags(family.type, parsed)
+        if tagged is None:
+            family.series[key] = None
+            return None
+        series = family.series[key] = TaggedSeries(*tagged)
+        self._share_tags(family, series)
+        return series
+
+    def _share_tags(self, family: Family, series: TaggedSeries) -> None:
+        """Find out whether another series of the same metrics has the same tags."""
+        tags = sorted(set(series.tags))
+        first = self._first_with_tags.setdefault(hash((family.datadog_name, series.hostname, *tags)), series)
+        if first is series or first.hostname != series.hostname or sorted(set(first.tags)) != tags:
+            return
+        if first.sharers is None:
+            first.sharers = [first]
+            for slot in first.slots:
+                metric = self.metrics[slot]
+                if metric is not None:
+                    self._move_to_context(slot, metric)
+        first.sharers.append(series)
+        series.sharers = first.sharers
+
+    def _move_to_context(self, slot: Slot, metric: Metric) -> None:
+        """Submit the sample as part of a context instead of by itself."""
+        hostname, tags = self.series[slot].hostname, self.tags(slot)
+        key = (metric.name, hostname, *sorted(set(tags)))
+        context = self.contexts.get(key)
+        if context is None:
+            context = self.contexts[key] = Context(metric, tags, hostname)
+        context.slots.append(slot)
+        if slot < self.ledger.settled:
+            context.total = self.ledger.last_total(slot)
+        self.metrics[slot] = None
+
+    def _tags_of_bound(self, bound: bytes) -> list[str] | None:
+        if bound not in self._bound_tags:
+            tagged = self._rules.tags('histogram', {'le': bound.decode()})
+            self._bound_tags[bound] = None if tagged is None else self._rules.without_static_tags(tagged[0])
+        return self._bound_tags[bound]

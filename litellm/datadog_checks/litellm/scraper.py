@@ -1,0 +1,109 @@
+"""The base scraper, amended where LiteLLM's pages need it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from prometheus_client import Metric
+from requests import Response
+from requests.exceptions import ConnectionError
+
+from datadog_checks.base.checks.openmetrics.v2.scraper import OpenMetricsScraper
+from datadog_checks.base.constants import ServiceCheck
+
+from .failures import URL_HINT, NotMetricsError, explain, explain_response
+from .names import NO_LIMIT, UNLICENSED_FAMILY, is_litellm_family
+
+__all__ = ['CREATED', 'CUMULATIVE_TYPES', 'LitellmScraper']
+
+# Beside each cumulative family `x` the proxy says in `x_created` since when each of its series counts.
+CREATED = '_created'
+CUMULATIVE_TYPES = frozenset({'counter', 'histogram', 'summary'})
+
+OPENMETRICS_ACCEPT = 'application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1'
+
+
+class LitellmScraper(OpenMetricsScraper):
+    """Scrape as the base package does, with failures that explain themselves and nothing but metrics submitted.
+
+    A page is read whole before the first sample is submitted, so that a scrape which fails leaves nothing behind.
+    Left out are `_created` series, which are timestamps and not metrics, and gauge values that mean "no limit".
+    """
+
+    def __init__(self, check: Any, config: Any) -> None:
+        super().__init__(check, config)
+
+        # The base asks for OpenMetrics only where `headers` is not set, and then parses any answer as OpenMetrics.
+        # Here `headers` makes no difference, and the answer's content type chooses the parser.
+        headers = self.http.options['headers']
+        if self._use_latest_spec and 'accept' not in {name.lower() for name in headers}:
+            headers['Accept'] = OPENMETRICS_ACCEPT
+        self._use_latest_spec = False
+
+        # The base takes an ignored connection error for a scrape of an empty page, after which the next page's
+        # counts are flushed in full. Here it is a failed scrape that is not raised.
+        self._tolerate_connection_errors = self.ignore_connection_errors
+        self.ignore_connection_errors = False
+
+    def scrape(self) -> None:
+        """Scrape once and say in the health service check how it went.
+
+        Raises a `RequestException` whose message says what to do when the page could not be had.
+        """
+        try:
+            super().scrape()
+        except Exception as error:  # noqa: BLE001, it is raised again
+            explained = explain(error)
+            self.submit_health_check(ServiceCheck.CRITICAL, message=str(explained))
+            if self._tolerate_connection_errors and isinstance(error, ConnectionError):
+                self.log.warning('Nothing collected from %s: %s', self.endpoint, explained)
+                return
+            raise explained from None
+        self.submit_health_check(ServiceCheck.OK)
+
+    def get_connection(self) -> Response:
+        """Return the response of a page that can be read, or raise what is wrong with it."""
+        response: Response = self.send_request()
+        error = explain_response(response)
+        if error is not None:
+            response.close()
+            raise error
+        # Never derive the encoding from the locale.
+        if response.encoding is None:
+            response.encoding = 'utf-8'
+        self.submit_telemetry_endpoint_response_size(response)
+        return response
+
+    def parse_metrics(self) -> Iterator[Metric]:
+        families = list(super().parse_metrics())
+        self.judge_page({family.name for family in families})
+
+        cumulative = set()
+        for family in families:
+            if family.type in CUMULATIVE_TYPES:
+                cumulative.add(family.name)
+                family.samples = [sample for sample in family.samples if sample.name != family.name + CREATED]
+            elif family.name.removesuffix(CREATED) in cumulative:
+                continue
+            elif family.type == 'gauge':
+                family.samples = [sample for sample in family.samples if sample.value not in NO_LIMIT]
+            yield family
+
+    def judge_page(self, families: Iterable[str]) -> None:
+        """Raise when the families on a page are not LiteLLM's, and warn of a page that says less than it could."""
+        families = set(families)
+        if not families:
+            self.warning(
+                'The page of %s is empty. A proxy with several workers exposes a family once it has a sample: '
+                'send it a request. Otherwise look for a filter (`?name[]=`) in the URL.',
+                self.endpoint,
+            )
+        elif not self.raw_metric_prefix and not any(map(is_litellm_family, families)):
+            raise NotMetricsError(f"no family of this page is LiteLLM's: {URL_HINT}")
+        elif UNLICENSED_FAMILY in families:
+            self.warning(
+                'LiteLLM before 1.80.0 exposes its metrics only with an enterprise licence, and %s runs without one: '
+                'upgrade LiteLLM, where metrics are free since 1.80.0.',
+                self.endpoint,
+            )
