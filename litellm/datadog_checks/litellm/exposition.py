@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from requests import Response
 
-from .failures import TruncatedPageError
+from .failures import URL_HINT, NotMetricsError, TruncatedPageError
 
 __all__ = ['parse_labels', 'read_lines', 'split_bound', 'split_sample']
 
@@ -29,14 +29,19 @@ _ESCAPED = {'n': '\n', '\\': '\\', '"': '"'}
 def read_lines(response: Response) -> Iterator[list[bytes]]:
     """Yield the lines of a page in batches, as they arrive and without their line feeds.
 
-    Raises `TruncatedPageError` when the last line has no end: its value may be cut as well.
+    Raises `TruncatedPageError` when the last line has no end: its value may be cut as well; `NotMetricsError` when there
+    is no other line.
     """
     rest = b''
+    any_line = False
     for chunk in response.iter_content(CHUNK_BYTES):
         lines = (rest + chunk).split(b'\n')
         rest = lines.pop()
+        any_line = any_line or bool(lines)
         yield lines
     if rest.strip():
+        if not any_line:
+            raise NotMetricsError(f'the answer is not a metrics page: {URL_HINT}')
         raise TruncatedPageError('the page ends in the middle of a line; nothing of it was submitted')
 
 
