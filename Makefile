@@ -3,19 +3,78 @@ PYTHON ?= python3
 UV := .venvs/uv/bin/uv
 NEWEST := .venvs/base-newest
 OLDEST := .venvs/base-oldest
+DDEV := .venvs/ddev
+
+# The pairs at both ends of what is supported, as far as their Python is installed.
+newest_python = scripts/find-python 3.13 3.12 3.11
+oldest_python = scripts/find-python 3.11 3.12 3.13
 
 .PHONY: help
 help:
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{sub(/:.*/, "", $$1); printf "make %-10s %s\n", $$1, $$2}'
 
-$(UV):
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
-	$(PYTHON) -m venv $(dir $(patsubst %/bin/uv,%,$@))uv
-	.venvs/uv/bin/pip install -q --disable-pip-version-check uv
+.PHONY: demo
+demo: $(NEWEST)/ready  ## see what the Agent would collect from a LiteLLM proxy: a small stand-in proxy, traffic, a report
+	@cd litellm && ../$(NEWEST)/bin/python -m tests.demo
+
+.PHONY: test test-newest test-oldest
+test:  ## run all tests, the real LiteLLM included, on the newest and the oldest base package
+	@$(MAKE) --no-print-directory -j2 -Otarget test-newest test-oldest
+
+test-newest: $(NEWEST)/ready
+	cd litellm && ../$(NEWEST)/bin/python -m pytest -q tests
+
+test-oldest: $(OLDEST)/ready
+	cd litellm && ../$(OLDEST)/bin/python -m pytest -q tests --ignore tests/test_real_litellm.py
+
+.PHONY: bench
+bench: $(NEWEST)/ready  ## measure the scraper beside the base package's
+	@cd litellm && ../$(NEWEST)/bin/python -m tests.bench
+
+.PHONY: check lint format
+check: lint validate test  ## all that the gate demands
+
+lint: $(NEWEST)/ready  ## formatter, linter and types
+	$(NEWEST)/bin/ruff format --check .
+	$(NEWEST)/bin/ruff check .
+	$(NEWEST)/bin/mypy
+
+format: $(NEWEST)/ready  ## let the formatter and the linter mend what they can
+	$(NEWEST)/bin/ruff check --fix-only .
+	$(NEWEST)/bin/ruff format .
+
+.PHONY: validate generate
+validate: $(DDEV)/ready  ## ddev's validations: one line each, generated files in sync included
+	$(DDEV)/bin/python scripts/validate.py
+
+generate: $(DDEV)/ready  ## write the configuration files and models from spec.yaml, then validate
+	$(DDEV)/bin/python scripts/validate.py --sync
+
+.PHONY: lock
+compile = $(UV) pip compile -q --upgrade --universal --no-emit-index-url --annotation-style line \
+	--custom-compile-command 'make lock'
+lock: $(UV)  ## renew the pinned development dependencies
+	$(compile) --python-version 3.11 requirements/base-newest.in -o requirements/base-newest.txt
+	$(compile) --python-version 3.11 requirements/base-oldest.in -o requirements/base-oldest.txt
+	$(compile) --python-version 3.13 requirements/ddev.in -o requirements/ddev.txt
+
+.PHONY: clean
+clean:  ## remove what the other targets made
+	rm -rf .venvs .mypy_cache .pytest_cache .ruff_cache .hypothesis litellm/.hypothesis litellm/.pytest_cache
 
 # An environment is as good as new while its lock file and the package's own metadata are unchanged.
-.venvs/base-%/ready: requirements/base-%.txt litellm/pyproject.toml | $(UV)
-	$(UV) venv -q --clear -p $(PYTHON) $(@D)
+$(UV):
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
+	$(PYTHON) -m venv .venvs/uv
+	.venvs/uv/bin/pip install -q --disable-pip-version-check uv
+
+.venvs/base-%/ready: requirements/base-%.txt litellm/pyproject.toml scripts/find-python | $(UV)
+	python=$$($($*_python)) && $(UV) venv -q --clear -p "$$python" $(@D)
 	$(UV) pip install -q -p $(@D) -r $<
 	$(UV) pip install -q -p $(@D) --no-deps -e litellm
+	@touch $@
+
+$(DDEV)/ready: requirements/ddev.txt scripts/find-python | $(UV)
+	python=$$(scripts/find-python 3.13) && $(UV) venv -q --clear -p "$$python" $(@D)
+	$(UV) pip install -q -p $(@D) -r $<
 	@touch $@

@@ -48,13 +48,24 @@ class Metric(NamedTuple):
     reduction: Reduction | None = None
 
 
-class Family(NamedTuple):
-    """A family as its TYPE line declares it, and its series by the hash of their label text (None: not wanted)."""
+class Family:
+    """A family as its TYPE line declares it, with the slots of all its samples."""
 
-    name: str
-    type: str
-    datadog_name: str | None
-    series: dict[int, TaggedSeries | None]
+    __slots__ = ('datadog_name', 'name', 'series', 'type', 'unsubmitted')
+
+    def __init__(self, name: str, type_: str, datadog_name: str | None) -> None:
+        self.name = name
+        self.type = type_
+        self.datadog_name = datadog_name
+        # By the hash of their label text. None stands for a series that the instance does not want.
+        self.series: dict[int, TaggedSeries | None] = {}
+        self.unsubmitted: list[Slot] = []
+
+    def slots(self) -> Iterator[Slot]:
+        yield from self.unsubmitted
+        for series in self.series.values():
+            if series is not None:
+                yield from series.slots
 
 
 class Role(NamedTuple):
@@ -176,7 +187,11 @@ class SampleTable:
 
         for context in self.contexts.values():
             if not context.metric.is_gauge:
-                context.closed += sum(self.ledger.last_total(slot) for slot in context.slots if slot not in moved)
+                context.closed += sum(
+                    self.ledger.last_total(slot)
+                    for slot in context.slots
+                    if slot not in moved and slot < self.ledger.settled
+                )
             context.slots = [moved[slot] for slot in context.slots if slot in moved]
         self.contexts = {key: context for key, context in self.contexts.items() if context.slots}
 
@@ -187,20 +202,26 @@ class SampleTable:
         self._keys = [self._keys[slot] for slot in kept]
         self._slots = {key: slot for slot, key in enumerate(self._keys)}
 
+        for family in self._families.values():
+            family.unsubmitted = [moved[slot] for slot in family.unsubmitted if slot in moved]
         for series in self.all_series():
             series.slots = [moved[slot] for slot in series.slots if slot in moved]
             if series.created_slot is not None:
                 series.created_slot = moved.get(series.created_slot)
+        self._forget_series()
+
+    def _forget_series(self) -> None:
+        """Forget the series that have no sample left. Dictionaries are made anew, as they never shrink."""
         for family in self._families.values():
-            for labels in [labels for labels, series in family.series.items() if series and not series.slots]:
-                del family.series[labels]
-        for key, series in list(self._first_with_tags.items()):
+            family.series = {key: series for key, series in family.series.items() if series and series.slots}
+        first_with_tags = {}
+        for key, series in self._first_with_tags.items():
             if series.sharers is not None:
                 series.sharers[:] = [sharer for sharer in series.sharers if sharer.slots]
-            if series.sharers:
-                self._first_with_tags[key] = series.sharers[0]
-            elif not series.slots:
-                del self._first_with_tags[key]
+            heirs = series.sharers or [series]
+            if heirs[0].slots:
+                first_with_tags[key] = heirs[0]
+        self._first_with_tags = first_with_tags
 
     def _read_unknown(self, line: bytes, values: list[float], slot_before: Slot) -> Slot:
         """Read a line that is not where it was, or not in its plain form, or new. Return the slot it has."""
@@ -236,11 +257,9 @@ class SampleTable:
         if role is not None and role.is_created:
             # The text exposition makes the times of creation a family of their own.
             return
-        if name in self._families:
-            self._unlearn(self._families[name])
-
         datadog_name, submitted_type = self._rules.submission(name, type_)
-        self._families[name] = family = Family(name, type_, datadog_name, {})
+        self._unlearn(name, type_)
+        self._families[name] = family = Family(name, type_, datadog_name)
         for suffix, metric_suffix in SUFFIXES.get(type_, {}).items():
             metric = None
             if datadog_name is not None and (suffix != '_bucket' or self._rules.collect_buckets):
@@ -256,15 +275,21 @@ class SampleTable:
         is_gauge = submitted_type in ('gauge', 'time_elapsed') or suffix == '.quantile'
         return Metric(name, is_gauge, submitted_type == 'time_elapsed', gauge_reduction(family.name))
 
-    def _unlearn(self, family: Family) -> None:
-        """Make the lines of a family unknown. What was counted of them is forgotten like that of any line not seen."""
-        self._roles = {name: role for name, role in self._roles.items() if role.family is not family}
-        for series in family.series.values():
-            if series is not None:
-                for slot in [*series.slots, *([] if series.created_slot is None else [series.created_slot])]:
-                    del self._slots[self._keys[slot]]
-                    # No line has this hash: hash() is never -1.
-                    self._keys[slot] = -1
+    def _unlearn(self, name: str, type_: str) -> None:
+        """Make the lines of a family unknown, and lines that were read before it was declared.
+
+        What was counted of them is forgotten like that of any line which the proxy leaves out.
+        """
+        sample_names = [f'{name}{suffix}' for suffix in SUFFIXES.get(type_, {})]
+        for family_name in [name, *sample_names]:
+            family = self._families.pop(family_name, None)
+            if family is None:
+                continue
+            self._roles = {sample: role for sample, role in self._roles.items() if role.family is not family}
+            for slot in family.slots():
+                self._slots.pop(self._keys[slot], None)
+                # No line has this hash: hash() is never -1.
+                self._keys[slot] = -1
 
     def _learn(self, sample: bytes) -> Slot:
         """Give a slot to a sample that was never seen, or is not remembered."""
@@ -288,6 +313,7 @@ class SampleTable:
         self._slots[hash(sample)] = slot
         if metric is None or series is None:
             self._add(None, NOBODY, None)
+            role.family.unsubmitted.append(slot)
             if series is not None and role.is_created:
                 series.created_slot = slot
             return slot
