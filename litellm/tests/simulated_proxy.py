@@ -1,0 +1,384 @@
+"""LiteLLM proxies behind one URL, as a scraper sees them, with every event under the test's control.
+
+A `SimulatedProxy` is a real HTTP server on the loopback interface in front of simulated processes. Tests let events
+happen (`count`, `observe`, `set`), let processes restart, die or forget series, and choose which process answers a
+scrape and how the answer goes wrong. Pages are rendered by prometheus_client itself, so they are exactly what a real
+proxy sends, `_created` families and gzip included.
+
+All is deterministic: time is a `Clock` that only moves when told to, and by a millisecond with every event. The proxy's
+own clock may be ahead of or behind the Agent's (`skew`). It shows in two places, as with uvicorn: in `_created` stamps
+to the microsecond, and in the `Date` header in whole seconds, of a header that is rewritten only once a second.
+
+The proxy keeps the truth to hold a scraper against: `visible_events` tells what happened at the proxy as far as any
+scraper could know it.
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any, Self, cast
+from unittest.mock import patch
+
+from prometheus_client import CollectorRegistry, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.utils import floatToGoString
+
+__all__ = [
+    'BOUNDS',
+    'Clock',
+    'Cut',
+    'Fault',
+    'Labels',
+    'PageServer',
+    'RestartInside',
+    'SeriesKey',
+    'SimulatedProxy',
+    'Status',
+]
+
+BOUNDS = (0.125, 1.0, 8.0, math.inf)
+
+# LiteLLM declares its families when it starts: they are on the page before they have a sample.
+FAMILIES_FROM_THE_START = {
+    'litellm_proxy_total_requests_metric': 'counter',
+    'litellm_request_total_latency_metric': 'histogram',
+}
+
+Labels = tuple[tuple[str, str], ...]
+SeriesKey = tuple[str, Labels]
+
+
+class Clock:
+    """The Agent's time in seconds since the epoch; it moves only when told to."""
+
+    def __init__(self, now: float = 1_795_330_000.25) -> None:
+        self._now = now
+
+    def now(self) -> float:
+        return self._now
+
+    def advance(self, seconds: float) -> None:
+        self._now += seconds
+
+    @contextmanager
+    def is_the_time(self) -> Iterator[None]:
+        """Let the standard library tell this clock's time inside the block."""
+        with patch('time.time', self.now), patch('time.monotonic', self.now):
+            yield
+
+
+@dataclass
+class Series:
+    """One instance of a series: it lives from its first event until its process dies or forgets it."""
+
+    type: str
+    created: float
+    values: Counter[str] = field(default_factory=Counter)
+    """Running totals by suffix: `_total`, or `_sum`, `_count` and one `_bucket{le}` per bound, or '' of a gauge."""
+    first_shown: Counter[str] | None = None
+    last_shown: Counter[str] | None = None
+
+    def show(self) -> None:
+        """Remember that a whole page with the present values has left for the scraper."""
+        self.last_shown = self.values.copy()
+        self.first_shown = self.first_shown or self.last_shown
+
+
+@dataclass(frozen=True)
+class Status:
+    """Answer with this HTTP status and body instead of a page."""
+
+    status: int
+    body: str = 'Service Unavailable'
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Send the page only up to a point, then close the connection.
+
+    `where` is a share of the page or the text before which it ends. `framing` tells whether the client can notice:
+    with `content-length` and `chunked` it can, with `close` (end of file is the end of the body, as some reverse
+    proxies do) it cannot.
+    """
+
+    where: float | str
+    framing: str = 'content-length'
+
+    def of(self, page: bytes) -> bytes:
+        end = int(len(page) * self.where) if isinstance(self.where, float) else page.index(self.where.encode())
+        return page[:end]
+
+
+@dataclass(frozen=True)
+class RestartInside:
+    """Let the process restart while it writes the page: families from `family` on are those of the new process."""
+
+    family: str
+
+
+Fault = Status | Cut | RestartInside
+
+
+class _Process:
+    """What one process of the proxy keeps in its memory, or all workers together in multiprocess mode."""
+
+    def __init__(self, started: float) -> None:
+        self.started = started
+        self.series: dict[SeriesKey, Series] = {}
+
+
+class _Page:
+    """A collector for prometheus_client over some processes' series."""
+
+    def __init__(self, families: dict[str, str], skew: float, single_process: bool) -> None:
+        self._metrics = {name: Metric(name, 'Help.', type) for name, type in families.items()}
+        self._skew = skew
+        self._single_process = single_process
+
+    def add(self, key: SeriesKey, series: Series) -> None:
+        name, labels = key
+        metric = self._metrics[name]
+        for suffix, value in series.values.items():
+            suffix, _, bound = suffix.partition('|')
+            metric.add_sample(name + suffix, {**dict(labels), **({'le': bound} if bound else {})}, value)
+        if self._single_process and series.type != 'gauge':
+            metric.add_sample(name + '_created', dict(labels), series.created + self._skew)
+
+    def add_start_time(self, started: float) -> None:
+        metric = self._metrics['process_start_time_seconds'] = Metric('process_start_time_seconds', 'Help.', 'gauge')
+        metric.add_sample(metric.name, {}, round(started + self._skew, 2))
+
+    def collect(self) -> Iterator[Metric]:
+        # In multiprocess mode only families with samples are on the page.
+        return (metric for metric in self._metrics.values() if self._single_process or metric.samples)
+
+
+class _LoopbackServer:
+    """An HTTP server on a free port of 127.0.0.1 that can stop and start to listen; subclasses say what it answers."""
+
+    def __init__(self) -> None:
+        self._port = 0
+        self._server: ThreadingHTTPServer | None = None
+        self.start_listening()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop_listening()
+
+    @property
+    def url(self) -> str:
+        return f'http://127.0.0.1:{self._port}/metrics/'
+
+    def stop_listening(self) -> None:
+        """Refuse connections from now on."""
+        if self._server:
+            self._server.shutdown()
+            self._server.server_close()
+            self._server = None
+
+    def start_listening(self) -> None:
+        """Accept connections, on the same port as before."""
+        self._server = ThreadingHTTPServer(('127.0.0.1', self._port), _Handler)
+        self._server.daemon_threads = True
+        self._server.answer = self.answer  # type: ignore[attr-defined]
+        self._port = self._server.server_port
+        Thread(target=self._server.serve_forever, kwargs={'poll_interval': 0.01}, daemon=True).start()
+
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        raise NotImplementedError
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = 'HTTP/1.1'
+
+    def do_GET(self) -> None:
+        self.server.answer(self)  # type: ignore[attr-defined]
+        self.close_connection = True
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        pass
+
+
+class PageServer(_LoopbackServer):
+    """A server that answers every request with the present `page`."""
+
+    def __init__(self, page: str = '', content_type: str = 'text/plain; version=0.0.4; charset=utf-8') -> None:
+        self.page = page
+        self.content_type = content_type
+        super().__init__()
+
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        body = self.page.encode()
+        request.send_response(200)
+        request.send_header('Content-Type', self.content_type)
+        request.send_header('Content-Length', str(len(body)))
+        request.end_headers()
+        request.wfile.write(body)
+
+
+class SimulatedProxy(_LoopbackServer):
+    """A server with `workers` processes behind it; `answering` is the one whose page is sent.
+
+    With `multiprocess` it is LiteLLM in multiprocess mode: one set of series whoever answers, no `_created`, no
+    `process_start_time_seconds`; label gauges with a `pid` as the real one does. `date_lag` is how old in seconds the
+    server's `Date` header is when it is sent.
+    """
+
+    def __init__(
+        self,
+        workers: int = 1,
+        *,
+        multiprocess: bool = False,
+        skew: float = 0.0,
+        date_lag: float = 0.0,
+        up: bool = True,
+    ) -> None:
+        self.clock = Clock()
+        self.answering = 0
+        self.faults: deque[Fault] = deque()
+        self._multiprocess = multiprocess
+        self._skew = skew
+        self._date_lag = date_lag
+        self._families: dict[str, str] = {} if multiprocess else dict(FAMILIES_FROM_THE_START)
+        self._processes = [_Process(self.clock.now()) for _ in range(1 if multiprocess else workers)]
+        self._instances: dict[SeriesKey, list[Series]] = defaultdict(list)
+        self._watched_since: float | None = None
+        self._last_failure: float | None = None
+        super().__init__()
+        if not up:
+            self.stop_listening()
+
+    # What happens at the proxy.
+
+    def count(self, family: str, amount: float = 1, worker: int = 0, **labels: str) -> None:
+        """Let a counter go up."""
+        self._series('counter', family, worker, labels).values['_total'] += amount  # type: ignore[assignment]
+
+    def observe(self, family: str, value: float, worker: int = 0, **labels: str) -> None:
+        """Let a histogram observe a value."""
+        values = self._series('histogram', family, worker, labels).values
+        for bound in BOUNDS:
+            values[f'_bucket|{floatToGoString(bound)}'] += value <= bound
+        values['_count'] += 1
+        values['_sum'] += value  # type: ignore[assignment]
+
+    def set(self, family: str, value: float, worker: int = 0, **labels: str) -> None:
+        """Set a gauge."""
+        self._series('gauge', family, worker, labels).values[''] = value  # type: ignore[assignment]
+
+    def forget(self, family: str, worker: int = 0, **labels: str) -> None:
+        """Drop one series as LiteLLM's time to live does; its next event starts over from 0."""
+        del self._process(worker).series[family, tuple(sorted(labels.items()))]
+
+    def has(self, family: str, worker: int = 0, **labels: str) -> bool:
+        """Tell whether a process has the series at present."""
+        return (family, tuple(sorted(labels.items()))) in self._process(worker).series
+
+    def restart(self, worker: int = 0) -> None:
+        """Replace a process by a new one that remembers nothing; in multiprocess mode the whole proxy."""
+        self.clock.advance(0.5)
+        self._processes[0 if self._multiprocess else worker] = _Process(self.clock.now())
+
+    def _process(self, worker: int) -> _Process:
+        return self._processes[0 if self._multiprocess else worker]
+
+    def _series(self, type: str, family: str, worker: int, labels: dict[str, str]) -> Series:
+        self.clock.advance(0.001)
+        self._families[family] = type
+        key = family, tuple(sorted(labels.items()))
+        process = self._process(worker)
+        if key not in process.series:
+            series = process.series[key] = Series(type, self.clock.now())
+            self._instances[key].append(series)
+        return process.series[key]
+
+    # What a scraper could know.
+
+    def failed(self) -> None:
+        """Take note that a scrape has failed at this moment."""
+        self._last_failure = self.clock.now()
+
+    def visible_events(self) -> dict[SeriesKey, Counter[str]]:
+        """Return how far each series' totals went up since the first scrape, over all processes and restarts.
+
+        Of an instance of a series this counts what whole pages have shown of it. If it is older than the first
+        scrape, what its first page showed had happened before. The watch begins with the first page, or with the last
+        failed attempt before it: what is younger than that attempt has happened under the scraper's eyes.
+        """
+        events: dict[SeriesKey, Counter[str]] = {}
+        for key, instances in self._instances.items():
+            total = events[key] = Counter()
+            for series in instances:
+                if series.type == 'gauge' or series.last_shown is None or series.first_shown is None:
+                    continue
+                total.update(series.last_shown)
+                if self._watched_since is None or series.created <= self._watched_since:
+                    total.subtract(series.first_shown)
+        return events
+
+    def _shown(self, series: list[Series]) -> None:
+        if self._watched_since is None:
+            self._watched_since = self.clock.now() if self._last_failure is None else self._last_failure
+        for one in series:
+            one.show()
+
+    # How a page leaves.
+
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        """Answer one request, with the next fault if there is one."""
+        fault = self.faults.popleft() if self.faults else None
+        if isinstance(fault, Status):
+            self._send(request, fault.status, 'text/plain', fault.body.encode())
+            return
+        series = dict(self._process(self.answering).series)
+        started = self._process(self.answering).started
+        if isinstance(fault, RestartInside):
+            old_families = list(self._families)[: list(self._families).index(fault.family)]
+            self.restart(self.answering)
+            series = {key: one for key, one in series.items() if key[0] in old_families}
+        page = _Page(self._families, self._skew, not self._multiprocess)
+        for key, one in series.items():
+            page.add(key, one)
+        if not self._multiprocess:
+            page.add_start_time(started)
+        registry = CollectorRegistry()
+        registry.register(cast(Any, page))
+        encode, content_type = choose_encoder(request.headers.get('Accept', ''))
+        body = encode(registry)
+        if isinstance(fault, Cut):
+            self._send(request, 200, content_type, body, fault)
+        else:
+            self._shown(list(series.values()))
+            self._send(request, 200, content_type, body)
+
+    def _send(
+        self, request: BaseHTTPRequestHandler, status: int, content_type: str, body: bytes, cut: Cut | None = None
+    ) -> None:
+        request.send_response_only(status)
+        request.send_header('Date', formatdate(math.floor(self.clock.now() + self._skew - self._date_lag), usegmt=True))
+        request.send_header('Server', 'uvicorn')
+        request.send_header('Content-Type', content_type)
+        if cut is None and 'gzip' in request.headers.get('Accept-Encoding', ''):
+            body = gzip.compress(body, compresslevel=1)
+            request.send_header('Content-Encoding', 'gzip')
+        sent = body if cut is None else cut.of(body)
+        framing = cut.framing if cut else 'content-length'
+        if framing == 'chunked':
+            request.send_header('Transfer-Encoding', 'chunked')
+            # The chunk is announced longer than it is.
+            sent = b'%x\r\n%s' % (len(body), sent)
+        elif framing == 'content-length':
+            request.send_header('Content-Length', str(len(body)))
+        request.send_header('Connection', 'close')
+        request.end_headers()
+        request.wfile.write(sent)
