@@ -5,6 +5,9 @@ NEWEST := .venvs/base-newest
 OLDEST := .venvs/base-oldest
 DDEV := .venvs/ddev
 
+# Trust what the system trusts, as pip does: a company's proxy may have a certificate of its own.
+export UV_SYSTEM_CERTS = 1
+
 # The pairs at both ends of what is supported, as far as their Python is installed.
 newest_python = scripts/find-python 3.13 3.12 3.11
 oldest_python = scripts/find-python 3.11 3.12 3.13
