@@ -9,8 +9,8 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
-from datadog_checks.base.stubs.aggregator import AggregatorStub
 
+from datadog_checks.base.stubs.aggregator import AggregatorStub
 from datadog_checks.litellm import LitellmCheck
 
 from .endpoint import PROMETHEUS, answering, serving, serving_page
@@ -107,7 +107,11 @@ def test_a_proxy_that_hangs_names_the_releases_that_do(
     options: dict[str, Any], aggregator: AggregatorStub, dd_run_check: RunCheck
 ) -> None:
     over = threading.Event()
-    with serving(lambda _: over.wait(10) and None) as url:
+
+    def hang(_: BaseHTTPRequestHandler) -> None:
+        over.wait(10)
+
+    with serving(hang) as url:
         message = failure(dd_run_check, check_of(url, timeout=0.3, **options))
         over.set()
 

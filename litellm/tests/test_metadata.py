@@ -8,7 +8,6 @@ from pathlib import Path
 
 from datadog_checks.base.stubs.aggregator import AggregatorStub
 from datadog_checks.dev.utils import get_metadata_metrics
-
 from datadog_checks.litellm import names
 from tests.test_names import RunCheck, exposition, families, metrics_of, rows, scrape
 

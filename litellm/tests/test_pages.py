@@ -1,4 +1,4 @@
-"""What the check makes of a page's text: both expositions, odd values and labels, and proxies that filter themselves."""
+"""What the check makes of a page: both expositions, odd values and labels, and proxies that filter for themselves."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
-from datadog_checks.base.stubs.aggregator import AggregatorStub
 
+from datadog_checks.base.stubs.aggregator import AggregatorStub
 from datadog_checks.litellm import LitellmCheck
 
 from .endpoint import OPENMETRICS, PROMETHEUS, answering, serving, serving_page

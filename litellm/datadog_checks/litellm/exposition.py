@@ -20,7 +20,7 @@ CHUNK_BYTES = 1 << 20
 
 _LABEL = re.compile(r'\s*([^\s="{},]+)\s*=\s*"((?:[^"\\]++|\\.)*+)"\s*(?:,|$)', re.DOTALL)
 # The labels end at the first closing brace outside of quotes. Possessive, so that a line without one fails at once.
-_SAMPLE = re.compile(rb'\s*([^\s{]++\s*+(?:\{(?:[^"}]++|"(?:[^"\\]++|\\.)*+")*+\})?)\s*(\S+)', re.DOTALL)
+_SAMPLE = re.compile(rb'\s*([^\s{]++\s*+(?:\{(?:[^"}]++|"(?:[^"\\]++|\\.)*+")*+\})?)\s*([^\s{]\S*)', re.DOTALL)
 _BUCKET = re.compile(rb'((?:[^="]++="(?:[^"\\]++|\\.)*+",)*?)le="([^"]*+)",?(.*)', re.DOTALL)
 _ESCAPE = re.compile(r'\\(.)', re.DOTALL)
 _ESCAPED = {'n': '\n', '\\': '\\', '"': '"'}

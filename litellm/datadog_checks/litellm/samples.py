@@ -352,7 +352,9 @@ class SampleTable:
             family.series[key] = None
             return None
         series = family.series[key] = TaggedSeries(*tagged)
-        self._share_tags(family, series)
+        if family.type != 'gauge':
+            # A gauge has a context in any case.
+            self._share_tags(family, series)
         return series
 
     def _share_tags(self, family: Family, series: TaggedSeries) -> None:

@@ -1,0 +1,132 @@
+"""Taking the text of a page apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from requests import Response
+
+from datadog_checks.litellm.exposition import parse_labels, read_lines, split_bound, split_sample
+from datadog_checks.litellm.failures import NotMetricsError, TruncatedPageError
+
+
+class Chunks(Response):
+    """A response whose body arrives in these chunks."""
+
+    def __init__(self, *chunks: bytes) -> None:
+        super().__init__()
+        self.chunks = chunks
+
+    def iter_content(self, chunk_size: int | None = 1, decode_unicode: bool = False) -> Iterator[bytes]:
+        return iter(self.chunks)
+
+
+def lines(*chunks: bytes) -> list[bytes]:
+    return [line for batch in read_lines(Chunks(*chunks)) for line in batch]
+
+
+def test_a_line_is_whole_wherever_the_chunks_break() -> None:
+    page = b'# TYPE x counter\nx{a="b"} 1\nx{a="c"} 2\n'
+
+    for position in range(len(page)):
+        assert lines(page[:position], page[position:]) == page.splitlines()
+
+
+def test_only_a_line_feed_ends_a_line() -> None:
+    """https://github.com/psf/requests/issues/5540: requests' own iter_lines breaks lines at U+2028 and the like."""
+    page = 'x{a="one\u2028line"} 1\n'.encode()
+
+    assert lines(page) == [page.rstrip(b'\n')]
+
+
+def test_a_line_without_its_end_is_an_error() -> None:
+    with pytest.raises(TruncatedPageError):
+        lines(b'x 1\nx 12')
+
+
+def test_an_answer_of_one_unfinished_line_is_no_metrics_page() -> None:
+    with pytest.raises(NotMetricsError):
+        lines(b'{"detail": "Not Found"}')
+
+
+@pytest.mark.parametrize(
+    ('line', 'sample', 'value'),
+    [
+        (b'x 1', b'x', b'1'),
+        (b'x{} 1', b'x{}', b'1'),
+        (b'x{a="b"} 1.5', b'x{a="b"}', b'1.5'),
+        (b'  x{a="b"}\t1.5 ', b'x{a="b"}', b'1.5'),
+        (b'x{a="b"}1.5', b'x{a="b"}', b'1.5'),
+        (b'x{a="b"} 1.5 1795300000', b'x{a="b"}', b'1.5'),
+        (b'x{a="b"} 1 # {trace="c"} 0.5', b'x{a="b"}', b'1'),
+        (b'x{a="b} 2",c="d"} 1', b'x{a="b} 2",c="d"}', b'1'),
+        (rb'x{a="b\"} 2"} 1', rb'x{a="b\"} 2"}', b'1'),
+    ],
+)
+def test_a_sample_is_split_from_its_value(line: bytes, sample: bytes, value: bytes) -> None:
+    assert split_sample(line) == (sample, value)
+
+
+@pytest.mark.parametrize('line', [b'x', b'{a="b"} 1', b'x{a="b" 1', b'x{a="b} 1', b'x{a="b"}'])
+def test_a_line_that_is_no_sample_is_an_error(line: bytes) -> None:
+    with pytest.raises(ValueError, match='not a sample'):
+        split_sample(line)
+
+
+def test_a_line_without_an_end_of_labels_is_refused_at_once() -> None:
+    """A regular expression that backtracks would take longer than the universe has existed."""
+    with pytest.raises(ValueError, match='not a sample'):
+        split_sample(b'x{' + b'a="b",' * 200_000)
+
+
+@pytest.mark.parametrize(
+    ('labels', 'others', 'bound'),
+    [
+        (b'le="0.5"', b'', b'0.5'),
+        (b'a="b",le="0.5"', b'a="b"', b'0.5'),
+        (b'le="+Inf",z="b"', b'z="b"', b'+Inf'),
+        (b'a="b",le="0.5",z="c"', b'a="b",z="c"', b'0.5'),
+        (b'a="x,le=",le="0.5"', b'a="x,le="', b'0.5'),
+        (rb'a="x\",le=\"7\"",le="0.5"', rb'a="x\",le=\"7\""', b'0.5'),
+        (b'handle="b",le="0.5"', b'handle="b"', b'0.5'),
+    ],
+)
+def test_the_bound_is_taken_out_of_the_labels_of_a_bucket(labels: bytes, others: bytes, bound: bytes) -> None:
+    assert split_bound(labels) == (others, bound)
+
+
+@pytest.mark.parametrize('labels', [b'', b'a="b"', b'handle="0.5"', b'a="le=\\"1\\""'])
+def test_a_bucket_without_a_bound_is_an_error(labels: bytes) -> None:
+    with pytest.raises(ValueError, match='without a bound'):
+        split_bound(labels)
+
+
+@pytest.mark.parametrize(
+    'labels',
+    [
+        '',
+        'a="b"',
+        'a="b",c="d"',
+        'a="b",',
+        'a=""',
+        r'a="\\"',
+        r'a="\"b\""',
+        r'a="line\nfeed"',
+        r'a="back\\nslash"',
+        r'a="unknown \t escape"',
+        'a="{b=\'c\', }"',
+        'a="größe",b="東京"',
+    ],
+)
+def test_labels_are_parsed_as_prometheus_client_does(labels: str) -> None:
+    (family,) = text_string_to_metric_families(f'x{{{labels}}} 1')
+
+    assert parse_labels(labels) == family.samples[0].labels
+
+
+@pytest.mark.parametrize('labels', ['a', 'a=', 'a=b', 'a="b', 'a="b" c="d"', '="b"', 'a="b",,c="d"'])
+def test_what_is_no_list_of_labels_is_an_error(labels: str) -> None:
+    with pytest.raises(ValueError, match='not a list of labels'):
+        parse_labels(labels)

@@ -1,0 +1,138 @@
+"""What is remembered of a page's lines, and when it is learned again."""
+
+from __future__ import annotations
+
+import pytest
+
+from datadog_checks.litellm.check import LitellmCheck
+from datadog_checks.litellm.exact import ExactScraper
+from datadog_checks.litellm.ledger import ABSENT
+from datadog_checks.litellm.rules import Rules
+from datadog_checks.litellm.samples import SampleTable
+
+
+class CountingTable(SampleTable):
+    """Counts the lines that had to be taken apart."""
+
+    unknown = 0
+
+    def _read_unknown(self, line: bytes, values: list[float], slot_before: int) -> int:
+        self.unknown += 1
+        return super()._read_unknown(line, values, slot_before)
+
+
+@pytest.fixture
+def table() -> CountingTable:
+    check = LitellmCheck('litellm', {}, [{'openmetrics_endpoint': 'http://localhost:4000/metrics/'}])
+    config = check.get_config_with_defaults(check.instance)
+    return CountingTable(Rules(ExactScraper(check, config), config))
+
+
+def read(table: CountingTable, page: str) -> list[float]:
+    """Read a page as the scraper does, and return the values by slot."""
+    values = table.read_page([page.encode().split(b'\n')])
+    table.ledger.close_page(list(values))
+    return values
+
+
+def samples(*labels: str, value: float = 1.0) -> str:
+    lines = [f'litellm_requests_metric_total{{model="{label}"}} {value}' for label in labels]
+    return '\n'.join(['# TYPE litellm_requests_metric_total counter', *lines])
+
+
+def test_a_page_that_was_seen_needs_no_parsing(table: CountingTable) -> None:
+    read(table, samples('a', 'b', 'c'))
+    table.unknown = 0
+
+    assert read(table, samples('a', 'b', 'c', value=2.0)) == [2.0, 2.0, 2.0]
+    assert table.unknown == 1, 'only the TYPE line'
+
+
+def test_lines_in_another_order_are_found(table: CountingTable) -> None:
+    read(table, samples('a', 'b', 'c'))
+    table.unknown = 0
+
+    assert read(table, samples('c', 'a', 'b', value=2.0)) == [2.0, 2.0, 2.0]
+    assert table.unknown <= 2, 'the TYPE line, and the line after the last slot'
+
+
+def test_a_new_line_in_the_middle_does_not_make_the_rest_unknown(table: CountingTable) -> None:
+    read(table, samples('a', 'c', 'd', 'e'))
+    table.unknown = 0
+
+    assert read(table, samples('a', 'b', 'c', 'd', 'e')) == [1.0] * 5
+    assert table.unknown <= 3, 'the TYPE line, the new one, and the line after the last slot'
+
+
+def test_a_line_that_is_missing_has_no_value(table: CountingTable) -> None:
+    read(table, samples('a', 'b', 'c'))
+
+    assert read(table, samples('a', 'c'))[1] is ABSENT
+
+
+def submitted(table: SampleTable, values: list[float], value: float) -> list[str]:
+    """Return the metrics that a page's samples with this value are submitted as."""
+    slots = [slot for slot, each in enumerate(values) if each == value]
+    alone = [metric.name for slot in slots if (metric := table.metrics[slot])]
+    return alone + [context.metric.name for context in table.contexts.values() if set(slots) & set(context.slots)]
+
+
+@pytest.mark.parametrize(
+    'line',
+    [
+        'litellm_requests_metric_total{model="a"} 7.0 1795300000',
+        'litellm_requests_metric_total{model="a"} 7.0 # {trace="b"} 0.5',
+        '  litellm_requests_metric_total{model="a"}   7.0\r',
+    ],
+    ids=['timestamp', 'exemplar', 'spaces'],
+)
+def test_a_line_in_an_unusual_form_is_the_same_sample(table: CountingTable, line: str) -> None:
+    read(table, samples('a', 'b'))
+
+    assert read(table, f'{samples()}\n{line}')[0] == 7.0
+
+
+def test_the_buckets_of_a_series_share_its_labels(table: CountingTable) -> None:
+    read(
+        table,
+        """\
+# TYPE litellm_auth_latency histogram
+litellm_auth_latency_bucket{auth="auth",le="0.5"} 1.0
+litellm_auth_latency_bucket{auth="auth",le="+Inf"} 2.0
+litellm_auth_latency_count{auth="auth"} 2.0
+litellm_auth_latency_sum{auth="auth"} 1.25
+""",
+    )
+
+    (series,) = table.all_series()
+    assert len(series.slots) == 3, 'the bucket of all is the count'
+
+
+def test_a_family_that_changes_its_type_is_learned_again(table: CountingTable) -> None:
+    read(table, samples('a', value=5.0))
+    gauge = read(table, '# TYPE litellm_requests_metric gauge\nlitellm_requests_metric{model="a"} 6.0')
+    counter = read(table, samples('a', value=7.0))
+
+    assert submitted(table, gauge, 6.0) == ['litellm.requests.metric']
+    assert submitted(table, counter, 7.0) == ['litellm.requests.metric.count']
+
+
+def test_lines_that_came_before_their_type_are_learned_again(table: CountingTable) -> None:
+    untyped = read(table, samples('a', value=2.0).partition('\n')[2])
+    typed = read(table, samples('a', value=3.0))
+
+    assert submitted(table, untyped, 2.0) == []
+    assert submitted(table, typed, 3.0) == ['litellm.requests.metric.count']
+
+
+def test_forgetting_moves_the_other_samples_up(table: CountingTable) -> None:
+    read(table, samples('a', 'b', 'c'))
+    table.forget({1})
+
+    assert read(table, samples('a', 'c', value=2.0)) == [2.0, 2.0]
+    assert [series.slots for series in table.all_series()] == [[0], [1]]
+
+
+def test_a_line_that_is_no_sample_is_an_error(table: CountingTable) -> None:
+    with pytest.raises(ValueError, match='not a sample'):
+        read(table, samples('a') + '\n<html>')
