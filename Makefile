@@ -60,6 +60,9 @@ lock: $(UV)  ## renew the pinned development dependencies
 	$(compile) --python-version 3.11 requirements/base-newest.in -o requirements/base-newest.txt
 	$(compile) --python-version 3.11 requirements/base-oldest.in -o requirements/base-oldest.txt
 	$(compile) --python-version 3.13 requirements/ddev.in -o requirements/ddev.txt
+	for release in requirements/litellm-*.in; do \
+		$(compile) --python-version 3.11 --override $${release%.in}.overrides.txt $$release -o $${release%.in}.txt; \
+	done
 
 .PHONY: clean
 clean:  ## remove what the other targets made

@@ -1,0 +1,139 @@
+"""The configuration that LiteLLM is started with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .upstream import VIDEO_MODEL
+
+__all__ = ['BLOCKED_WORD', 'MAX_IN_FLIGHT', 'MAX_QUEUED', 'MCP_SERVER', 'MCP_TOOL_PRICE', 'Options', 'configuration']
+
+BLOCKED_WORD = 'forbidden-word'
+# How many requests a worker serves at a time, and how many may wait for that.
+MAX_IN_FLIGHT = 4
+MAX_QUEUED = 2
+MCP_SERVER = 'sky'
+MCP_TOOL_PRICE = 0.25
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a proxy differs from the default one.
+
+    The three settings are laid over the generated ones, `variables` over the process's environment variables.
+    """
+
+    workers: int = 1
+    with_redis: bool = True
+    litellm_settings: Mapping[str, Any] = field(default_factory=dict)
+    general_settings: Mapping[str, Any] = field(default_factory=dict)
+    router_settings: Mapping[str, Any] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
+    arguments: tuple[str, ...] = ()
+
+
+def configuration(upstream_url: str, redis_port: int | None, options: Options) -> dict[str, Any]:
+    """Return LiteLLM's configuration file as data."""
+    cache: dict[str, Any] = {'type': 'local', 'supported_call_types': ['acompletion', 'completion']}
+    redis: dict[str, Any] = {}
+    if redis_port:
+        redis = {'redis_host': '127.0.0.1', 'redis_port': redis_port}
+        cache.update(type='redis', host='127.0.0.1', port=redis_port)
+    return {
+        'model_list': _models(upstream_url),
+        'litellm_settings': {
+            'callbacks': ['prometheus', 'gateway_hooks.failing_logger'],
+            'service_callback': ['prometheus_system'],
+            'cache': True,
+            'cache_params': cache,
+            'enable_end_user_cost_tracking_prometheus_only': True,
+            'request_timeout': 20,
+            'telemetry': False,
+            **options.litellm_settings,
+        },
+        'general_settings': {
+            'custom_auth': 'gateway_hooks.authenticate',
+            'custom_auth_settings': {'mode': 'auto'},
+            'max_in_flight_requests_per_worker': MAX_IN_FLIGHT,
+            'max_queued_requests_per_worker': MAX_QUEUED,
+            'admission_queue_timeout_seconds': 0.8,
+            **options.general_settings,
+        },
+        'router_settings': {
+            'num_retries': 0,
+            'allowed_fails': 0,
+            'cooldown_time': 30,
+            'fallbacks': [{'limited': ['chat']}, {'broken': ['broken-too']}],
+            'context_window_fallbacks': [{'too-long': ['chat']}],
+            'provider_budget_config': {'openai': {'budget_limit': 1000, 'time_period': '1d'}},
+            **redis,
+            **options.router_settings,
+        },
+        'guardrails': [_guardrail()],
+        'mcp_servers': {MCP_SERVER: _mcp_server(upstream_url)},
+    }
+
+
+def _models(upstream_url: str) -> list[dict[str, Any]]:
+    def deployment(group: str, model: str, identity: str = '', **parameters: Any) -> dict[str, Any]:
+        provider_parameters = {
+            'model': model,
+            'api_base': f'{upstream_url}/v1',
+            'api_key': 'upstream-key',
+            **parameters,
+        }
+        return {'model_name': group, 'litellm_params': provider_parameters, 'model_info': {'id': identity or group}}
+
+    def claude(group: str, rule: str) -> dict[str, Any]:
+        """Return an Anthropic deployment that trades an identity token for an access token (workload identity)."""
+        made = deployment(group, 'anthropic/claude-sonnet-4-5', api_base=upstream_url)
+        del made['litellm_params']['api_key']
+        made['litellm_params'].update(
+            anthropic_federation_rule_id=rule,
+            anthropic_organization_id='organization',
+            anthropic_service_account_id='account',
+            anthropic_identity_token='oidc/env/UPSTREAM_IDENTITY_TOKEN',
+        )
+        return made
+
+    unpriced = deployment('unpriced', 'openai/unpriced')
+    unpriced['model_info']['output_cost_per_image'] = 0.1
+    return [
+        deployment('chat', 'openai/gpt-4o-mini', 'chat-a', rpm=1000, tpm=100_000),
+        deployment('chat', 'openai/gpt-4o-mini', 'chat-b', rpm=1000, tpm=100_000),
+        deployment('embeddings', 'openai/text-embedding-3-small'),
+        deployment('images', 'openai/dall-e-3'),
+        deployment('videos', f'openai/{VIDEO_MODEL}'),
+        unpriced,
+        deployment('limited', 'openai/fails-with-429'),
+        deployment('broken', 'openai/fails-with-500'),
+        deployment('broken-too', 'openai/fails-with-500'),
+        deployment('unauthorized', 'openai/fails-with-401'),
+        deployment('too-long', 'openai/fails-with-400-too-long'),
+        deployment('slow', 'openai/slow'),
+        deployment('timing-out', 'openai/slow', timeout=0.3),
+        # The first fails and is cooled down, after which the second serves.
+        deployment('recovering', 'openai/fails-with-500', 'recovering-a', order=1),
+        deployment('recovering', 'openai/gpt-4o-mini', 'recovering-b', order=2),
+        claude('claude', 'rule-accepted'),
+        claude('claude-refused', 'rule-refused'),
+    ]
+
+
+def _guardrail() -> dict[str, Any]:
+    """Return LiteLLM's own content filter, which runs on the requests that ask for it."""
+    blocked = [{'keyword': BLOCKED_WORD, 'action': 'BLOCK'}]
+    parameters = {'guardrail': 'litellm_content_filter', 'mode': 'pre_call', 'blocked_words': blocked}
+    return {'guardrail_name': 'word-filter', 'litellm_params': {**parameters, 'default_on': False}}
+
+
+def _mcp_server(upstream_url: str) -> dict[str, Any]:
+    price = {'default_cost_per_query': MCP_TOOL_PRICE}
+    return {
+        'url': f'{upstream_url}/mcp',
+        'transport': 'http',
+        'allow_all_keys': True,
+        'mcp_info': {'server_name': MCP_SERVER, 'mcp_server_cost_info': price},
+    }

@@ -1,0 +1,67 @@
+"""What LiteLLM itself loads: who may call it, and a logging callback that fails.
+
+A copy of this file lies beside the generated configuration; it runs in LiteLLM's environment, without this package.
+"""
+# LiteLLM is not installed where the types are checked.
+# mypy: ignore-errors
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from litellm.integrations.custom_logger import CustomLogger
+from litellm.proxy._types import UserAPIKeyAuth
+
+# Key -> fields of UserAPIKeyAuth; see callers.py for who they are.
+CALLERS = json.loads(Path(os.environ['REAL_LITELLM_CALLERS']).read_text())
+
+
+async def authenticate(request, api_key):
+    """Return the caller of a key, or raise, upon which LiteLLM checks the key itself (the master key)."""
+    fields = dict(CALLERS[api_key.removeprefix('Bearer ')])
+    fields['budget_reset_at'] = datetime.now(UTC) + timedelta(hours=fields.pop('budget_hours'))
+    budget = fields.pop('organization_budget', None)
+    caller = UserAPIKeyAuth(api_key=api_key, request_route=request.url.path, **fields)
+    if budget is not None:
+        await _carry_budgets(caller, budget, fields['budget_reset_at'])
+    return caller
+
+
+async def _carry_budgets(caller, organization_budget, reset_at):
+    """Hand over the budgets that LiteLLM would otherwise look up in its database.
+
+    Those of the organization, team and user travel on the caller, a customer's lies in LiteLLM's cache. Releases that
+    know no such types look in the database only.
+    """
+    try:
+        from litellm.models.end_user import LiteLLM_EndUserTable
+        from litellm.proxy.proxy_server import user_api_key_cache
+        from litellm.types.proxy.carried_budget_state import OrgBudgetSnapshot, TeamBudgetSnapshot, UserBudgetSnapshot
+    except ImportError:
+        return
+    caller.org_budget_snapshot = OrgBudgetSnapshot(spend=1.0, max_budget=organization_budget)
+    caller.team_budget_snapshot = TeamBudgetSnapshot(budget_reset_at=reset_at, max_budget=caller.team_max_budget)
+    caller.user_budget_snapshot = UserBudgetSnapshot(
+        budget_reset_at=reset_at, max_budget=caller.user_max_budget, user_alias=caller.user_id
+    )
+    customer = LiteLLM_EndUserTable(
+        user_id=caller.end_user_id,
+        blocked=False,
+        spend=1.0,
+        litellm_budget_table={'max_budget': caller.end_user_max_budget},
+    )
+    await user_api_key_cache.async_set_cache(f'end_user_id:{customer.user_id}', customer)
+
+
+class FailingLogger(CustomLogger):
+    """A callback that fails for every request tagged `unloggable`."""
+
+    async def async_log_success_event(self, kwargs, response_obj, start_time, end_time):
+        if 'unloggable' in (kwargs['standard_logging_object'].get('request_tags') or []):
+            raise RuntimeError('this request cannot be logged')
+
+
+failing_logger = FailingLogger()

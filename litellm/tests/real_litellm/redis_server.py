@@ -1,0 +1,72 @@
+"""A real Redis for LiteLLM's cache and rate limits."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import time
+from pathlib import Path
+
+from .environment import HarnessError
+from .processes import Process
+from .sockets import free_port
+
+__all__ = ['FAMILIES', 'RedisServer']
+
+# What LiteLLM counts only with a Redis.
+FAMILIES = (
+    'litellm_redis_circuit_breaker_failures',
+    'litellm_redis_circuit_breaker_transitions',
+    'litellm_redis_failed_requests',
+    'litellm_redis_latency',
+    'litellm_redis_total_requests',
+)
+
+_START_SECONDS = 10
+
+
+class RedisServer:
+    """A redis-server on a free loopback port that keeps nothing on disk."""
+
+    def __init__(self, directory: Path) -> None:
+        self.port = free_port()
+        self._directory = directory
+        self._process: Process | None = None
+
+    @staticmethod
+    def is_installed() -> bool:
+        """Tell whether there is a redis-server on PATH."""
+        return _command() is not None
+
+    def start(self) -> None:
+        """Start the server, again on the same port after `stop`; raise HarnessError when it does not answer."""
+        command = _command()
+        if command is None:
+            raise HarnessError('There is no redis-server on PATH')
+        settings = {'port': str(self.port), 'bind': '127.0.0.1', 'save': '', 'appendonly': 'no'}
+        options = [word for name, value in settings.items() for word in (f'--{name}', value)]
+        log = self._directory / 'redis.log'
+        self._process = Process([command, *options], self._directory, log, {})
+        deadline = time.monotonic() + _START_SECONDS
+        while not self._answers():
+            if time.monotonic() > deadline or self._process.exit_code is not None:
+                raise HarnessError(f'redis-server did not start:\n{self._process.log_tail()}')
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """End the server; its content is gone."""
+        if self._process:
+            self._process.end()
+            self._process = None
+
+    def _answers(self) -> bool:
+        try:
+            with socket.create_connection(('127.0.0.1', self.port), timeout=1) as connection:
+                connection.sendall(b'PING\r\n')
+                return connection.recv(16).startswith(b'+PONG')
+        except OSError:
+            return False
+
+
+def _command() -> str | None:
+    return shutil.which('redis-server')

@@ -1,0 +1,195 @@
+"""What LiteLLM talks to here instead of providers: one small server on the loopback interface.
+
+It speaks enough of OpenAI's API (chat completions, streaming too, embeddings, images, videos), of Anthropic's messages
+with workload identity, of an MCP server and of the Lens export. Every answer reports the same usage, so that sums on
+the other side are known beforehand, and the model's name alone decides what goes wrong.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from .environment import HarnessError
+from .sockets import free_port
+
+__all__ = ['MCP_TOOL', 'USAGE', 'VIDEO_MODEL', 'VIDEO_SECONDS', 'Upstream']
+
+# The usage of every completion, in tokens; the details are parts of the totals.
+USAGE: dict[str, Any] = {
+    'prompt_tokens': 40,
+    'completion_tokens': 20,
+    'total_tokens': 60,
+    'prompt_tokens_details': {'cached_tokens': 8, 'cache_creation_tokens': 6, 'audio_tokens': 4},
+    'completion_tokens_details': {'reasoning_tokens': 5, 'audio_tokens': 3},
+}
+MCP_TOOL = 'weather'
+VIDEO_MODEL = 'sora-2'
+VIDEO_SECONDS = 4
+
+# What a model of this name answers: HTTP status and OpenAI's error code.
+_FAILURES = {
+    'fails-with-400-too-long': (400, 'context_length_exceeded', "This model's maximum context length is 10 tokens."),
+    'fails-with-401': (401, 'invalid_api_key', 'Incorrect API key provided.'),
+    'fails-with-429': (429, 'rate_limit_exceeded', 'Rate limit reached.'),
+    'fails-with-500': (500, 'server_error', 'The server had an error.'),
+}
+_SLOW_MODEL, _SLOW_SECONDS = 'slow', 1.5
+_START_SECONDS = 10
+
+_RATE_LIMIT_HEADERS = {
+    'x-ratelimit-limit-requests': '1000',
+    'x-ratelimit-limit-tokens': '100000',
+    'x-ratelimit-remaining-requests': '900',
+    'x-ratelimit-remaining-tokens': '90000',
+}
+
+
+class Upstream:
+    """The upstream server, running in a thread between `with` and its end; counts the requests by model."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.url = f'http://127.0.0.1:{self.port}'
+        self.requests: Counter[str] = Counter()
+        self.refuses_rows = False
+        routes = [
+            Route('/v1/chat/completions', self._chat, methods=['POST']),
+            Route('/v1/embeddings', self._embeddings, methods=['POST']),
+            Route('/v1/images/generations', self._images, methods=['POST']),
+            Route('/v1/videos', self._videos, methods=['POST']),
+            Route('/v1/messages', self._messages, methods=['POST']),
+            Route('/v1/oauth/token', self._token, methods=['POST']),
+            Route('/mcp', self._mcp, methods=['POST']),
+            Route('/lens/internal/spend', self._lens, methods=['POST']),
+        ]
+        config = uvicorn.Config(Starlette(routes=routes), host='127.0.0.1', port=self.port, log_level='warning')
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, name='upstream', daemon=True)
+
+    def __enter__(self) -> Upstream:
+        self._thread.start()
+        deadline = time.monotonic() + _START_SECONDS
+        while not self._server.started:
+            if time.monotonic() > deadline or not self._thread.is_alive():
+                raise HarnessError('The upstream stub did not start')
+            time.sleep(0.02)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.should_exit = True
+        self._thread.join(timeout=_START_SECONDS)
+
+    async def _chat(self, request: Request) -> Response:
+        body = await self._counted(request)
+        if failure := _failure(body['model']):
+            return failure
+        if body['model'] == _SLOW_MODEL:
+            await asyncio.sleep(_SLOW_SECONDS)
+        if body.get('stream'):
+            return StreamingResponse(
+                _chunks(body['model']), media_type='text/event-stream', headers=_RATE_LIMIT_HEADERS
+            )
+        message = {'role': 'assistant', 'content': 'A short answer.'}
+        answer = _completion(body['model'], 'chat.completion', message=message)
+        return JSONResponse({**answer, 'usage': USAGE}, headers=_RATE_LIMIT_HEADERS)
+
+    async def _embeddings(self, request: Request) -> Response:
+        body = await self._counted(request)
+        data = [{'object': 'embedding', 'index': 0, 'embedding': [0.1, 0.2, 0.3]}]
+        tokens = USAGE['prompt_tokens']
+        usage = {'prompt_tokens': tokens, 'total_tokens': tokens}
+        return JSONResponse({'object': 'list', 'model': body['model'], 'data': data, 'usage': usage})
+
+    async def _images(self, request: Request) -> Response:
+        body = await self._counted(request)
+        data = [{'b64_json': 'aW1hZ2U='}] * body.get('n', 1)
+        return JSONResponse({'created': int(time.time()), 'data': data})
+
+    async def _videos(self, request: Request) -> Response:
+        self.requests[VIDEO_MODEL] += 1
+        video = {'id': 'video_1', 'object': 'video', 'model': VIDEO_MODEL, 'status': 'queued', 'progress': 0}
+        return JSONResponse(
+            {**video, 'created_at': int(time.time()), 'seconds': str(VIDEO_SECONDS), 'size': '720x1280'}
+        )
+
+    async def _messages(self, request: Request) -> Response:
+        body = await self._counted(request)
+        usage = {'input_tokens': USAGE['prompt_tokens'], 'output_tokens': USAGE['completion_tokens']}
+        content = [{'type': 'text', 'text': 'A short answer.'}]
+        answer = {'id': 'msg_1', 'type': 'message', 'role': 'assistant', 'model': body['model'], 'content': content}
+        return JSONResponse({**answer, 'stop_reason': 'end_turn', 'stop_sequence': None, 'usage': usage})
+
+    async def _token(self, request: Request) -> Response:
+        """Exchange an identity token as Anthropic's workload identity federation does, or refuse a rule of no one."""
+        body = await request.json()
+        if body['federation_rule_id'] == 'rule-refused':
+            return JSONResponse({'error': 'invalid_grant'}, status_code=401)
+        return JSONResponse({'access_token': 'token-for-anthropic', 'token_type': 'Bearer', 'expires_in': 3600})
+
+    async def _mcp(self, request: Request) -> Response:
+        """Answer the JSON-RPC calls of an MCP client (streamable HTTP without a stream)."""
+        call = await request.json()
+        if 'id' not in call:
+            return Response(status_code=202)
+        self.requests[f'mcp {call["method"]}'] += 1
+        result: dict[str, Any] = {}
+        if call['method'] == 'initialize':
+            result = {
+                'protocolVersion': call['params']['protocolVersion'],
+                'capabilities': {'tools': {}},
+                'serverInfo': {'name': 'upstream', 'version': '1'},
+            }
+        elif call['method'] == 'tools/list':
+            schema = {'type': 'object', 'properties': {'city': {'type': 'string'}}}
+            result = {'tools': [{'name': MCP_TOOL, 'description': 'Tell the weather.', 'inputSchema': schema}]}
+        elif call['method'] == 'tools/call':
+            result = {'content': [{'type': 'text', 'text': 'Sunny.'}], 'isError': False}
+        return JSONResponse({'jsonrpc': '2.0', 'id': call['id'], 'result': result})
+
+    async def _lens(self, request: Request) -> Response:
+        """Take exported rows, or refuse them for good while `refuses_rows`."""
+        outcome, status = ('lens rows refused', 400) if self.refuses_rows else ('lens rows', 204)
+        self.requests[outcome] += len(await request.json())
+        return Response(status_code=status)
+
+    async def _counted(self, request: Request) -> dict[str, Any]:
+        body: dict[str, Any] = await request.json()
+        self.requests[body['model']] += 1
+        return body
+
+
+def _failure(model: str) -> JSONResponse | None:
+    if model not in _FAILURES:
+        return None
+    status, code, message = _FAILURES[model]
+    return JSONResponse({'error': {'message': message, 'type': code, 'code': code}}, status_code=status)
+
+
+def _completion(model: str, kind: str, **choice: Any) -> dict[str, Any]:
+    choices = [{'index': 0, 'finish_reason': 'stop', **choice}]
+    return {'id': 'chatcmpl-1', 'object': kind, 'created': int(time.time()), 'model': model, 'choices': choices}
+
+
+async def _chunks(model: str) -> AsyncIterator[str]:
+    """Yield a streamed completion as server-sent events; the usage comes last, in a chunk without choices."""
+    for word in ('A ', 'short ', 'answer.'):
+        chunk = _completion(model, 'chat.completion.chunk', delta={'role': 'assistant', 'content': word})
+        chunk['choices'][0]['finish_reason'] = None
+        yield f'data: {json.dumps(chunk)}\n\n'
+        await asyncio.sleep(0.01)
+    yield f'data: {json.dumps(_completion(model, "chat.completion.chunk", delta={}))}\n\n'
+    usage = {**_completion(model, 'chat.completion.chunk'), 'choices': [], 'usage': USAGE}
+    yield f'data: {json.dumps(usage)}\n\n'
+    yield 'data: [DONE]\n\n'
