@@ -5,8 +5,8 @@ part before the value is parsed once: it gets a slot, and the slot knows under w
 value is submitted. Next time the line is recognized by the hash of that part. As lines keep their order, the line after
 that of slot 7 is most likely that of slot 8, and then not even a look-up is needed.
 
-Only the 64-bit hash is kept, not the text, which is by far the largest part of a page. For two of 500,000 lines to
-share one has a probability of 7e-9, and Python keys the hash with a secret of the process, so nobody can make it happen.
+Only the 64-bit hash is kept, not the text, which is by far the largest part of a page. That two of 500,000 lines share
+one has a probability of 7e-9, and Python keys the hash with a secret of the process, so nobody can make it happen.
 
 What is remembered lasts until the proxy has left a line out for several pages: see `ledger`.
 """

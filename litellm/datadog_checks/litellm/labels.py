@@ -1,0 +1,61 @@
+"""What the labels of LiteLLM's families say about people, keys and each other."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ['LABEL_GROUPS', 'PERSONAL_LABELS', 'PLACEHOLDERS', 'is_key_in_clear', 'is_personal']
+
+# Labels whose values name, or lead to, the person, the client or the key behind a request.
+PERSONAL_LABELS = frozenset(
+    {
+        'api_key_alias',
+        'client_ip',
+        'end_user',
+        'hashed_api_key',
+        'team_alias',
+        'user',
+        'user_agent',
+        'user_alias',
+        'user_email',
+    }
+)
+
+# Labels of `custom_prometheus_metadata_labels`: whatever the requester or the key's owner put into the metadata.
+METADATA_PREFIXES = ('metadata_', 'requester_metadata_')
+
+# Values that stand for no value, and for all series beyond `prometheus_metrics_max_series_per_metric`.
+PLACEHOLDERS = frozenset({'', 'None', 'other'})
+
+# Labels that describe the same thing. One of them alone often saves nothing, because the others still tell the series
+# apart.
+LABEL_GROUPS: tuple[frozenset[str], ...] = (
+    frozenset({'hashed_api_key', 'api_key_alias'}),
+    frozenset({'team', 'team_alias'}),
+    frozenset({'user', 'user_email', 'user_alias', 'end_user'}),
+    frozenset({'org_id', 'org_alias'}),
+    frozenset({'project_id', 'project_alias'}),
+    frozenset({'client_ip', 'user_agent'}),
+    frozenset({'litellm_model_name', 'model_id', 'api_base', 'api_provider'}),
+)
+
+# What LiteLLM writes instead of a hash for requests of its own, and for those with the master key.
+_KEY_NAMES = frozenset(
+    {'litellm-cli', 'litellm-internal-health-check', 'litellm_internal_jobs', 'litellm_proxy_master_key'}
+)
+_KEY_HASH = re.compile(r'(?:hashed-jwt-)?[0-9a-f]{64}', re.IGNORECASE)
+
+
+def is_personal(label: str) -> bool:
+    """Tell whether the values of a label may be personal data."""
+    return label in PERSONAL_LABELS or label.startswith(METADATA_PREFIXES)
+
+
+def is_key_in_clear(hashed_api_key: str) -> bool:
+    """Tell whether a value of `hashed_api_key` is something else than a hash, and so may be the key itself.
+
+    LiteLLM hashes keys that start with `sk-`; any other key that a client sends becomes the label's value as it is.
+    """
+    if hashed_api_key in PLACEHOLDERS or hashed_api_key in _KEY_NAMES:
+        return False
+    return _KEY_HASH.fullmatch(hashed_api_key) is None

@@ -1,0 +1,150 @@
+"""The command line of `python -m datadog_checks.litellm`."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, NoReturn
+
+from requests.exceptions import RequestException
+
+from datadog_checks.base.errors import ConfigurationError
+
+from .agent_json import to_json
+from .configuration import KEY_VARIABLE, UsageError, configuration, sends_key
+from .measure import conceal, create_check, measure, read_page
+from .secrets import Redactor, secrets_of
+from .text import Style, printable, render
+
+__all__ = ['main']
+
+OK, SCRAPE_FAILED, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
+
+DESCRIPTION = """\
+Scrape the metrics page of a LiteLLM proxy twice, as the Datadog Agent would, and
+show what the Agent would send: every metric with its value and contexts, the
+labels that multiply contexts, personal data, and families it would not collect.
+Nothing is sent anywhere.
+"""
+EPILOG = f"""\
+The proxy's key is never printed. On the command line (--key) other users of this
+host may see it; better is --key-file, or the environment variable {KEY_VARIABLE}.
+
+exit codes: 0 the report was made, 1 a scrape failed, 2 wrong option, URL or file
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line: the report or the JSON goes to stdout, an error as one line to stderr.
+
+    Returns the exit code: 0 for a report, 1 for a scrape that failed, 2 for bad usage, 130 after Ctrl-C.
+    """
+    redact = Redactor(())
+    try:
+        options = _parse(arguments)
+        init_config, instance = configuration(options)
+        redact = Redactor(secrets_of(instance))
+        return _report(init_config, instance, redact, options)
+    except (UsageError, ConfigurationError) as error:
+        return _fail(redact(str(error)), BAD_USAGE)
+    except RequestException as error:
+        return _fail(redact(str(error)), SCRAPE_FAILED)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader, like `head`, has seen enough. What is still buffered must not raise once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+
+
+def _report(
+    init_config: dict[str, Any], instance: dict[str, Any], redact: Redactor, options: argparse.Namespace
+) -> int:
+    check = create_check(init_config, instance)
+    measurement = conceal(measure(check, partial(time.sleep, options.interval)), redact)
+    failure = measurement.failure
+    if options.json:
+        _print(to_json(measurement) + '\n')
+        if any(series.type == 'distribution' for series in measurement.series):
+            sys.stderr.write('note: distributions are left out, only the Agent computes their sketches\n')
+    elif failure is None:
+        _print(render(replace(measurement, page=read_page(check)), _style(options.all)))
+    if failure is not None:
+        needs_key = '401' in failure.message and not sends_key(instance)
+        hint = f' Here: --key-file, --key or {KEY_VARIABLE}.' if needs_key else ''
+        return _fail(f'{measurement.endpoint}: {failure.message}{hint}', SCRAPE_FAILED)
+    return OK
+
+
+class _Parser(argparse.ArgumentParser):
+    """Report a wrong option in one line, and by the exception that every other misuse raises as well."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f'{message} (see --help)')
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = _Parser(
+        prog='python -m datadog_checks.litellm',
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument('url', nargs='?', metavar='URL', help='the metrics page; /metrics/ is added to a bare address')
+    key = parser.add_mutually_exclusive_group()
+    key.add_argument('--key', help='the proxy key to send')
+    key.add_argument('--key-file', type=Path, metavar='FILE', help='a file that holds the proxy key')
+    parser.add_argument(
+        '--config',
+        type=Path,
+        metavar='FILE',
+        help='a conf.yaml, or one instance, with more options (ENC[] is not decrypted)',
+    )
+    parser.add_argument(
+        '--interval', type=_seconds, default=2.0, metavar='SECONDS', help='between the two scrapes (default 2)'
+    )
+    parser.add_argument('--timeout', type=_seconds, metavar='SECONDS', help='for each answer (default 10)')
+    parser.add_argument('--json', action='store_true', help='print what `agent check --json` would')
+    parser.add_argument('--all', action='store_true', help='show all rows, however many there are')
+    # A key in the wrong place must not be repeated in the message.
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        names = [argument.partition('=')[0] for argument in unknown if argument.startswith('--')]
+        raise UsageError(f'unknown options: {" ".join(names)} (see --help)' if names else 'only one URL (see --help)')
+    return options
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds <= 3600:
+        raise argparse.ArgumentTypeError('must be a number of seconds, at most 3600')
+    return seconds
+
+
+def _style(full: bool) -> Style:
+    columns = shutil.get_terminal_size((120, 24)).columns
+    colour = sys.stdout.isatty() and not os.environ.get('NO_COLOR') and os.environ.get('TERM') != 'dumb'
+    return Style(width=min(max(columns, 80), 120), colour=colour, full=full)
+
+
+def _print(text: str) -> None:
+    encoding = sys.stdout.encoding
+    sys.stdout.write(text.encode(encoding, 'backslashreplace').decode(encoding))
+    sys.stdout.flush()
+
+
+def _fail(message: str, code: int) -> int:
+    sys.stderr.write(f'error: {printable(" ".join(message.split()))}\n')
+    return code

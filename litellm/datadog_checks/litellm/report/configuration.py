@@ -1,0 +1,128 @@
+"""The instance that the options of the command line ask for."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import yaml
+
+from .secrets import HEADER_OPTIONS
+
+__all__ = ['KEY_VARIABLE', 'UsageError', 'configuration', 'sends_key']
+
+KEY_VARIABLE = 'LITELLM_METRICS_KEY'
+KEY_HEADERS = frozenset({'authorization', 'x-litellm-api-key', 'api-key'})
+
+
+class UsageError(Exception):
+    """The command line, or a file that it names, cannot be used."""
+
+
+def configuration(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return `init_config` and the instance to run: the one of the file, if any, amended by the other options.
+
+    Raises a `UsageError`, which never repeats a key or password, if there is no such instance.
+    """
+    url = _endpoint(options.url) if options.url is not None else None
+    init_config, instance = _from_file(options.config, url) if options.config else ({}, {})
+    if url is not None:
+        instance['openmetrics_endpoint'] = url
+    if not instance.get('openmetrics_endpoint'):
+        raise UsageError('which proxy? Give the URL of its metrics page, like http://127.0.0.1:4000/metrics/')
+    if options.timeout is not None:
+        instance['timeout'] = options.timeout
+        instance.pop('connect_timeout', None)
+        instance.pop('read_timeout', None)
+    key = _key(options)
+    if key is not None:
+        if '@' in urlsplit(instance['openmetrics_endpoint']).netloc:
+            raise UsageError('a key and a user:password in the URL exclude each other: both need the same header')
+        _send_key(instance, key)
+    return init_config, instance
+
+
+def _endpoint(url: str) -> str:
+    """Return the URL of the metrics page. A URL that is refused is not repeated: it may hold a password."""
+    try:
+        parts = urlsplit(url)
+        valid = parts.scheme in ('http', 'https') and parts.hostname and parts.port != 0
+    except ValueError:
+        valid = False
+    if not valid or any(c.isspace() or not c.isprintable() for c in url):
+        raise UsageError('not the URL of a metrics page, which looks like http://127.0.0.1:4000/metrics/')
+    return urlunsplit(parts._replace(path='/metrics/')) if parts.path in ('', '/') else url
+
+
+def _key(options: argparse.Namespace) -> str | None:
+    """Return the proxy key from where it is given, or None. What is wrong with a key is said without the key."""
+    if options.key is not None:
+        source, key = '--key', str(options.key)
+    elif options.key_file is not None:
+        source, key = str(options.key_file), _read(options.key_file)
+    elif KEY_VARIABLE in os.environ:
+        source, key = KEY_VARIABLE, os.environ[KEY_VARIABLE]
+    else:
+        return None
+    key = key.strip()
+    if not key:
+        raise UsageError(f'{source} holds no key')
+    if not key.isascii() or not key.isprintable() or ' ' in key:
+        raise UsageError(f'{source} holds something else than one key: a key has no spaces, line breaks or accents')
+    return key
+
+
+def sends_key(instance: dict[str, Any]) -> bool:
+    """Tell whether an instance's headers hold a proxy key."""
+    sent = {name.lower() for option in HEADER_OPTIONS for name in instance.get(option) or {}}
+    return not sent.isdisjoint(KEY_HEADERS)
+
+
+def _send_key(instance: dict[str, Any], key: str) -> None:
+    """Make the instance send a key, in place of any that its file sends."""
+    for option in HEADER_OPTIONS:
+        if isinstance(instance.get(option), dict):
+            instance[option] = {
+                name: value for name, value in instance[option].items() if name.lower() not in KEY_HEADERS
+            }
+    instance['extra_headers'] = {**(instance.get('extra_headers') or {}), 'Authorization': f'Bearer {key}'}
+
+
+def _from_file(path: Path, url: str | None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return `init_config` and one instance of a conf.yaml, or of a file that is an instance by itself.
+
+    Among several instances the URL chooses.
+    """
+    try:
+        content = yaml.safe_load(_read(path))
+    except yaml.MarkedYAMLError as error:
+        # The error's own text quotes the file, keys and all.
+        line = f' in line {error.problem_mark.line + 1}' if error.problem_mark else ''
+        raise UsageError(f'{path} is not YAML: look for a mistake{line}') from None
+    except yaml.YAMLError:
+        raise UsageError(f'{path} is not YAML') from None
+    if not isinstance(content, dict):
+        raise UsageError(f'{path} holds no options')
+    if 'instances' not in content:
+        return {}, content
+
+    instances = content['instances']
+    if not isinstance(instances, list) or not instances or not all(isinstance(one, dict) for one in instances):
+        raise UsageError(f'{path} has no list of instances')
+    if len(instances) > 1:
+        instances = [one for one in instances if one.get('openmetrics_endpoint') == url]
+    if len(instances) != 1:
+        raise UsageError(f'{path} has several instances: give the `openmetrics_endpoint` of one of them as the URL')
+    return content.get('init_config') or {}, instances[0]
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text('utf-8')
+    except OSError as error:
+        raise UsageError(f'cannot read {path}: {error.strerror}') from None
+    except UnicodeDecodeError:
+        raise UsageError(f'cannot read {path}: it is not text') from None

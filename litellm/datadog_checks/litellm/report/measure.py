@@ -1,0 +1,287 @@
+"""Run the check twice, as the Agent would, and keep what it submits."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+from datadog_checks.base.errors import ConfigurationError
+from datadog_checks.base.stubs import aggregator
+
+from ..check import LitellmCheck
+from ..labels import is_key_in_clear
+from ..names import is_litellm_family
+from .aggregation import Aggregation, Context, Series
+from .secrets import Redactor
+
+__all__ = [
+    'Failure',
+    'Measurement',
+    'Page',
+    'ServiceCheck',
+    'conceal',
+    'create_check',
+    'label_of',
+    'measure',
+    'read_page',
+]
+
+KEY_LABEL = 'hashed_api_key'
+URL_PASSWORD = re.compile(r'://[^/@\s]+@')
+
+
+class ServiceCheck(NamedTuple):
+    name: str
+    status: int
+    message: str
+    tags: tuple[str, ...]
+    host: str
+
+
+class Failure(NamedTuple):
+    """Why a run failed, as the check's `run` reports it."""
+
+    message: str
+    traceback: str
+
+
+@dataclass(frozen=True)
+class Page:
+    """What stands on the proxy's metrics page, collected or not."""
+
+    samples: int
+    size: int
+    """In bytes, uncompressed."""
+    litellm: frozenset[str]
+    """LiteLLM's own families, without the `_created` ones that only date another family's series."""
+    unknown: frozenset[str]
+    """Those of LiteLLM's families that the check does not collect, because it does not know them."""
+    process: int
+    """How many families describe the Python process: `python_*` and `process_*`."""
+    other: int
+    """How many families come from somewhere else."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What two runs of the check gave."""
+
+    endpoint: str
+    series: list[Series]
+    """What the Agent would send of the second run."""
+    contexts: frozenset[Context]
+    """All contexts of the second run, those without a value yet included."""
+    service_checks: list[ServiceCheck]
+    warnings: list[str]
+    """What the check told the Agent's status page."""
+    log: list[str]
+    """Warnings in the log that are not among `warnings`."""
+    runs: int
+    interval: float
+    """Seconds between the starts of the runs."""
+    duration: float
+    """Seconds that the last run took."""
+    time: float
+    """When the last run started, in seconds since the epoch."""
+    failure: Failure | None = None
+    page: Page | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """The label behind each tag name that `rename_labels` changes."""
+    keys_in_clear: int = 0
+    """How many values of `hashed_api_key` are not hashes."""
+    url_passwords: int = 0
+    """How many tags are URLs with a user or password in them, other than the endpoint's own."""
+
+
+def create_check(init_config: dict[str, Any], instance: dict[str, Any]) -> LitellmCheck:
+    """Return a check to run; raise a `ConfigurationError` if an option is wrong at first sight."""
+    # The stub aggregator is made for tests, and there refuses tags that the Agent takes from any user.
+    os.environ['DDEV_SKIP_GENERIC_TAGS_CHECK'] = 'true'
+    check = LitellmCheck('litellm', init_config, [instance])
+    check.check_id = 'litellm:report'
+    return check
+
+
+def measure(check: LitellmCheck, pause: Callable[[], object]) -> Measurement:
+    """Run the check twice, with a pause between, and return what the Agent would send after the second run.
+
+    Counts need two runs: the Agent sends what was added in between. A run that fails is the last one. Raises a
+    `ConfigurationError` if the options do not get as far as a scrape.
+    """
+    endpoint = check.instance['openmetrics_endpoint']
+    aggregation = Aggregation()
+    warnings: list[str] = []
+    started = 0.0
+    with _Log() as log:
+        for runs in (1, 2):
+            if runs == 2:
+                pause()
+            aggregator.reset()
+            previous, started = started, time.time()
+            clock = time.perf_counter()
+            errors = check.run()
+            duration = time.perf_counter() - clock
+            warnings.extend(check.get_warnings())
+            series = aggregation.flush(aggregator, started)
+            if errors:
+                break
+    failure = _failure(errors, endpoint) if errors else None
+    if failure is not None and endpoint not in check.scrapers:
+        raise ConfigurationError(failure.message)
+    contexts = {series.context for series in series}
+    contexts.update(
+        Context(stub.name, stub.hostname or '', frozenset(stub.tags or ()))
+        for name in aggregator.metric_names
+        for stub in aggregator.metrics(name)
+    )
+    return Measurement(
+        endpoint=endpoint,
+        series=series,
+        contexts=frozenset(contexts),
+        service_checks=list(_service_checks()),
+        warnings=_unique(warnings),
+        log=_unique(message for message in log.messages if message not in warnings),
+        runs=runs,
+        interval=started - previous,
+        duration=duration,
+        time=started,
+        failure=failure,
+        labels={tag: label for label, tag in check.scrapers[endpoint].rename_labels.items()},
+    )
+
+
+def read_page(check: LitellmCheck) -> Page:
+    """Read the page once more, for what is on it and not collected."""
+    scraper = check.scrapers[check.instance['openmetrics_endpoint']]
+    transformer = scraper.metric_transformer
+    samples = size = process = other = 0
+    litellm = set()
+    with scraper.get_connection() as response:
+        for line in response.iter_lines(decode_unicode=True):
+            size += len(line.encode()) + 1
+            if not line.startswith('#'):
+                samples += bool(line.strip())
+                continue
+            family = _declared_family(line, scraper.raw_metric_prefix)
+            if family is None:
+                continue
+            if is_litellm_family(family):
+                litellm.add(family)
+            elif family.startswith(('python_', 'process_')):
+                process += 1
+            else:
+                other += 1
+    litellm -= {f'{family}_created' for family in litellm}
+    unknown = {family for family in litellm if not _knows(transformer, family)}
+    return Page(samples, size, frozenset(litellm), frozenset(unknown), process, other)
+
+
+def conceal(measurement: Measurement, redact: Redactor) -> Measurement:
+    """Return the measurement without secrets: known ones, keys that LiteLLM did not hash, and passwords in URLs.
+
+    Tags that differ still differ afterwards, so that contexts stay as many as they are.
+    """
+    tags = frozenset[str]().union(*(context.tags for context in measurement.contexts))
+    keys = sorted(tag for tag in tags if _is_key_tag(tag, measurement.labels))
+    urls = sorted(tag for tag in tags if URL_PASSWORD.search(tag) and redact(tag) == tag)
+    concealed = {tag: redact(tag) for tag in tags}
+    for number, tag in enumerate(urls, 1):
+        concealed[tag] = URL_PASSWORD.sub(f'://<password no. {number}>@', tag)
+    for number, tag in enumerate(keys, 1):
+        concealed[tag] = f'{tag.partition(":")[0]}:<not a hash, no. {number}>'
+    concealed = {tag: replacement for tag, replacement in concealed.items() if replacement != tag}
+
+    def context_without_secrets(context: Context) -> Context:
+        if concealed.keys().isdisjoint(context.tags):
+            return context
+        return context._replace(tags=frozenset(concealed.get(tag, tag) for tag in context.tags))
+
+    failure = measurement.failure
+    return replace(
+        measurement,
+        endpoint=redact(measurement.endpoint),
+        series=[one._replace(context=context_without_secrets(one.context)) for one in measurement.series],
+        contexts=frozenset(map(context_without_secrets, measurement.contexts)),
+        service_checks=[
+            check._replace(
+                message=redact(check.message), tags=tuple(concealed.get(tag, redact(tag)) for tag in check.tags)
+            )
+            for check in measurement.service_checks
+        ],
+        warnings=list(map(redact, measurement.warnings)),
+        log=list(map(redact, measurement.log)),
+        failure=failure and Failure(*map(redact, failure)),
+        keys_in_clear=len(keys),
+        url_passwords=len(urls),
+    )
+
+
+def label_of(tag: str, labels: Mapping[str, str]) -> str:
+    """Return the label that a tag was made from, `labels` giving those that the check renames."""
+    name = tag.partition(':')[0]
+    return labels.get(name, name)
+
+
+class _Log(logging.Handler):
+    """Collect warnings instead of letting them run into the report."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages.append(record.getMessage())
+
+    def __enter__(self) -> _Log:
+        logging.captureWarnings(True)
+        logging.getLogger().addHandler(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        logging.getLogger().removeHandler(self)
+        logging.captureWarnings(False)
+
+
+def _service_checks() -> Iterator[ServiceCheck]:
+    for name in aggregator.service_check_names:
+        for stub in aggregator.service_checks(name):
+            yield ServiceCheck(name, int(stub.status), stub.message or '', tuple(stub.tags or ()), stub.hostname or '')
+
+
+def _failure(errors: str, endpoint: str) -> Failure:
+    error = json.loads(errors)[0]
+    # The base package puts a sentence with the URL in front, which the report shows anyway.
+    message = error['message'].removeprefix(f'There was an error scraping endpoint {endpoint}: ')
+    return Failure(message, error['traceback'])
+
+
+def _declared_family(line: str, prefix: str) -> str | None:
+    """Return the name of the family whose type a line declares, in the spelling of `names.py`."""
+    words = line.split()
+    if len(words) < 4 or words[:2] != ['#', 'TYPE']:
+        return None
+    family, kind = words[2:4]
+    if kind == 'counter':
+        family = family.removesuffix('_total')
+    return family.removeprefix(prefix)
+
+
+def _knows(transformer: Any, family: str) -> bool:
+    """Tell whether the check maps a family: by `names.py`, or by the instance's `extra_metrics`."""
+    return family in transformer.transformer_data or any(
+        pattern.search(family) for pattern, _ in transformer.metric_patterns
+    )
+
+
+def _is_key_tag(tag: str, labels: Mapping[str, str]) -> bool:
+    return label_of(tag, labels) == KEY_LABEL and is_key_in_clear(tag.partition(':')[2])
+
+
+def _unique(messages: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(messages))

@@ -1,0 +1,116 @@
+"""What the series of each metric amount to, in one row per metric."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from typing import NamedTuple
+
+from .aggregation import Context, Series
+from .contexts import contexts_per_metric
+from .measure import Measurement
+
+__all__ = ['Row', 'at_most', 'count_of', 'number', 'rows']
+
+# What tells the buckets of a histogram apart, and what the base package adds where they are not cumulative.
+UPPER_BOUND = 'upper_bound:'
+LOWER_BOUND = 'lower_bound:'
+
+
+class Row(NamedTuple):
+    """A metric, or the `.bucket`, `.count` and `.sum` of one histogram together."""
+
+    name: str
+    kind: str
+    contexts: int
+    value: str
+    sample: Context | None
+    """One of the contexts, with a value that is not zero if there is one. None if nothing would be sent yet."""
+
+
+def rows(measurement: Measurement) -> list[Row]:
+    """Return a row for each metric, those with most contexts first."""
+    contexts = contexts_per_metric(measurement.contexts)
+    parts: defaultdict[str, set[str]] = defaultdict(set)
+    for name in contexts:
+        parts[_row_name(name, contexts.keys())].add(name)
+    series: defaultdict[str, list[Series]] = defaultdict(list)
+    for one in measurement.series:
+        series[one.context.name].append(one)
+    found = [
+        _row(name, names != {name}, sum(contexts[part] for part in names), {part: series[part] for part in names})
+        for name, names in parts.items()
+    ]
+    return sorted(found, key=lambda row: (-row.contexts, row.name))
+
+
+def at_most(share: float, buckets: Iterable[Series], observations: float) -> float | None:
+    """Return the lowest bound that at least this share of a histogram's observations does not exceed.
+
+    `buckets` are cumulative. None means that it is none of their bounds, or that they are not cumulative.
+    """
+    below: defaultdict[float, float] = defaultdict(float)
+    for bucket in buckets:
+        bound = _tag_value(bucket.context, UPPER_BOUND)
+        if bound is None or _tag_value(bucket.context, LOWER_BOUND) is not None:
+            return None
+        below[float(bound)] += bucket.value
+    return next((bound for bound in sorted(below) if below[bound] >= share * observations), None)
+
+
+def number(value: float) -> str:
+    """Return a number with separators, and no more digits than a reader compares at a glance."""
+    return f'{value:,.0f}' if value == int(value) else f'{value:,.4g}'
+
+
+def count_of(count: int, thing: str) -> str:
+    """Return how many there are of a thing, in words: `1 family`, `2 families`."""
+    if count != 1:
+        thing = f'{thing[:-1]}ies' if thing.endswith('y') else f'{thing}s'
+    return f'{count:,} {thing}'
+
+
+def _row_name(metric: str, metrics: Collection[str]) -> str:
+    """Return the histogram that a metric is a part of, or the metric's own name."""
+    base, _, part = metric.rpartition('.')
+    if part not in ('bucket', 'count', 'sum'):
+        return metric
+    is_histogram = f'{base}.bucket' in metrics or (f'{base}.count' in metrics and f'{base}.sum' in metrics)
+    return base if is_histogram else metric
+
+
+def _row(name: str, is_histogram: bool, contexts: int, series: dict[str, list[Series]]) -> Row:
+    own = [one for part in series.values() for one in part]
+    # A count without series was seen for the first time; every other type has a value at once.
+    kind = 'histogram' if is_histogram else own[0].type if own else 'count'
+    sample = max(own, key=lambda one: one.value != 0).context if own else None
+    if kind == 'histogram':
+        value = _histogram_value(name, series)
+    elif kind == 'gauge':
+        value = _gauge_value([one.value for one in own])
+    else:
+        value = f'+{number(sum(one.value for one in own))}' if own else 'seen for the first time'
+    return Row(name, kind, contexts, value, sample)
+
+
+def _gauge_value(values: Collection[float]) -> str:
+    low, high = min(values), max(values)
+    return number(low) if low == high else f'{number(low)} to {number(high)}'
+
+
+def _histogram_value(name: str, series: dict[str, list[Series]]) -> str:
+    observations = sum(one.value for one in series.get(f'{name}.count', ()))
+    text = f'+{number(observations)}'
+    if observations:
+        total = sum(one.value for one in series.get(f'{name}.sum', ()))
+        text += f', mean {number(total / observations)}'
+        buckets = series.get(f'{name}.bucket', [])
+        for share in (0.5, 0.95):
+            bound = at_most(share, buckets, observations)
+            if bound is not None:
+                text += f', p{share * 100:.0f} <= {number(bound)}'
+    return text
+
+
+def _tag_value(context: Context, prefix: str) -> str | None:
+    return next((tag.removeprefix(prefix) for tag in context.tags if tag.startswith(prefix)), None)
