@@ -281,3 +281,56 @@ def test_options_that_only_the_base_scraper_honours_are_named(
 
     assert any('because of histogram_buckets_as_distributions' in warning for warning in check.warnings)
     aggregator.assert_metric('litellm.requests.metric.count', 3)
+
+
+NEW_FAMILIES = """\
+# TYPE litellm_spend_metric_total counter
+litellm_spend_metric_total{model="a"} 1.0
+# TYPE litellm_new_metric_total counter
+litellm_new_metric_total{model="a"} 3.0
+# TYPE litellm_new_metric_created gauge
+litellm_new_metric_created{model="a"} 1.7953e+09
+# TYPE litellm_new_gauge gauge
+litellm_new_gauge 4.0
+"""
+
+
+def test_families_newer_than_the_check_are_named_and_not_collected(
+    options: dict[str, Any], aggregator: AggregatorStub, dd_run_check: RunCheck
+) -> None:
+    check = scrape(dd_run_check, NEW_FAMILIES, **options)
+
+    (warning,) = check.warnings
+    assert '2 families of' in warning
+    assert 'not collected: litellm_new_gauge, litellm_new_metric.' in warning
+    assert aggregator.metric_names == ['litellm.spend.metric.count']
+
+
+def test_families_newer_than_the_check_are_collected_on_demand(
+    options: dict[str, Any], aggregator: AggregatorStub, dd_run_check: RunCheck
+) -> None:
+    scrape(dd_run_check, NEW_FAMILIES, collect_unknown_metrics=True, **options)
+
+    assert submitted(aggregator) == [
+        ('litellm.new_gauge', 4.0, []),
+        ('litellm.new_metric.count', 3.0, ['model:a']),
+        ('litellm.spend.metric.count', 1.0, ['model:a']),
+    ]
+
+
+@pytest.mark.parametrize('option', ['exclude_metrics', 'extra_metrics'])
+def test_families_that_an_option_names_are_not_unknown(
+    option: str, options: dict[str, Any], aggregator: AggregatorStub, dd_run_check: RunCheck
+) -> None:
+    check = scrape(dd_run_check, NEW_FAMILIES, **{option: ['litellm_new_gauge', 'litellm_new_metric']}, **options)
+
+    assert check.warnings == []
+
+
+def test_a_warning_of_unknown_families_stays_short(aggregator: AggregatorStub, dd_run_check: RunCheck) -> None:
+    check = scrape(dd_run_check, ''.join(f'# TYPE litellm_new_{number:03} gauge\n' for number in range(500)))
+
+    (warning,) = check.warnings
+    assert '500 families of' in warning
+    assert 'litellm_new_009, ….' in warning
+    assert len(warning) < 500

@@ -7,7 +7,6 @@ import pytest
 from datadog_checks.litellm.check import LitellmCheck
 from datadog_checks.litellm.exact import ExactScraper
 from datadog_checks.litellm.ledger import ABSENT
-from datadog_checks.litellm.rules import Rules
 from datadog_checks.litellm.samples import SampleTable
 
 
@@ -24,8 +23,7 @@ class CountingTable(SampleTable):
 @pytest.fixture
 def table() -> CountingTable:
     check = LitellmCheck('litellm', {}, [{'openmetrics_endpoint': 'http://localhost:4000/metrics/'}])
-    config = check.get_config_with_defaults(check.instance)
-    return CountingTable(Rules(ExactScraper(check, config), config))
+    return CountingTable(ExactScraper(check, check.get_config_with_defaults(check.instance)).rules)
 
 
 def read(table: CountingTable, page: str) -> list[float]:

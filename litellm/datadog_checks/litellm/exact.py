@@ -28,7 +28,6 @@ from datadog_checks.base.utils.time import get_timestamp
 from .exposition import read_lines
 from .ledger import ABSENT
 from .names import NO_LIMIT, START_TIME
-from .rules import Rules
 from .samples import Context, Metric, SampleTable, TaggedSeries
 from .scraper import LitellmScraper
 
@@ -46,7 +45,7 @@ class ExactScraper(LitellmScraper):
 
     def __init__(self, check: Any, config: Mapping[str, Any]) -> None:
         super().__init__(check, config)
-        self._table = SampleTable(Rules(self, config))
+        self._table = SampleTable(self.rules)
         self._failed_at: float | None = None
         self._warned_of_several_processes = False
 
@@ -55,7 +54,7 @@ class ExactScraper(LitellmScraper):
         super().set_dynamic_tags(*tags)
         if self.tags != before:
             # Every context gets other tags, so counting starts anew, as it does in the Agent.
-            self._table = SampleTable(Rules(self, self.config))
+            self._table = SampleTable(self.rules)
 
     def _scrape(self) -> None:
         try:

@@ -29,8 +29,8 @@ _ESCAPED = {'n': '\n', '\\': '\\', '"': '"'}
 def read_lines(response: Response) -> Iterator[list[bytes]]:
     """Yield the lines of a page in batches, as they arrive and without their line feeds.
 
-    Raises `TruncatedPageError` when the last line has no end, as its value may be cut as well, and `NotMetricsError` when
-    there is no other line.
+    Raises `TruncatedPageError` when the last line has no end, as its value may be cut as well, and `NotMetricsError`
+    when there is no other line.
     """
     rest = b''
     any_line = False

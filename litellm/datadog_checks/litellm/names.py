@@ -29,6 +29,7 @@ __all__ = [
     'metrics_config',
     'raw_names',
     'submitted_names',
+    'unprefixed',
 ]
 
 PREFIX = 'litellm_'
@@ -248,6 +249,11 @@ def is_litellm_family(name: str) -> bool:
     return name.startswith((PREFIX, FORK_PREFIX))
 
 
+def unprefixed(raw: str) -> str:
+    """Return the name of a LiteLLM family without the prefix that all of them have."""
+    return raw.removeprefix(PREFIX).removeprefix(FORK_PREFIX)
+
+
 def submitted_names() -> Iterator[tuple[str, str]]:
     """Yield the full Datadog name and type (`count` or `gauge`) of every metric that the mapping can submit."""
     for name in {*COUNTERS.values()}:
@@ -261,5 +267,5 @@ def submitted_names() -> Iterator[tuple[str, str]]:
 
 def gauge_reduction(raw: str) -> Reduction | None:
     """Return how series of this gauge family become one, or None for a family that is not mapped."""
-    gauge = GAUGES.get(raw) or GAUGES.get(PREFIX + raw.removeprefix(FORK_PREFIX))
+    gauge = GAUGES.get(raw) or GAUGES.get(PREFIX + unprefixed(raw))
     return None if gauge is None else gauge.reduction

@@ -17,6 +17,8 @@ from datadog_checks.base.checks.openmetrics.v2.transform import (
 )
 from datadog_checks.base.config import is_affirmative
 
+from .names import is_litellm_family, unprefixed
+
 __all__ = ['Rules', 'options_of_the_base_scraper']
 
 # What these do needs families as the base package parses them.
@@ -44,6 +46,7 @@ class Rules:
 
     def __init__(self, scraper: OpenMetricsScraper, config: Mapping[str, Any]) -> None:
         self.collect_buckets = is_affirmative(config.get('collect_histogram_buckets', True))
+        self.collect_unknown = is_affirmative(config.get('collect_unknown_metrics', False))
         self._scraper = scraper
         self._exact: dict[str, tuple[str, str]] = {}
         self._patterns: list[tuple[re.Pattern[str], str]] = []
@@ -53,21 +56,22 @@ class Rules:
             else:
                 self._patterns.append((re.compile(raw_name), metric['type']))
 
+    def is_unknown(self, family: str) -> bool:
+        """Tell whether a family is LiteLLM's and neither mapped nor excluded."""
+        name = family.removeprefix(self._scraper.raw_metric_prefix)
+        return is_litellm_family(family) and not self._is_excluded(name) and self._mapped(name) is None
+
     def submission(self, family: str, type_: str) -> tuple[str | None, str]:
         """Return the metric name (None: not wanted) and the type under which a family is submitted."""
-        scraper = self._scraper
-        name = family.removeprefix(scraper.raw_metric_prefix)
-        if name in scraper.exclude_metrics or (
-            scraper.exclude_metrics_pattern is not None and scraper.exclude_metrics_pattern.search(name)
-        ):
+        name = family.removeprefix(self._scraper.raw_metric_prefix)
+        if self._is_excluded(name):
             return None, type_
-
-        metric = self._exact.get(name) or next(
-            ((name, metric_type) for pattern, metric_type in self._patterns if pattern.search(name)), None
-        )
-        if metric is None:
+        mapped = self._mapped(name)
+        if mapped is None and self.collect_unknown and is_litellm_family(family):
+            mapped = unprefixed(family), DEFAULT_METRIC_TYPE
+        if mapped is None:
             return None, type_
-        datadog_name, submitted_type = metric
+        datadog_name, submitted_type = mapped
         if submitted_type in (DEFAULT_METRIC_TYPE, 'native_dynamic'):
             submitted_type = type_
         wanted = submitted_type == 'time_elapsed' or submitted_type in NATIVE_TRANSFORMERS
@@ -89,3 +93,15 @@ class Rules:
     def without_static_tags(self, tags: list[str]) -> list[str]:
         """Return the tags that come from labels."""
         return tags[: len(tags) - len(self._scraper.tags)]
+
+    def _is_excluded(self, name: str) -> bool:
+        scraper = self._scraper
+        return name in scraper.exclude_metrics or (
+            scraper.exclude_metrics_pattern is not None and bool(scraper.exclude_metrics_pattern.search(name))
+        )
+
+    def _mapped(self, name: str) -> tuple[str, str] | None:
+        """Return the metric name and type that `metrics` and `extra_metrics` give to a family."""
+        return self._exact.get(name) or next(
+            ((name, metric_type) for pattern, metric_type in self._patterns if pattern.search(name)), None
+        )

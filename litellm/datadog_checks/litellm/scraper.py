@@ -10,16 +10,21 @@ from requests import Response
 from requests.exceptions import ConnectionError
 
 from datadog_checks.base.checks.openmetrics.v2.scraper import OpenMetricsScraper
+from datadog_checks.base.checks.openmetrics.v2.transform import DEFAULT_METRIC_TYPE
 from datadog_checks.base.constants import ServiceCheck
 
 from .failures import URL_HINT, NotMetricsError, explain, explain_response
-from .names import NO_LIMIT, UNLICENSED_FAMILY, is_litellm_family
+from .names import NO_LIMIT, UNLICENSED_FAMILY, is_litellm_family, unprefixed
+from .rules import Rules
 
 __all__ = ['CREATED', 'CUMULATIVE_TYPES', 'LitellmScraper']
 
 # Beside each cumulative family `x` the proxy says in `x_created` since when each of its series counts.
 CREATED = '_created'
 CUMULATIVE_TYPES = frozenset({'counter', 'histogram', 'summary'})
+
+# So many families that the check does not know are named in a warning, the others counted.
+UNKNOWN_NAMED = 10
 
 OPENMETRICS_ACCEPT = 'application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1'
 
@@ -33,6 +38,7 @@ class LitellmScraper(OpenMetricsScraper):
 
     def __init__(self, check: Any, config: Any) -> None:
         super().__init__(check, config)
+        self.rules = Rules(self, config)
 
         # The base asks for OpenMetrics only where `headers` is not set, and then parses any answer as OpenMetrics.
         # Here `headers` makes no difference, and the answer's content type chooses the parser.
@@ -88,7 +94,15 @@ class LitellmScraper(OpenMetricsScraper):
                 continue
             elif family.type == 'gauge':
                 family.samples = [sample for sample in family.samples if sample.value not in NO_LIMIT]
+            if self.rules.collect_unknown and self.rules.is_unknown(family.name):
+                self._map_unknown(family.name)
             yield family
+
+    def _map_unknown(self, family: str) -> None:
+        transformers = self.metric_transformer
+        if family not in transformers.transformer_data:
+            name, type_ = unprefixed(family), DEFAULT_METRIC_TYPE
+            transformers.transformer_data[family] = transformers.compile_transformer({'name': name, 'type': type_})
 
     def judge_page(self, families: Iterable[str]) -> None:
         """Raise when the families on a page are not LiteLLM's, and warn of a page that says less than it could."""
@@ -106,4 +120,22 @@ class LitellmScraper(OpenMetricsScraper):
                 'LiteLLM before 1.80.0 exposes its metrics only with an enterprise licence, and %s runs without one: '
                 'upgrade LiteLLM, where metrics are free since 1.80.0.',
                 self.endpoint,
+            )
+        self._warn_of_unknown(families)
+
+    def _warn_of_unknown(self, families: set[str]) -> None:
+        unknown = sorted(
+            name
+            for name in families
+            if self.rules.is_unknown(name) and not (name.endswith(CREATED) and name.removesuffix(CREATED) in families)
+        )
+        if unknown:
+            self.warning(
+                '%d families of %s are newer than this version of the check and %s: %s%s. Upgrade the integration%s.',
+                len(unknown),
+                self.endpoint,
+                'submitted under names that it will not keep' if self.rules.collect_unknown else 'not collected',
+                ', '.join(unknown[:UNKNOWN_NAMED]),
+                ', …' if len(unknown) > UNKNOWN_NAMED else '',
+                '' if self.rules.collect_unknown else ', or set `collect_unknown_metrics`',
             )

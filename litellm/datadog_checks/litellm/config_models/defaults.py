@@ -36,6 +36,10 @@ def instance_collect_histogram_buckets():
     return True
 
 
+def instance_collect_unknown_metrics():
+    return False
+
+
 def instance_disable_generic_tags():
     return False
 
