@@ -1,0 +1,178 @@
+"""What the proxy offers: model groups with their deployments and fallbacks, guardrails and MCP tools."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+__all__ = [
+    'CALLBACKS',
+    'DEPLOYMENTS',
+    'FALLBACKS',
+    'GUARDRAILS',
+    'MCP_TOOLS',
+    'PROVIDER_BUDGETS',
+    'UPSTREAM_ERRORS',
+    'Deployment',
+    'Guardrail',
+    'McpTool',
+    'UpstreamError',
+    'deployments_of',
+]
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """One model at one provider. Prices are US dollars per million tokens, per image or per second of video.
+
+    `traits` say what its answers report: `cached`, `cache_write`, `reasoning` and `audio` tokens, and `headers` with
+    the provider's remaining requests and tokens. `fails_with` is the HTTP status that it always answers with.
+    """
+
+    group: str
+    provider: str
+    model: str
+    api_base: str
+    input_price: float = 0.0
+    output_price: float = 0.0
+    kind: str = 'chat'
+    rpm: int | None = None
+    tpm: int | None = None
+    traits: frozenset[str] = frozenset()
+    fails_with: int | None = None
+    organisation: str | None = None
+
+    @property
+    def id(self) -> str:
+        return hashlib.sha256(f'{self.group} {self.provider}/{self.model} {self.api_base}'.encode()).hexdigest()
+
+    def labels(self) -> dict[str, object]:
+        """The label values that tell which deployment was called."""
+        return {
+            'model': self.model,
+            'litellm_model_name': self.model,
+            'model_id': self.id,
+            'api_base': self.api_base,
+            'api_provider': self.provider,
+        }
+
+
+_OPENAI = 'https://api.openai.com/v1'
+_AZURE = 'https://fixture-eu.openai.azure.com'
+_HEADERS = frozenset({'headers'})
+_FAILING_STATUSES = (400, 401, 404, 408, 429, 500, 503)
+
+DEPLOYMENTS = (
+    Deployment(
+        'gpt-4o', 'openai', 'gpt-4o', _OPENAI, 2.5, 10.0, rpm=10_000, tpm=2_000_000, traits=_HEADERS | {'cached'},
+    ),
+    Deployment('gpt-4o', 'azure', 'gpt-4o-eu', _AZURE, 2.75, 11.0, rpm=6_000, tpm=1_000_000, traits=_HEADERS),
+    Deployment('gpt-4o-mini', 'openai', 'gpt-4o-mini', _OPENAI, 0.15, 0.6, rpm=30_000, traits=_HEADERS),
+    Deployment('gpt-4o-mini', 'azure', 'gpt-4o-mini-eu', _AZURE, 0.17, 0.66, traits=_HEADERS),
+    Deployment('o4-mini', 'openai', 'o4-mini', _OPENAI, 1.1, 4.4, traits=_HEADERS | {'reasoning'}),
+    Deployment('gpt-4o-audio', 'openai', 'gpt-4o-audio-preview', _OPENAI, 2.5, 10.0, traits=frozenset({'audio'})),
+    Deployment(
+        'claude-sonnet', 'anthropic', 'claude-sonnet-4-5', 'https://api.anthropic.com', 3.0, 15.0,
+        traits=_HEADERS | {'cached', 'cache_write'},
+    ),
+    Deployment(
+        'claude-sonnet', 'bedrock', 'anthropic.claude-sonnet-4-5-v1:0', 'https://bedrock-runtime.eu-west-1.amazonaws.com',
+        3.0, 15.0, rpm=500, tpm=400_000, traits=frozenset({'cached'}),
+    ),
+    Deployment('gemini-flash', 'vertex_ai', 'gemini-2.5-flash', 'https://aiplatform.googleapis.com', 0.3, 2.5),
+    Deployment('local-llama', 'ollama', 'llama3.3', 'http://fixture:upstream-password@127.0.0.1:11434'),
+    Deployment('text-embedding', 'openai', 'text-embedding-3-small', _OPENAI, 0.02, kind='embedding', traits=_HEADERS),
+    Deployment('gpt-image', 'openai', 'gpt-image-1', _OPENAI, output_price=0.04, kind='image'),
+    Deployment('sora', 'openai', 'sora-2', _OPENAI, output_price=0.1, kind='video'),
+    *(
+        Deployment(
+            f'always-{status}', 'openai', f'broken-{status}', _OPENAI, 1.0, 2.0,
+            fails_with=status, organisation='org-fixture-acme',
+        )
+        for status in _FAILING_STATUSES
+    ),
+)  # fmt: skip
+
+# always-503 falls back to a group that fails as well.
+FALLBACKS = {
+    'gpt-4o': ('gpt-4o-mini',),
+    'claude-sonnet': ('gpt-4o',),
+    'always-503': ('always-500',),
+}
+
+# US dollars. The limit of a provider that is not here is not known.
+PROVIDER_BUDGETS: dict[str, float | None] = {'openai': 10_000.0, 'anthropic': 2_000.0, 'bedrock': None}
+
+# The success callbacks beside prometheus: a broken one fails once per logged request.
+CALLBACKS = ('langfuse', 's3_v2')
+
+
+def deployments_of(group: str) -> list[Deployment]:
+    return [deployment for deployment in DEPLOYMENTS if deployment.group == group]
+
+
+@dataclass(frozen=True)
+class Guardrail:
+    """A check that a request asks for by name. `blocks` is a word that it refuses, `error` what it then raises."""
+
+    name: str
+    hook: str
+    seconds: float
+    blocks: str | None = None
+    error: str | None = None
+    reroutes: str | None = None
+
+    @property
+    def is_overhead(self) -> bool:
+        """Whether its time adds to the request's, as only that of hooks before and after the call does."""
+        return self.hook != 'during_call'
+
+
+GUARDRAILS = {
+    guardrail.name: guardrail
+    for guardrail in (
+        Guardrail('mask-personal-data', 'pre_call', 0.031),
+        Guardrail('block-words', 'during_call', 0.012, blocks='forbidden', error='HTTPException'),
+        Guardrail('route-sensitive', 'pre_call', 0.018, reroutes='sensitive'),
+        Guardrail('moderation', 'post_call', 0.085, blocks='outage', error='APIConnectionError'),
+    )
+}
+
+
+@dataclass(frozen=True)
+class McpTool:
+    """A tool of an MCP server and the US dollars that a call of it costs."""
+
+    server: str
+    name: str
+    cost: float
+
+
+MCP_TOOLS = {tool.name: tool for tool in (McpTool('docs', 'search_docs', 0.002), McpTool('clock', 'now', 0.0))}
+
+
+@dataclass(frozen=True)
+class UpstreamError:
+    """How LiteLLM names a provider's failure in labels (`name`) and in the answer to its client (`type`)."""
+
+    status: int
+    name: str
+    type: str
+
+    def class_at(self, provider: str | None) -> str:
+        """The value of `exception_class`."""
+        return f'{provider[0].upper()}{provider[1:]}.{self.name}' if provider else self.name
+
+
+UPSTREAM_ERRORS = {
+    error.status: error
+    for error in (
+        UpstreamError(400, 'BadRequestError', 'invalid_request_error'),
+        UpstreamError(401, 'AuthenticationError', 'auth_error'),
+        UpstreamError(404, 'NotFoundError', 'not_found_error'),
+        UpstreamError(408, 'Timeout', 'timeout_error'),
+        UpstreamError(429, 'RateLimitError', 'throttling_error'),
+        UpstreamError(500, 'InternalServerError', 'internal_server_error'),
+        UpstreamError(503, 'ServiceUnavailableError', 'service_unavailable_error'),
+    )
+}

@@ -1,0 +1,136 @@
+"""Health endpoints and the OpenAPI document, each in the shape of the release."""
+
+from __future__ import annotations
+
+import asyncio
+from random import Random
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from .accounts import HEALTH_CHECK
+from .auth import authenticate
+from .calls import Answer, Timings, Usage
+from .catalogue import CALLBACKS, DEPLOYMENTS, UPSTREAM_ERRORS, Deployment
+from .proxy import Proxy, proxy_of
+
+__all__ = ['ROUTES']
+
+_PROBE_TOKENS = Usage(prompt=8, completion=5)
+
+
+async def _liveliness(request: Request) -> Response:
+    return JSONResponse("I'm alive!")
+
+
+async def _readiness(request: Request) -> Response:
+    proxy = proxy_of(request)
+    db_is_down = proxy.shared.controls.db == 'down'
+    if not proxy.settings.profile.short_readiness:
+        if db_is_down:
+            return JSONResponse({'detail': 'Service Unhealthy (Not connected to the query engine)'}, 503)
+        return JSONResponse(_details(proxy))
+    return JSONResponse({'status': 'healthy', 'db': _db(proxy)}, 503 if db_is_down else 200)
+
+
+async def _readiness_details(request: Request) -> Response:
+    authenticate(request)
+    proxy = proxy_of(request)
+    return JSONResponse(_details(proxy), 503 if proxy.shared.controls.db == 'down' else 200)
+
+
+def _db(proxy: Proxy) -> str:
+    return 'connected' if proxy.shared.controls.db == 'up' else 'disconnected'
+
+
+def _details(proxy: Proxy) -> dict[str, Any]:
+    return {
+        'status': 'healthy',
+        'db': _db(proxy),
+        'cache': 'redis',
+        'litellm_version': proxy.settings.release,
+        'success_callbacks': [*CALLBACKS, *(['PrometheusLogger'] if proxy.settings.prometheus else [])],
+        'use_aiohttp_transport': True,
+        'log_level': 'WARNING',
+        'is_detailed_debug': False,
+    }
+
+
+async def _health(request: Request) -> Response:
+    """Call every model, or tell what the last background check found, which moves no family now."""
+    authenticate(request)
+    proxy = proxy_of(request)
+    healthy, unhealthy = [], []
+    for deployment in DEPLOYMENTS:
+        works = deployment.fails_with is None
+        if not proxy.settings.background_health_checks:
+            answer = _probe(proxy, deployment) if works else None
+            proxy.telemetry.record_probe(deployment, answer)
+            if answer is not None and proxy.settings.real_delay:
+                await asyncio.sleep(answer.timings.api)
+        if works:
+            healthy.append(_healthy(deployment, short=proxy.settings.profile.short_health))
+        else:
+            unhealthy.append(_unhealthy(deployment))
+    return JSONResponse(
+        {
+            'healthy_endpoints': healthy,
+            'unhealthy_endpoints': unhealthy,
+            'healthy_count': len(healthy),
+            'unhealthy_count': len(unhealthy),
+        }
+    )
+
+
+def _probe(proxy: Proxy, deployment: Deployment) -> Answer:
+    rng = Random(f'{proxy.settings.seed} probe {deployment.id}')
+    timings = Timings(queue=0.0, overhead=0.001, api=rng.uniform(0.2, 1.5))
+    return Answer('', deployment, _PROBE_TOKENS, timings, cost=0.00001, text='')
+
+
+def _healthy(deployment: Deployment, short: bool) -> dict[str, Any]:
+    entry: dict[str, Any] = {'model': f'{deployment.provider}/{deployment.model}', 'model_id': deployment.id}
+    if short:
+        return entry
+    limits = {'tpm': deployment.tpm, 'rpm': deployment.rpm}
+    return {**entry, 'api_base': deployment.api_base, **{name: limit for name, limit in limits.items() if limit}}
+
+
+def _unhealthy(deployment: Deployment) -> dict[str, Any]:
+    """Tell as much as LiteLLM does, which is more than anyone should see: credentials and the request's body."""
+    error = UPSTREAM_ERRORS[deployment.fails_with or 500]
+    return {
+        'api_base': deployment.api_base.replace('https://', 'https://fixture:upstream-password@'),
+        'model': f'{deployment.provider}/{deployment.model}',
+        'model_id': deployment.id,
+        'organization': deployment.organisation,
+        'extra_headers': {'Authorization': 'Bearer fixture-upstream-token'},
+        'error': (
+            f'litellm.{error.name}: {error.class_at(deployment.provider)} - the fixture was told to fail.\n'
+            'stack trace: Traceback (most recent call last):\n  File "fixture/main.py", line 1, in ahealth_check'
+        ),
+        'raw_request_typed_dict': {
+            'raw_request_api_base': deployment.api_base,
+            'raw_request_body': {'messages': [{'role': 'user', 'content': f'{HEALTH_CHECK.name}: are you there?'}]},
+            'raw_request_headers': {'Authorization': 'Bearer fixture-upstream-token'},
+            'error': None,
+        },
+        'exception_status': error.status,
+    }
+
+
+async def _openapi(request: Request) -> Response:
+    info = {'title': 'LiteLLM API', 'version': proxy_of(request).settings.release}
+    return JSONResponse({'openapi': '3.1.0', 'info': info, 'paths': {}})
+
+
+ROUTES = [
+    Route('/health/liveliness', _liveliness),
+    Route('/health/liveness', _liveliness),
+    Route('/health/readiness', _readiness),
+    Route('/health/readiness/details', _readiness_details),
+    Route('/health', _health),
+    Route('/openapi.json', _openapi),
+]

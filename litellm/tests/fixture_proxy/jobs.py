@@ -1,0 +1,162 @@
+"""LiteLLM's background jobs, which need a database there; here a test starts them, so that they run when it says."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from .accounts import Accounts
+from .budgets import BudgetGauges
+from .catalogue import PROVIDER_BUDGETS, deployments_of
+from .releases import Profile
+from .router import Clock
+from .series import Series
+from .services import Services
+from .shared import Shared
+
+__all__ = ['Jobs']
+
+_QUEUES_OF_ONE_SIZE = (
+    'in_memory_daily_spend_update_queue',
+    'in_memory_spend_update_queue',
+    'redis_daily_agent_spend_update_queue',
+    'redis_daily_end_user_spend_update_queue',
+    'redis_daily_spend_update_queue',
+    'redis_spend_update_queue',
+)
+# LiteLLM sends their sizes to services that have no gauge, so they show up as calls that take no time.
+_QUEUES_COUNTED_AS_CALLS = (
+    'redis_daily_org_spend_update_queue',
+    'redis_daily_tag_spend_update_queue',
+    'redis_daily_team_spend_update_queue',
+    'redis_window_spend_update_queue',
+)
+_WITHOUT_FAILURES = (
+    'anthropic_wif_cache',
+    'auth',
+    'batch_write_to_db',
+    'proxy_pre_call',
+    'router',
+    'self',
+    *_QUEUES_COUNTED_AS_CALLS,
+)
+_CLEANED_TABLES = {'LiteLLM_SpendLogs': (1000, 250), 'LiteLLM_SpendLogToolIndex': (40, 0)}
+_BATCH_SECONDS = 1800.0
+
+
+class Jobs:
+    """The jobs of one worker process, by name. Those that need the database do nothing useful while it is down."""
+
+    def __init__(
+        self,
+        profile: Profile,
+        series: Series,
+        shared: Shared,
+        accounts: Accounts,
+        clock: Clock,
+        services: Services,
+    ) -> None:
+        self._profile = profile
+        self._series = series
+        self._shared = shared
+        self._accounts = accounts
+        self._clock = clock
+        self._services = services
+        self._budgets = BudgetGauges(series, accounts, clock)
+        self._jobs: dict[str, Callable[[], None]] = {
+            'budgets': self._write_budgets,
+            'reset_budgets': self._reset_budgets,
+            'spend_queues': self._flush_spend,
+            'batch_cost': self._check_batch_cost,
+            'spend_log_cleanup': self._clean_spend_logs,
+            'spend_capture': self._compare_spend,
+            'dormant': self._wake_dormant,
+        }
+
+    @property
+    def names(self) -> list[str]:
+        """The jobs that LiteLLM runs; `dormant`, which it does not, is run only by name."""
+        return [name for name in self._jobs if name != 'dormant']
+
+    def run(self, names: list[str]) -> None:
+        """Run jobs once each; raises ValueError before any runs if one is unknown."""
+        unknown = sorted(set(names) - self._jobs.keys())
+        if unknown:
+            raise ValueError(f'unknown job: {", ".join(unknown)}; known are {", ".join(self._jobs)}')
+        for name in names:
+            self._jobs[name]()
+
+    def _write_budgets(self) -> None:
+        """Write every budget and the numbers of users, teams and their members."""
+        if not self._services.call_postgres('get_data'):
+            return
+        self._budgets.write_all()
+        for team in self._accounts.teams:
+            self._series.set('litellm_team_members_metric', {'team': team.id, 'team_alias': team.alias}, team.members)
+        self._series.set('litellm_total_users', {}, len(self._accounts.users))
+        # One of them is deactivated, and LiteLLM bills only the others.
+        self._series.set('litellm_active_users', {}, len(self._accounts.users) - 1)
+        self._series.set('litellm_teams_count', {}, len(self._accounts.teams))
+
+    def _reset_budgets(self) -> None:
+        """Reset the budgets whose time is up."""
+        if not self._services.call_postgres('update_data'):
+            self._services.failed('reset_budget_job', 'ClientNotConnectedError', 'reset_budget_keys')
+            return
+        for budget in self._accounts.budgets():
+            budget.reset_if_due(self._clock.now)
+        self._services.succeeded('reset_budget_job', 0.05)
+
+    def _flush_spend(self) -> None:
+        """Move the spend that waits in memory over Redis into the database, under the lock of this pod."""
+        waiting = self._services.pending_writes
+        self._services.call_redis('set_cache')
+        self._services.set_size('pod_lock_manager', 1, label='db_spend_update_job:fixture-pod')
+        for queue in _QUEUES_OF_ONE_SIZE:
+            self._services.set_size(queue, waiting)
+        for queue in _QUEUES_COUNTED_AS_CALLS:
+            self._services.succeeded(queue, 0.0)
+        if self._profile.release < (1, 106, 0):
+            self._services.succeeded('batch_write_to_db', 0.0)
+        if self._services.call_postgres('batch_write'):
+            self._services.pending_writes = 0
+        self._services.set_size('pod_lock_manager', 0, label='db_spend_update_job:fixture-pod')
+
+    def _check_batch_cost(self) -> None:
+        """Price the batches that clients created; those of models that always fail cannot be read."""
+        batches = self._shared.names('batches')
+        self._series.set('litellm_check_batch_cost_last_run_timestamp', {}, time.time())
+        self._series.set('litellm_check_batch_cost_jobs_polled', {}, len(batches))
+        for batch in sorted(batches):
+            deployment = deployments_of(batch.rsplit('.', 1)[0])[0]
+            if deployment.fails_with is not None:
+                self._series.inc('litellm_check_batch_cost_errors', {'error_type': 'provider_retrieval_error'})
+                continue
+            values = {'model': deployment.model, 'api_provider': deployment.provider}
+            self._series.inc('litellm_check_batch_cost_jobs_processed', values)
+            self._series.observe('litellm_managed_batch_duration_seconds', values, _BATCH_SECONDS)
+            self._shared.remove('batches', batch)
+
+    def _clean_spend_logs(self) -> None:
+        """Delete old rows; a batch fails while the database is down."""
+        works = self._services.call_postgres('delete_many')
+        for table, (deleted, remaining) in _CLEANED_TABLES.items():
+            if works:
+                self._series.inc('litellm_spend_log_cleanup_rows_deleted', {'table': table}, deleted)
+                self._series.observe('litellm_spend_log_cleanup_batch_duration_seconds', {'table': table}, 0.08)
+                self._series.set('litellm_spend_log_cleanup_rows_remaining', {'table': table}, remaining)
+            else:
+                self._series.inc('litellm_spend_log_cleanup_batch_failures', {'table': table})
+        self._series.inc('litellm_spend_log_cleanup_runs', {'outcome': 'completed' if works else 'aborted'})
+
+    def _compare_spend(self) -> None:
+        """Compare the recorded spend with each provider's bill; one provider's is not known."""
+        for provider, limit in PROVIDER_BUDGETS.items():
+            rate = float('nan') if limit is None else 0.97
+            self._series.set('litellm_spend_capture_rate', {'api_provider': provider}, rate)
+
+    def _wake_dormant(self) -> None:
+        """Move the families that releases register but, as far as is known, never move."""
+        for service in _WITHOUT_FAILURES:
+            self._services.failed(service, 'RuntimeError', 'dormant')
+        self._services.succeeded('batch_write_to_db', 0.0)

@@ -1,0 +1,257 @@
+"""The OpenAI-compatible routes: chat completions, embeddings, images and videos, and what else clients call.
+
+Request headers of the fixture's own: `x-fixture-fail: 429` makes the deployments of the requested group fail with that
+status, `x-fixture-reject: queue_full` (or `queue_timeout`) has admission control refuse the request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from .accounts import Caller
+from .auth import authenticate, error_response
+from .calls import Answer, Call, Failure, Outcome, Usage
+from .catalogue import DEPLOYMENTS, MCP_TOOLS, UPSTREAM_ERRORS
+from .proxy import proxy_of
+
+__all__ = ['ROUTES']
+
+_CREATED = 1677610602
+
+
+class _BadRequestError(Exception):
+    """The body cannot be served; `exception` is the class that LiteLLM names in labels."""
+
+    def __init__(self, message: str, param: str, exception: str = 'ProxyException', model: str = '') -> None:
+        super().__init__(message)
+        self.failure = Failure(400, exception, message, 'invalid_request_error', param)
+        self.model = model
+
+
+async def _serve(request: Request, kind: str, required: str) -> Response:
+    """Serve one request for a model's answer."""
+    caller = authenticate(request)
+    try:
+        body = await _json_body(request)
+        if required not in body:
+            message = f"Missing required parameter: '{required}'."
+            raise _BadRequestError(message, required, 'ProxyMissingRequiredParamError', str(body.get('model', '')))
+        call = _call(request, caller, kind, body, str(body[required]))
+    except _BadRequestError as error:
+        return _refuse(request, caller, error)
+    proxy = proxy_of(request)
+    outcome = proxy.serve(call)
+    if outcome.answer is None:
+        assert outcome.failure is not None
+        return error_response(outcome.failure)
+    if proxy.settings.real_delay and not call.stream:
+        await asyncio.sleep(outcome.answer.timings.processing)
+    headers = _headers(proxy.settings.release, outcome, outcome.answer)
+    if call.stream:
+        with_usage = bool((body.get('stream_options') or {}).get('include_usage'))
+        chunks = _stream(outcome.answer, with_usage, delay=proxy.settings.real_delay)
+        return StreamingResponse(chunks, media_type='text/event-stream', headers=headers)
+    return JSONResponse(_BODIES[kind](outcome.answer), headers=headers)
+
+
+def _refuse(request: Request, caller: Caller, error: _BadRequestError) -> Response:
+    """Record a bad request as a failed one, and answer it."""
+    client_ip, agent = request.client and request.client.host, request.headers.get('user-agent')
+    call = Call(caller, request.url.path, error.model, client_ip=client_ip, user_agent=agent)
+    proxy_of(request).telemetry.record(Outcome(call, failure=error.failure))
+    return error_response(error.failure)
+
+
+async def _json_body(request: Request) -> dict[str, Any]:
+    try:
+        body = await request.json()
+    except ValueError as error:
+        raise _BadRequestError(f'Invalid JSON payload: {error}', 'request_body') from error
+    if not isinstance(body, dict):
+        raise _BadRequestError('Invalid JSON payload: not an object', 'request_body')
+    return body
+
+
+def _call(request: Request, caller: Caller, kind: str, body: dict[str, Any], text: str) -> Call:
+    try:
+        return Call(
+            caller=caller,
+            route=request.url.path,
+            group=str(body.get('model', '')),
+            kind=kind,
+            text=text,
+            digest=hashlib.sha256(json.dumps([kind, body], sort_keys=True).encode()).hexdigest(),
+            stream=kind == 'chat' and bool(body.get('stream')),
+            end_user=body.get('user'),
+            client_ip=request.client and request.client.host,
+            user_agent=request.headers.get('user-agent'),
+            service_tier=body.get('service_tier'),
+            tags=tuple((body.get('metadata') or {}).get('tags', ())),
+            metadata=body.get('metadata') or {},
+            guardrails=tuple(body.get('guardrails') or ()),
+            max_tokens=int(body['max_tokens']) if body.get('max_tokens') else None,
+            amount=max(1, int(body.get('n') or body.get('seconds') or 1)),
+            cacheable=not (body.get('cache') or {}).get('no-cache'),
+            fail_status=_fail_status(request),
+        )
+    except (AttributeError, TypeError, ValueError) as error:
+        raise _BadRequestError(f'Invalid parameter: {error}', 'request_body') from error
+
+
+def _fail_status(request: Request) -> int | None:
+    asked = request.headers.get('x-fixture-fail')
+    if asked is None:
+        return None
+    if not asked.isdigit() or int(asked) not in UPSTREAM_ERRORS:
+        raise _BadRequestError(
+            f'x-fixture-fail must be one of {", ".join(map(str, UPSTREAM_ERRORS))}', 'x-fixture-fail'
+        )
+    return int(asked)
+
+
+def _headers(release: str, outcome: Outcome, answer: Answer) -> dict[str, str]:
+    deployment = answer.deployment
+    headers = {
+        'x-litellm-version': release,
+        'x-litellm-model-id': deployment.id,
+        'x-litellm-model-group': answer.group,
+        'x-litellm-model-name': f'{deployment.provider}/{deployment.model}',
+        'x-litellm-response-cost': repr(answer.cost),
+        'x-litellm-attempted-fallbacks': str(len(outcome.fallbacks)),
+    }
+    if answer.from_cache:
+        headers['x-litellm-cache-key'] = outcome.call.digest
+    if answer.remaining is not None:
+        headers['x-ratelimit-remaining-requests'], headers['x-ratelimit-remaining-tokens'] = map(str, answer.remaining)
+    return headers
+
+
+def _usage_body(usage: Usage) -> dict[str, Any]:
+    return {
+        'prompt_tokens': usage.prompt,
+        'completion_tokens': usage.completion,
+        'total_tokens': usage.total,
+        'prompt_tokens_details': {
+            'cached_tokens': usage.cached,
+            'cache_creation_tokens': usage.cache_write,
+            'audio_tokens': usage.input_audio,
+        },
+        'completion_tokens_details': {'reasoning_tokens': usage.reasoning, 'audio_tokens': usage.output_audio},
+    }
+
+
+def _chat_body(answer: Answer) -> dict[str, Any]:
+    message = {'role': 'assistant', 'content': answer.text}
+    return {
+        'id': 'chatcmpl-fixture',
+        'object': 'chat.completion',
+        'created': _CREATED,
+        'model': answer.deployment.model,
+        'choices': [{'index': 0, 'finish_reason': 'stop', 'message': message}],
+        'usage': _usage_body(answer.usage),
+    }
+
+
+def _embedding_body(answer: Answer) -> dict[str, Any]:
+    return {
+        'object': 'list',
+        'model': answer.deployment.model,
+        'data': [{'object': 'embedding', 'index': 0, 'embedding': [0.25, -0.5, 0.75]}],
+        'usage': {'prompt_tokens': answer.usage.prompt, 'total_tokens': answer.usage.total},
+    }
+
+
+def _image_body(answer: Answer) -> dict[str, Any]:
+    return {'created': _CREATED, 'data': [{'b64_json': 'Zml4dHVyZQ=='}] * answer.usage.images}
+
+
+def _video_body(answer: Answer) -> dict[str, Any]:
+    return {'id': 'video_fixture', 'object': 'video', 'status': 'queued', 'seconds': str(answer.usage.video_seconds)}
+
+
+_BODIES: dict[str, Callable[[Answer], dict[str, Any]]] = {
+    'chat': _chat_body,
+    'embedding': _embedding_body,
+    'image': _image_body,
+    'video': _video_body,
+}
+
+
+async def _stream(answer: Answer, with_usage: bool, delay: bool) -> AsyncIterator[str]:
+    """Server-sent events: a chunk per word, then the usage if it was asked for."""
+    words = answer.text.split(' ')
+    first = answer.timings.first_token or 0.0
+    for position, word in enumerate(words):
+        if delay:
+            await asyncio.sleep(first if position == 0 else max(0.0, answer.timings.api - first) / len(words))
+        yield _event(answer, [{'index': 0, 'delta': {'role': 'assistant', 'content': f'{word} '}}])
+    yield _event(answer, [{'index': 0, 'delta': {}, 'finish_reason': 'stop'}])
+    if with_usage:
+        yield _event(answer, [{'index': 0, 'delta': {}}], usage={**_usage_body(answer.usage), 'cost': answer.cost})
+    yield 'data: [DONE]\n\n'
+
+
+def _event(answer: Answer, choices: list[dict[str, Any]], **more: Any) -> str:
+    chunk = {
+        'id': 'chatcmpl-fixture',
+        'object': 'chat.completion.chunk',
+        'created': _CREATED,
+        'model': answer.deployment.model,
+        'choices': choices,
+        **more,
+    }
+    return f'data: {json.dumps(chunk)}\n\n'
+
+
+def _endpoint(kind: str, required: str) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        return await _serve(request, kind, required)
+
+    return endpoint
+
+
+async def _models(request: Request) -> Response:
+    authenticate(request)
+    groups = dict.fromkeys(deployment.group for deployment in DEPLOYMENTS)
+    data = [{'id': group, 'object': 'model', 'created': _CREATED, 'owned_by': 'openai'} for group in groups]
+    return JSONResponse({'object': 'list', 'data': data})
+
+
+async def _call_mcp_tool(request: Request) -> Response:
+    """Call a tool by `name`."""
+    caller = authenticate(request)
+    try:
+        body = await _json_body(request)
+        call = _call(request, caller, 'mcp', {**body, 'model': f'MCP: {body.get("name")}'}, '')
+        if body.get('name') not in MCP_TOOLS:
+            raise _BadRequestError(f'Tool {body.get("name")} not found', 'name')
+    except _BadRequestError as error:
+        return _refuse(request, caller, error)
+    tool = MCP_TOOLS[body['name']]
+    proxy_of(request).telemetry.record_mcp_call(call, tool)
+    return JSONResponse({'content': [{'type': 'text', 'text': f'{tool.name} answered'}], 'isError': False})
+
+
+ROUTES = [
+    *(
+        Route(f'{prefix}{path}', _endpoint(kind, required), methods=['POST'])
+        for prefix in ('/v1', '')
+        for path, kind, required in (
+            ('/chat/completions', 'chat', 'messages'),
+            ('/embeddings', 'embedding', 'input'),
+            ('/images/generations', 'image', 'prompt'),
+            ('/videos', 'video', 'prompt'),
+        )
+    ),
+    Route('/v1/models', _models),
+    Route('/models', _models),
+    Route('/mcp-rest/tools/call', _call_mcp_tool, methods=['POST']),
+]

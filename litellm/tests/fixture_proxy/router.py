@@ -1,0 +1,223 @@
+"""The routing engine: picks deployments, fails, falls back, cools down and answers, all simulated from the seed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from random import Random
+
+from .accounts import RateLimit
+from .calls import Answer, Attempt, Call, Failure, Fallback, GuardrailRun, Outcome, Timings, Usage
+from .catalogue import FALLBACKS, GUARDRAILS, UPSTREAM_ERRORS, Deployment, deployments_of
+from .settings import Settings
+from .shared import Shared
+
+__all__ = ['Clock', 'Router']
+
+_COOLDOWN_SECONDS = 5.0
+_COOLED_AT_ONCE = frozenset({401, 404, 408, 429})
+_FAILURES_IN_A_ROW = 3
+_FAILING_SECONDS = 0.2
+_RANDOM_FAILURES = (408, 429, 500, 503)
+# What a provider's rate-limit headers allow where the deployment sets no limit of its own.
+_PROVIDER_REQUESTS, _PROVIDER_TOKENS = 10_000, 1_000_000
+_WORDS = ('the', 'proxy', 'answers', 'each', 'question', 'with', 'words', 'that', 'mean', 'little')
+
+
+class Clock:
+    """Simulated time: it moves by what a request is said to take, and when a test moves it on."""
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+        self._elapsed = 0.0
+
+    @property
+    def now(self) -> float:
+        """Simulated seconds since the start."""
+        return self._elapsed + self._shared.controls.advanced_seconds
+
+    def pass_by(self, seconds: float) -> None:
+        self._elapsed += seconds
+
+
+class Router:
+    """Serves calls. What happens to one depends only on the seed, the call and how often this worker saw it before."""
+
+    def __init__(self, settings: Settings, shared: Shared, clock: Clock) -> None:
+        self._settings = settings
+        self._shared = shared
+        self._clock = clock
+        self._seen: Counter[str] = Counter()
+        self._cooled_until: dict[str, float] = {}
+        self._failures_in_a_row: Counter[str] = Counter()
+        self._windows: dict[str, RateLimit] = {}
+
+    def serve(self, call: Call) -> Outcome:
+        """Take one call through guardrails, cache, deployments and fallbacks."""
+        outcome = Outcome(call)
+        rng = Random(f'{self._settings.seed} {call.digest} {self._seen[call.digest]}')
+        self._seen[call.digest] += 1
+        outcome.failure = self._refusal(call) or self._run_guardrails(outcome)
+        if outcome.failure is None and not self._answer_from_cache(outcome):
+            self._route(outcome, rng)
+        if outcome.answer is not None:
+            self._charge(call, outcome.answer)
+        return outcome
+
+    def _refusal(self, call: Call) -> Failure | None:
+        """Say why the call does not get as far as a guardrail."""
+        for budget in call.caller.budgets():
+            if budget.exceeded:
+                return Failure(
+                    self._settings.profile.budget_exceeded_status,
+                    'BudgetExceededError',
+                    f'Budget has been exceeded! Current cost: {budget.spent}, Max budget: {budget.limit}',
+                    'budget_exceeded',
+                )
+        admitted = [limit.admit(self._clock.now) for limit in call.caller.limits()]
+        if not all(admitted):
+            message = f'Rate limit exceeded for api_key: {call.caller.name}. Limit type: requests.'
+            return Failure(429, 'HTTPException', message, 'throttling_error')
+        if not deployments_of(call.group):
+            path = call.route.removeprefix('/v1')
+            message = f'{path}: Invalid model name passed in model={call.group}. Call `/v1/models` to list models.'
+            return Failure(400, 'ProxyModelNotFoundError', message, 'invalid_request_error')
+        return None
+
+    def _run_guardrails(self, outcome: Outcome) -> Failure | None:
+        text = outcome.call.text
+        for guardrail in (GUARDRAILS[name] for name in outcome.call.guardrails if name in GUARDRAILS):
+            if guardrail.error is not None and guardrail.blocks is not None and guardrail.blocks in text:
+                outcome.guardrail_runs.append(GuardrailRun(guardrail, 'error'))
+                return Failure(400, guardrail.error, f'Violated guardrail {guardrail.name}', 'invalid_request_error')
+            intervened = guardrail.reroutes is not None and guardrail.reroutes in text
+            outcome.guardrail_runs.append(GuardrailRun(guardrail, 'intervened' if intervened else 'success'))
+        return None
+
+    def _answer_from_cache(self, outcome: Outcome) -> bool:
+        """Answer a call that was answered before, by any worker, unless Redis is down."""
+        call = outcome.call
+        outcome.looked_up_cache = call.cacheable and call.kind in ('chat', 'embedding')
+        outcome.looked_up_cache &= call.fail_status is None and self._shared.controls.redis == 'up'
+        if not outcome.looked_up_cache or not self._shared.has('answers', call.digest):
+            return False
+        rng = Random(f'{self._settings.seed} {call.digest}')
+        deployment = rng.choice(deployments_of(call.group))
+        outcome.answer = self._answer(outcome, call.group, deployment, rng, from_cache=True)
+        return True
+
+    def _route(self, outcome: Outcome, rng: Random) -> None:
+        call = outcome.call
+        for group in (call.group, *FALLBACKS.get(call.group, ())):
+            first_failure = outcome.failure
+            outcome.failure = self._try_group(outcome, group, rng)
+            if first_failure is not None:
+                outcome.fallbacks.append(Fallback(group, first_failure, outcome.failure is None))
+            if outcome.failure is None:
+                break
+        if outcome.failure is None and outcome.looked_up_cache and not outcome.fallbacks:
+            self._shared.add('answers', call.digest)
+
+    def _try_group(self, outcome: Outcome, group: str, rng: Random) -> Failure | None:
+        """Call one deployment of the group; sets the answer or returns the failure."""
+        now = self._clock.now
+        ready = [each for each in deployments_of(group) if self._cooled_until.get(each.id, 0.0) <= now]
+        if not ready:
+            message = f'No deployments available for selected model, Try again in {_COOLDOWN_SECONDS} seconds.'
+            return Failure(429, 'RouterRateLimitError', f'{message} Passed model={group}.', 'None')
+        deployment = rng.choice(ready)
+        status = self._failing_status(outcome.call, group, deployment, rng)
+        if status is None:
+            self._failures_in_a_row[deployment.id] = 0
+            outcome.answer = self._answer(outcome, group, deployment, rng)
+            return None
+        error = UPSTREAM_ERRORS[status]
+        cooled_down = self._cool_down(group, deployment, status)
+        self._clock.pass_by(_FAILING_SECONDS)
+        outcome.attempts.append(Attempt(group, deployment, error, cooled_down))
+        message = f'litellm.{error.name}: {error.class_at(deployment.provider)} - the fixture was told to fail.'
+        return Failure(status, error.class_at(deployment.provider), message, error.type, deployment=deployment)
+
+    def _failing_status(self, call: Call, group: str, deployment: Deployment, rng: Random) -> int | None:
+        by_chance = rng.random() < self._settings.failure_rate
+        chosen = rng.choice(_RANDOM_FAILURES)
+        if deployment.fails_with is not None:
+            return deployment.fails_with
+        if call.fail_status is not None and group == call.group:
+            return call.fail_status
+        return chosen if by_chance else None
+
+    def _cool_down(self, group: str, deployment: Deployment, status: int) -> bool:
+        """Keep a failing deployment out of use for a while, unless its group has no other."""
+        self._failures_in_a_row[deployment.id] += 1
+        often = self._failures_in_a_row[deployment.id] >= _FAILURES_IN_A_ROW
+        if len(deployments_of(group)) == 1 or not (status in _COOLED_AT_ONCE or (status >= 500 and often)):
+            return False
+        self._cooled_until[deployment.id] = self._clock.now + _COOLDOWN_SECONDS
+        return True
+
+    def _answer(
+        self, outcome: Outcome, group: str, deployment: Deployment, rng: Random, *, from_cache: bool = False
+    ) -> Answer:
+        call = outcome.call
+        # Equal calls get equal answers, wherever they come from.
+        content = Random(f'{self._settings.seed} {call.digest}')
+        usage = _usage(call, deployment, content)
+        first_token = rng.uniform(0.08, 0.9)
+        timings = Timings(
+            queue=rng.uniform(0.0004, 0.006),
+            overhead=rng.lognormvariate(-5.0, 0.4),
+            api=0.002 if from_cache else first_token + usage.completion * rng.uniform(0.004, 0.02),
+            first_token=(0.001 if from_cache else first_token) if call.stream else None,
+            guardrails=sum(run.guardrail.seconds for run in outcome.guardrail_runs if run.guardrail.is_overhead),
+        )
+        self._clock.pass_by(timings.queue + timings.processing)
+        text = ' '.join(content.choice(_WORDS) for _ in range(max(1, usage.completion // 2)))
+        cost = 0.0 if from_cache else _cost(usage, deployment)
+        remaining = None if from_cache else self._remaining(deployment, usage)
+        return Answer(group, deployment, usage, timings, cost, text, from_cache, remaining)
+
+    def _remaining(self, deployment: Deployment, usage: Usage) -> tuple[int, int] | None:
+        """Requests and tokens left in the minute, by the provider's headers or else by the router's own count."""
+        if 'headers' not in deployment.traits and deployment.rpm is None:
+            return None
+        window = self._windows.setdefault(deployment.id, RateLimit())
+        window.admit(self._clock.now)
+        window.used_tokens += usage.total
+        requests, tokens = deployment.rpm or _PROVIDER_REQUESTS, deployment.tpm or _PROVIDER_TOKENS
+        return requests - window.used_requests, tokens - window.used_tokens
+
+    def _charge(self, call: Call, answer: Answer) -> None:
+        for budget in call.caller.budgets():
+            budget.spent += answer.cost
+        for limit in call.caller.limits():
+            limit.used_tokens += answer.usage.total
+
+
+def _usage(call: Call, deployment: Deployment, rng: Random) -> Usage:
+    if deployment.kind == 'image':
+        return Usage(images=call.amount)
+    if deployment.kind == 'video':
+        return Usage(video_seconds=call.amount)
+    prompt = 8 + len(call.text) // 4
+    if deployment.kind == 'embedding':
+        return Usage(prompt=prompt)
+    completion = rng.randint(12, 160)
+    if call.max_tokens is not None:
+        completion = max(1, min(completion, call.max_tokens))
+    traits = deployment.traits
+    return Usage(
+        prompt=prompt,
+        completion=completion,
+        cached=prompt // 2 if 'cached' in traits else 0,
+        cache_write=prompt // 4 if 'cache_write' in traits else 0,
+        input_audio=prompt // 3 if 'audio' in traits else 0,
+        reasoning=completion // 2 if 'reasoning' in traits else 0,
+        output_audio=completion // 3 if 'audio' in traits else 0,
+    )
+
+
+def _cost(usage: Usage, deployment: Deployment) -> float:
+    """US dollars of one answer."""
+    if deployment.kind in ('image', 'video'):
+        return deployment.output_price * (usage.images + usage.video_seconds)
+    return (usage.prompt * deployment.input_price + usage.completion * deployment.output_price) / 1_000_000

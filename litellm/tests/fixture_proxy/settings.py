@@ -1,0 +1,53 @@
+"""Everything that the command line decides about a fixture proxy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from .releases import Profile, Release
+
+__all__ = ['DEFAULT_KEY', 'DEFAULT_RELEASE', 'Settings']
+
+DEFAULT_KEY = 'sk-fixture-master-5f2c9d41'
+DEFAULT_RELEASE = '1.106.2'
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The proxy's configuration, as each of its worker processes gets it.
+
+    `directory` holds what workers share: see `shared.py`. `metrics_auth` None means the release's default.
+    """
+
+    directory: Path
+    release: str = DEFAULT_RELEASE
+    key: str = DEFAULT_KEY
+    seed: int = 0
+    workers: int = 1
+    multiprocess_metrics: bool = True
+    prometheus: bool = True
+    service_metrics: bool = True
+    licensed: bool = True
+    metrics_auth: bool | None = None
+    background_health_checks: bool = False
+    failure_rate: float = 0.0
+    real_delay: bool = False
+    only_families: tuple[str, ...] = ()
+    exclude_labels: tuple[str, ...] = ()
+    metadata_labels: tuple[str, ...] = ()
+
+    @cached_property
+    def profile(self) -> Profile:
+        return Profile(Release.parse(self.release))
+
+    @property
+    def asks_for_key(self) -> bool:
+        """Whether `/metrics` wants a key."""
+        return self.profile.protects_metrics if self.metrics_auth is None else self.metrics_auth
+
+    @property
+    def shares_metrics(self) -> bool:
+        """Whether workers write their series to files that every scrape adds up."""
+        return self.workers > 1 and self.multiprocess_metrics

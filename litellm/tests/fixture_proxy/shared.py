@@ -1,0 +1,91 @@
+"""What the workers of one proxy share, as LiteLLM's workers share Redis and the database: files in one directory."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+__all__ = ['Controls', 'Shared']
+
+
+@dataclass(frozen=True)
+class Controls:
+    """What tests may change while the proxy runs."""
+
+    redis: str = 'up'
+    db: str = 'up'
+    broken_callbacks: tuple[str, ...] = ()
+    advanced_seconds: float = 0.0
+
+    def changed(self, **changes: Any) -> Controls:
+        """Apply changes; raises ValueError for one that makes no sense."""
+        unknown = sorted(changes.keys() - asdict(self).keys())
+        if unknown:
+            raise ValueError(f'unknown control: {", ".join(unknown)}')
+        controls = replace(self, **changes)
+        if not {controls.redis, controls.db} <= {'up', 'down'}:
+            raise ValueError('redis and db are "up" or "down"')
+        if not isinstance(controls.broken_callbacks, (list, tuple)):
+            raise ValueError('broken_callbacks is a list of callback names')
+        if controls.advanced_seconds < self.advanced_seconds:
+            raise ValueError('time does not go back')
+        return controls
+
+
+class Shared:
+    """Small named facts in files: controls, cached answers, uploaded files and living workers."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._controls_file = directory / 'controls.json'
+
+    @property
+    def controls(self) -> Controls:
+        try:
+            stored = json.loads(self._controls_file.read_text())
+        except FileNotFoundError:
+            return Controls()
+        return Controls(**{**stored, 'broken_callbacks': tuple(stored['broken_callbacks'])})
+
+    @controls.setter
+    def controls(self, controls: Controls) -> None:
+        # Renamed into place, so that another worker never reads half of it.
+        unfinished = self._controls_file.with_suffix(f'.{os.getpid()}')
+        unfinished.write_text(json.dumps(asdict(controls)))
+        unfinished.replace(self._controls_file)
+
+    def add(self, kind: str, name: str) -> bool:
+        """Remember a name of some kind; says whether it is new."""
+        folder = self._directory / kind
+        folder.mkdir(exist_ok=True)
+        try:
+            (folder / name).touch(exist_ok=False)
+        except FileExistsError:
+            return False
+        return True
+
+    def remove(self, kind: str, name: str) -> None:
+        """Forget a name, if it is there."""
+        (self._directory / kind / name).unlink(missing_ok=True)
+
+    def has(self, kind: str, name: str) -> bool:
+        return (self._directory / kind / name).is_file()
+
+    def names(self, kind: str) -> set[str]:
+        folder = self._directory / kind
+        return {path.name for path in folder.iterdir()} if folder.exists() else set()
+
+    def worker_pids(self) -> list[int]:
+        """The worker processes that are alive."""
+        return sorted(pid for pid in map(int, self.names('workers')) if _alive(pid))
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

@@ -1,0 +1,298 @@
+"""Families moved by requests: which ones, by how much and with which label values, as LiteLLM's prometheus callback."""
+
+from __future__ import annotations
+
+import sys
+from collections import defaultdict
+
+from .accounts import HEALTH_CHECK, Accounts
+from .budgets import BudgetGauges
+from .calls import Answer, Attempt, Call, Failure, Outcome
+from .catalogue import PROVIDER_BUDGETS, UPSTREAM_ERRORS, Deployment, McpTool, deployments_of
+from .router import Clock
+from .series import LabelValues, Series
+from .settings import Settings
+from .shared import Shared
+
+__all__ = ['Telemetry']
+
+_OUTAGE_NONE, _OUTAGE_PARTIAL, _OUTAGE_COMPLETE = 0, 1, 2
+_UNKNOWN_MODEL = 'other'
+
+
+class Telemetry:
+    """Records what happened to requests."""
+
+    def __init__(self, settings: Settings, series: Series, shared: Shared, accounts: Accounts, clock: Clock) -> None:
+        self._profile = settings.profile
+        self._series = series
+        self._shared = shared
+        self._accounts = accounts
+        self._budgets = BudgetGauges(series, accounts, clock)
+        self._spent_at: defaultdict[str, float] = defaultdict(float)
+
+    def record(self, outcome: Outcome) -> None:
+        """Record one request that went through the router."""
+        call = outcome.call
+        self._record_guardrails(outcome)
+        for attempt in outcome.attempts:
+            self._record_attempt(call, attempt)
+        self._record_fallbacks(outcome)
+        if outcome.answer is not None:
+            values = {
+                **call.labels(),
+                **outcome.answer.deployment.labels(),
+                # The group that answered, which after a fallback is not the one that the client named.
+                'requested_model': outcome.answer.group,
+                'model_group': outcome.answer.group,
+            }
+            self._record_answer(call, outcome.answer, values, outcome.looked_up_cache)
+        elif outcome.failure is not None:
+            self._record_failure(call, outcome.failure)
+        for name in self._shared.controls.broken_callbacks:
+            self._series.inc('litellm_callback_logging_failures_metric', {'callback_name': name})
+
+    def record_refusal(self, route: str, key: str, failure: Failure, client_ip: str | None, agent: str | None) -> None:
+        """Record a request refused for its key: it counts as a failed one, scrapes included."""
+        status = failure.exception_status
+        values = {
+            # Since a 401 tells that LiteLLM does not know the key, it does not tell the key either.
+            'hashed_api_key': None if status == '401' else key,
+            'requested_model': '',
+            'exception_status': status,
+            'status_code': status,
+            'exception_class': failure.exception,
+            'route': route,
+            'client_ip': client_ip,
+            'user_agent': agent,
+        }
+        self._series.inc('litellm_proxy_failed_requests_metric', values)
+        self._series.inc('litellm_proxy_total_requests_metric', values)
+
+    def record_mcp_call(self, call: Call, tool: McpTool) -> None:
+        """Record the call of an MCP tool."""
+        values = {
+            **call.labels(),
+            'model': f'MCP: {tool.name}',
+            'api_provider': 'mcp',
+            'mcp_tool_name': tool.name,
+            'mcp_server_name': tool.server,
+            'status_code': '200',
+        }
+        self._series.inc('litellm_mcp_tool_calls', values)
+        if tool.cost > 0:
+            self._series.inc('litellm_mcp_tool_call_spend_metric', values, tool.cost)
+        self._series.inc('litellm_requests_metric', values)
+        self._series.inc('litellm_spend_metric', values, tool.cost)
+        self._series.inc('litellm_proxy_total_requests_metric', values)
+
+    def record_probe(self, deployment: Deployment, answer: Answer | None) -> None:
+        """Record that `/health` called a model for real: an answer, or the failure that the deployment always has."""
+        probe = Call(HEALTH_CHECK, route='', group='')
+        known = {**probe.labels(), **deployment.labels(), 'route': None, 'model_id': ''}
+        if answer is not None:
+            self._record_answer(probe, answer, known, looked_up_cache=False)
+            return
+        error = UPSTREAM_ERRORS[deployment.fails_with or 500]
+        if error.status != 401:
+            self._series.inc('litellm_llm_api_failed_requests_metric', known)
+            exception = error.class_at(deployment.provider)
+            self._count_unrouted_failure(known, _UNKNOWN_MODEL, '', str(error.status), exception)
+
+    def _record_guardrails(self, outcome: Outcome) -> None:
+        for run in outcome.guardrail_runs:
+            failed = run.status == 'error'
+            values = {
+                'guardrail_name': run.guardrail.name,
+                'hook_type': run.guardrail.hook,
+                'status': run.status,
+                'error_type': run.guardrail.error if failed else 'none',
+            }
+            self._series.observe('litellm_guardrail_latency_seconds', values, run.guardrail.seconds)
+            self._series.inc('litellm_guardrail_requests', values)
+            if failed:
+                self._series.inc('litellm_guardrail_errors', values)
+
+    def _record_attempt(self, call: Call, attempt: Attempt) -> None:
+        deployment, error = attempt.deployment, attempt.error
+        values = {
+            **call.labels(),
+            **deployment.labels(),
+            'requested_model': attempt.group,
+            'model_group': attempt.group,
+            'exception_status': error.status,
+            'exception_class': error.class_at(deployment.provider),
+        }
+        if error.status != 401:  # LiteLLM takes any 401 for a wrong key of the client, and counts none.
+            self._series.inc('litellm_llm_api_failed_requests_metric', values)
+            self._series.inc('litellm_deployment_failure_responses', values)
+            for tag in call.tags:
+                self._series.inc('litellm_deployment_failure_by_tag_responses', {**values, 'tag': tag})
+            self._series.inc('litellm_deployment_total_requests', values)
+            self._series.set('litellm_deployment_state', values, _OUTAGE_PARTIAL)
+        if attempt.cooled_down:
+            # Here LiteLLM names the group as the model, so nothing ever takes this series back to healthy.
+            cooled = {**values, 'litellm_model_name': attempt.group}
+            self._series.set('litellm_deployment_state', cooled, _OUTAGE_COMPLETE)
+            self._series.inc('litellm_deployment_cooled_down', cooled)
+
+    def _record_fallbacks(self, outcome: Outcome) -> None:
+        for fallback in outcome.fallbacks:
+            kind = 'successful' if fallback.succeeded else 'failed'
+            values = {
+                **outcome.call.labels(),
+                'fallback_model': fallback.model,
+                'exception_status': fallback.failure.exception_status,
+                'exception_class': fallback.failure.exception,
+            }
+            self._series.inc(f'litellm_deployment_{kind}_fallbacks', values)
+
+    def _record_failure(self, call: Call, failure: Failure) -> None:
+        """Record that the client got an error."""
+        known = not call.group or deployments_of(call.group)
+        requested = call.group if known else _UNKNOWN_MODEL
+        values: dict[str, object] = {
+            **call.labels(),
+            'requested_model': requested,
+            'exception_status': failure.exception_status,
+            'exception_class': failure.exception,
+            'status_code': failure.exception_status,
+        }
+        if failure.deployment is not None:
+            values |= failure.deployment.labels()
+        else:
+            self._series.inc('litellm_llm_api_failed_requests_metric', {**values, 'model': call.group, 'model_id': ''})
+            self._count_unrouted_failure(
+                values, requested, call.group if known else '', failure.exception_status, failure.exception
+            )
+        if failure.status == 401:
+            values['hashed_api_key'] = None
+        self._series.inc('litellm_proxy_failed_requests_metric', values)
+        self._series.inc('litellm_proxy_total_requests_metric', values)
+
+    def _count_unrouted_failure(
+        self, values: LabelValues, requested: str, group: str, status: str, exception: str
+    ) -> None:
+        """Count a failure before any deployment was chosen: LiteLLM leaves the deployment's labels empty."""
+        unrouted = {
+            **values,
+            **dict.fromkeys(('litellm_model_name', 'model_id', 'api_base', 'api_provider'), ''),
+            'requested_model': requested,
+            'model_group': group,
+            'exception_status': status,
+            'exception_class': exception,
+        }
+        self._series.inc('litellm_deployment_failure_responses', unrouted)
+        self._series.inc('litellm_deployment_total_requests', unrouted)
+
+    def _record_answer(self, call: Call, answer: Answer, values: LabelValues, looked_up_cache: bool) -> None:
+        values = {**values, 'status_code': '200'}
+        self._count_usage(answer, values, call.tags)
+        self._count_cache(answer, values, looked_up_cache)
+        self._observe_latencies(answer, values)
+        self._set_deployment(answer, values)
+        self._set_limits(call, answer, values)
+        if call.end_user is not None:
+            self._accounts.customer(call.end_user).spent += answer.cost
+        self._budgets.write_of(call)
+        self._set_provider_budget(answer)
+        self._series.inc('litellm_proxy_total_requests_metric', values)
+
+    def _count_usage(self, answer: Answer, values: LabelValues, tags: tuple[str, ...]) -> None:
+        usage = answer.usage
+        always: dict[str, float] = {
+            'litellm_requests_metric': 1,
+            'litellm_spend_metric': answer.cost,
+            'litellm_total_tokens_metric': usage.total,
+            'litellm_input_tokens_metric': usage.prompt,
+            'litellm_output_tokens_metric': usage.completion,
+        }
+        if_any = {
+            'litellm_input_cached_tokens_metric': usage.cached,
+            'litellm_input_cache_creation_tokens_metric': usage.cache_write,
+            'litellm_input_audio_tokens_metric': usage.input_audio,
+            'litellm_output_reasoning_tokens_metric': usage.reasoning,
+            'litellm_output_audio_tokens_metric': usage.output_audio,
+            'litellm_provider_cache_read_input_tokens_metric': usage.cached,
+            'litellm_provider_cache_creation_input_tokens_metric': usage.cache_write,
+            'litellm_images_generated_metric': usage.images,
+            'litellm_video_duration_seconds_metric': usage.video_seconds,
+        }
+        for family, amount in always.items():
+            self._series.inc(family, values, amount)
+        for family, amount in if_any.items():
+            if amount:
+                self._series.inc(family, values, amount)
+        for tag in tags:
+            for direction, tokens in (('input', usage.prompt), ('output', usage.completion), ('total', usage.total)):
+                self._series.inc(f'litellm_{direction}_tokens_by_tag', {'tag': tag}, tokens)
+        if answer.cost == 0 and usage.total and not answer.from_cache:
+            self._series.inc('litellm_zero_cost_requests', {**values, 'reason': 'missing_pricing_key'})
+
+    def _count_cache(self, answer: Answer, values: LabelValues, looked_up: bool) -> None:
+        if answer.from_cache:
+            self._series.inc('litellm_cache_hits_metric', values)
+            self._series.inc('litellm_cached_tokens_metric', values, answer.usage.total)
+        elif looked_up:
+            self._series.inc('litellm_cache_misses_metric', values)
+
+    def _observe_latencies(self, answer: Answer, values: LabelValues) -> None:
+        timings, output_tokens = answer.timings, answer.usage.completion
+        queue = timings.queue if self._profile.counts_queue_time else 0.0
+        latencies = {
+            'litellm_request_total_latency_metric': timings.processing + queue,
+            'litellm_llm_api_latency_metric': timings.api,
+            'litellm_llm_api_time_to_first_token_metric': timings.first_token,
+            'litellm_request_queue_time_seconds': timings.queue,
+            'litellm_overhead_latency_metric': timings.overhead,
+            'litellm_overhead_with_guardrails_latency_metric': timings.overhead + timings.guardrails,
+        }
+        for family, seconds in latencies.items():
+            if seconds is not None:
+                self._series.observe(family, values, seconds)
+        if output_tokens:
+            # For a streamed answer LiteLLM divides the time to the first token, not that to the last one.
+            seconds = timings.processing if timings.first_token is None else timings.first_token
+            self._series.observe('litellm_deployment_latency_per_output_token', values, seconds / output_tokens)
+
+    def _set_deployment(self, answer: Answer, values: LabelValues) -> None:
+        deployment = answer.deployment
+        self._series.set('litellm_deployment_state', values, _OUTAGE_NONE)
+        self._series.inc('litellm_deployment_success_responses', values)
+        self._series.inc('litellm_deployment_total_requests', values)
+        if deployment.tpm is not None:
+            self._series.set('litellm_deployment_tpm_limit', values, deployment.tpm)
+        if deployment.rpm is not None:
+            self._series.set('litellm_deployment_rpm_limit', values, deployment.rpm)
+        if answer.remaining is not None:
+            requests, tokens = answer.remaining
+            self._series.set('litellm_remaining_requests_metric', values, requests)
+            self._series.set('litellm_remaining_tokens_metric', values, tokens)
+
+    def _set_limits(self, call: Call, answer: Answer, values: LabelValues) -> None:
+        caller = call.caller
+        limits = {'api_key': caller.limit}
+        if caller.team is not None:
+            limits['team'] = caller.team.limit
+        if caller.project is not None:
+            limits['project_model'] = caller.project.limit
+        for owner, limit in limits.items():
+            for kind, allowed, used in limit.usage():
+                typed = {**values, 'rate_limit_type': kind}
+                self._series.set(f'litellm_{owner}_rate_limit_allowed_metric', typed, allowed)
+                self._series.set(f'litellm_{owner}_rate_limit_used_metric', typed, used)
+        # Of the key for this model group. Where LiteLLM knows no limit, it writes the largest integer.
+        group = {**values, 'model': answer.group or None}
+        remaining = {'requests': sys.maxsize, 'tokens': sys.maxsize}
+        if caller.model_limits:
+            remaining |= {kind: allowed - used for kind, allowed, used in caller.limit.usage()}
+        for kind, left in remaining.items():
+            self._series.set(f'litellm_remaining_api_key_{kind}_for_model', group, left)
+
+    def _set_provider_budget(self, answer: Answer) -> None:
+        provider = answer.deployment.provider
+        if provider in PROVIDER_BUDGETS:
+            self._spent_at[provider] += answer.cost
+            limit = PROVIDER_BUDGETS[provider]
+            remaining = float('inf') if limit is None else limit - self._spent_at[provider]
+            self._series.set('litellm_provider_remaining_budget_metric', {'api_provider': provider}, remaining)
