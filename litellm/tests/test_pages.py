@@ -322,7 +322,8 @@ def test_families_newer_than_the_check_are_collected_on_demand(
 def test_families_that_an_option_names_are_not_unknown(
     option: str, options: dict[str, Any], aggregator: AggregatorStub, dd_run_check: RunCheck
 ) -> None:
-    check = scrape(dd_run_check, NEW_FAMILIES, **{option: ['litellm_new_gauge', 'litellm_new_metric']}, **options)
+    options[option] = ['litellm_new_gauge', 'litellm_new_metric']
+    check = scrape(dd_run_check, NEW_FAMILIES, **options)
 
     assert check.warnings == []
 

@@ -1,0 +1,170 @@
+"""The check on the fixture proxy: real HTTP, real traffic, and what the Agent would flush of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from datadog_checks.base.stubs.aggregator import AggregatorStub
+from datadog_checks.dev.utils import get_metadata_metrics
+
+from datadog_checks.litellm import LitellmCheck
+from datadog_checks.litellm.names import raw_names
+
+from .agent_model import AgentModel
+from .fixture_proxy import FixtureProxy, start
+from .fixture_proxy.releases import Profile, Release
+from .fixture_proxy.traffic import Sent, drive, exercise
+
+RunCheck = Callable[..., object]
+
+NEWEST = '1.106.2'
+HEALTH = 'litellm.openmetrics.health'
+
+
+def check_of(proxy: FixtureProxy, path: str = '/metrics/', **options: Any) -> LitellmCheck:
+    instance = {'openmetrics_endpoint': f'{proxy.url}{path}', 'headers': proxy.headers, **options}
+    return LitellmCheck('litellm', {}, [instance])
+
+
+def flushed(agent: AgentModel, name: str) -> float:
+    """Return the sum over all contexts of what the Agent has flushed of a count."""
+    return sum(total for context, total in agent.count_totals.items() if context.name == name)
+
+
+def counts_while(proxy: FixtureProxy, check: LitellmCheck, requests: int = 60) -> tuple[AgentModel, Sent]:
+    """Let the Agent run the check before, between and after two halves of the traffic."""
+    agent = AgentModel()
+    assert not agent.run(check).error
+    sent = drive(proxy.url, proxy.key, requests=requests // 2, seed=1)
+    assert not agent.run(check).error
+    more = drive(proxy.url, proxy.key, requests=requests // 2, seed=2)
+    assert not agent.run(check).error
+    sent.total_tokens += more.total_tokens
+    sent.succeeded += more.succeeded
+    sent.mcp_calls += more.mcp_calls
+    return agent, sent
+
+
+@pytest.fixture(scope='module')
+def newest() -> Iterator[FixtureProxy]:
+    with start('--release', NEWEST) as proxy:
+        yield proxy
+
+
+def test_every_family_arrives_as_metadata_describes_it(
+    newest: FixtureProxy, aggregator: AggregatorStub, dd_run_check: RunCheck
+) -> None:
+    exercise(newest.url, newest.key)
+    dd_run_check(check_of(newest))
+
+    aggregator.assert_service_check(HEALTH, LitellmCheck.OK, count=1)
+    aggregator.assert_metrics_using_metadata(get_metadata_metrics(), check_submission_type=True)
+    arrived = set(aggregator.metric_names)
+    names = raw_names()
+    missing = [
+        family
+        for family in Profile(Release.parse(NEWEST)).families
+        if not {f'litellm.{names[family]}{suffix}' for suffix in ('', '.count')} & arrived
+    ]
+    assert missing == []
+
+
+@pytest.mark.parametrize('options', [(), ('--workers', '2')], ids=['one process', 'multiprocess mode'])
+def test_the_agent_flushes_what_was_sent(options: tuple[str, ...]) -> None:
+    with start('--release', NEWEST, *options) as proxy:
+        agent, sent = counts_while(proxy, check_of(proxy))
+
+    assert flushed(agent, 'litellm.total.tokens.count') == sent.total_tokens
+    # A call of a tool is no request to a model.
+    assert flushed(agent, 'litellm.request.total_latency.metric.count') == sent.succeeded - sent.mcp_calls
+
+
+def test_the_agent_flushes_what_was_sent_without_the_labels_that_name_persons() -> None:
+    personal = ['hashed_api_key', 'api_key_alias', 'end_user', 'user', 'user_email', 'client_ip', 'user_agent']
+    with start('--release', NEWEST) as proxy:
+        agent, sent = counts_while(proxy, check_of(proxy, exclude_labels=personal))
+
+    assert flushed(agent, 'litellm.total.tokens.count') == sent.total_tokens
+
+
+@pytest.mark.parametrize('release', ['1.55.12', '1.74.0', '1.80.11', '1.95.1'])
+def test_tokens_keep_their_name_over_all_releases(release: str) -> None:
+    with start('--release', release) as proxy:
+        agent, sent = counts_while(proxy, check_of(proxy), requests=20)
+
+    assert flushed(agent, 'litellm.total.tokens.count') == sent.total_tokens
+
+
+def test_openmetrics_counts_alike(newest: FixtureProxy) -> None:
+    agent, sent = counts_while(newest, check_of(newest, use_latest_spec=True), requests=20)
+
+    assert flushed(agent, 'litellm.total.tokens.count') == sent.total_tokens
+
+
+def test_a_redirect_is_followed_with_the_key(newest: FixtureProxy, dd_run_check: RunCheck) -> None:
+    dd_run_check(check_of(newest, path='/metrics'))
+
+
+def test_a_missing_key_is_asked_for(newest: FixtureProxy, dd_run_check: RunCheck) -> None:
+    check = check_of(newest)
+    check.instance['headers'] = {}
+    with pytest.raises(Exception, match='the proxy asks for a key on /metrics/'):
+        dd_run_check(check)
+
+
+def test_a_key_from_a_file_is_sent(newest: FixtureProxy, dd_run_check: RunCheck, tmp_path: Any) -> None:
+    key = tmp_path / 'litellm.key'
+    key.write_text(newest.key)
+    writer = {'type': 'header', 'name': 'Authorization', 'value': 'Bearer <TOKEN>'}
+    check = check_of(newest, auth_token={'reader': {'type': 'file', 'path': str(key)}, 'writer': writer})
+    check.instance.pop('headers')
+
+    dd_run_check(check)
+
+
+def test_a_proxy_without_the_callback_is_explained(dd_run_check: RunCheck) -> None:
+    with (
+        start('--release', NEWEST, '--no-prometheus') as proxy,
+        pytest.raises(Exception, match='Add `prometheus` to `litellm_settings.callbacks`'),
+    ):
+        dd_run_check(check_of(proxy))
+
+
+def test_an_unlicensed_proxy_is_collected_with_a_warning(aggregator: AggregatorStub, dd_run_check: RunCheck) -> None:
+    with start('--release', '1.74.0', '--unlicensed') as proxy:
+        exercise(proxy.url, proxy.key)
+        check = check_of(proxy)
+        dd_run_check(check)
+
+    assert any('only with an enterprise licence' in warning for warning in check.warnings)
+    aggregator.assert_metric('litellm.redis.latency.count')
+    assert not [name for name in aggregator.metric_names if 'tokens' in name]
+
+
+def test_a_worker_that_is_replaced_loses_no_count() -> None:
+    with start('--release', NEWEST, '--workers', '2') as proxy:
+        agent = AgentModel()
+        check = check_of(proxy)
+        agent.run(check)
+        before = drive(proxy.url, proxy.key, requests=20, seed=1)
+        agent.run(check)
+        proxy.replace_worker(proxy.worker_pids()[0])
+        after = drive(proxy.url, proxy.key, requests=20, seed=2)
+        agent.run(check)
+
+    assert flushed(agent, 'litellm.total.tokens.count') == before.total_tokens + after.total_tokens
+
+
+def test_several_processes_at_one_url_are_told_of_once() -> None:
+    with start('--release', NEWEST, '--workers', '2', '--no-multiprocess-metrics') as proxy:
+        check = check_of(proxy)
+        agent = AgentModel()
+        warnings: list[str] = []
+        for seed in range(12):
+            drive(proxy.url, proxy.key, requests=10, seed=seed)
+            assert not agent.run(check).error
+            warnings += check.get_warnings()
+
+    assert len([warning for warning in warnings if 'Several processes answer in turn' in warning]) == 1
