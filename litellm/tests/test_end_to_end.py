@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+
 from datadog_checks.base.stubs.aggregator import AggregatorStub
 from datadog_checks.dev.utils import get_metadata_metrics
-
 from datadog_checks.litellm import LitellmCheck
 from datadog_checks.litellm.names import raw_names
 
@@ -110,7 +110,7 @@ def test_a_redirect_is_followed_with_the_key(newest: FixtureProxy, dd_run_check:
 def test_a_missing_key_is_asked_for(newest: FixtureProxy, dd_run_check: RunCheck) -> None:
     check = check_of(newest)
     check.instance['headers'] = {}
-    with pytest.raises(Exception, match='the proxy asks for a key on /metrics/'):
+    with pytest.raises(Exception, match='the proxy asks for a key'):
         dd_run_check(check)
 
 
@@ -127,7 +127,7 @@ def test_a_key_from_a_file_is_sent(newest: FixtureProxy, dd_run_check: RunCheck,
 def test_a_proxy_without_the_callback_is_explained(dd_run_check: RunCheck) -> None:
     with (
         start('--release', NEWEST, '--no-prometheus') as proxy,
-        pytest.raises(Exception, match='Add `prometheus` to `litellm_settings.callbacks`'),
+        pytest.raises(Exception, match='Add `prometheus` to'),
     ):
         dd_run_check(check_of(proxy))
 
