@@ -1,12 +1,12 @@
 """A model of what the Datadog Agent makes of one check's submissions.
 
-Conservation tests need to know which numbers reach Datadog, not which calls a check makes. The Agent keeps a small state
-per context (metric name, set of tags, host name), adds every submission of a check run to it and flushes it when the run
-ends, whether the run succeeded or not. This module restates that behaviour, with its quirks:
+Conservation tests need to know which numbers reach Datadog, not which calls a check makes. The Agent keeps a small
+state per context (metric name, set of tags, host name), adds every submission of a check run to it and flushes it when
+the run ends, whether the run succeeded or not. This module restates that behaviour, with its quirks:
 
 - A monotonic count flushes the sum of the rises between consecutive samples, across runs as well as within one. A first
   sample is only a starting point unless it carries `flush_first_value`, which flushes it as a rise from zero.
-- A falling sample is skipped, unless it carries `flush_first_value`: then it *replaces* what the run has gathered so far.
+- A falling sample is skipped, unless it carries `flush_first_value`: then it *replaces* what the run has gathered.
 - A monotonic count which cannot flush yet (one sample, no `flush_first_value`) keeps its sample for the next run.
 - A monotonic histogram bucket of zero is not even looked at: it neither starts nor refreshes anything.
 - A context that two runs in a row leave out is expired. Gauges, counts and the last values of histogram buckets go with
@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -215,7 +215,11 @@ class _MonotonicCount:
         return rise
 
 
-_METRIC_TYPES = {'gauge': _Gauge, 'count': _Count, 'monotonic_count': _MonotonicCount}
+_METRIC_TYPES: dict[str, type[_Gauge | _MonotonicCount]] = {
+    'gauge': _Gauge,
+    'count': _Count,
+    'monotonic_count': _MonotonicCount,
+}
 
 _Bounds = tuple[float, float]
 
@@ -242,7 +246,7 @@ class AgentModel:
         self._last_sampled: dict[Context, int] = {}
         self._forget_at: dict[Context, float] = {}
         self._last_bucket_values: dict[Context, dict[_Bounds | None, int]] = {}
-        self.count_totals: Counter[Context] = Counter()
+        self.count_totals: defaultdict[Context, float] = defaultdict(float)
         self.bucket_totals: Counter[tuple[Context, _Bounds]] = Counter()
         self.gauges: dict[Context, float] = {}
 
@@ -269,14 +273,14 @@ class AgentModel:
                 (gauges if type(metric) is _Gauge else counts)[context] = value
         self._expire()
         for context, value in counts.items():
-            self.count_totals[context] += value  # type: ignore[assignment]
+            self.count_totals[context] += value
         self.bucket_totals.update(buckets)
         self.gauges = gauges
         return Flush(counts, gauges, dict(buckets), error)
 
     def total(self, name: str, *tags: str, hostname: str = '') -> float:
         """Return the sum of all flushes of the count with exactly these tags, 0 for one that never flushed."""
-        return self.count_totals[Context(name, frozenset(tags), hostname)]
+        return self.count_totals.get(Context(name, frozenset(tags), hostname), 0.0)
 
     def gauge(self, name: str, *tags: str, hostname: str = '') -> float | None:
         """Return the gauge's value in the last flush, None if it had none."""

@@ -17,8 +17,8 @@ from __future__ import annotations
 
 import gzip
 import math
-from collections import Counter, defaultdict, deque
-from collections.abc import Iterator
+from collections import defaultdict, deque
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.utils import formatdate
@@ -81,14 +81,14 @@ class Series:
 
     type: str
     created: float
-    values: Counter[str] = field(default_factory=Counter)
+    values: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     """Running totals by suffix: `_total`, or `_sum`, `_count` and one `_bucket{le}` per bound, or '' of a gauge."""
-    first_shown: Counter[str] | None = None
-    last_shown: Counter[str] | None = None
+    first_shown: dict[str, float] | None = None
+    last_shown: dict[str, float] | None = None
 
     def show(self) -> None:
         """Remember that a whole page with the present values has left for the scraper."""
-        self.last_shown = self.values.copy()
+        self.last_shown = dict(self.values)
         self.first_shown = self.first_shown or self.last_shown
 
 
@@ -139,7 +139,7 @@ class _Page:
     """A collector for prometheus_client over some processes' series."""
 
     def __init__(self, families: dict[str, str], skew: float, single_process: bool) -> None:
-        self._metrics = {name: Metric(name, 'Help.', type) for name, type in families.items()}
+        self._metrics = {name: Metric(name, 'Help.', declared) for name, declared in families.items()}
         self._skew = skew
         self._single_process = single_process
 
@@ -205,7 +205,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.answer(self)  # type: ignore[attr-defined]
         self.close_connection = True
 
-    def log_message(self, format: str, *arguments: object) -> None:
+    def log_message(self, *_: object) -> None:
         pass
 
 
@@ -229,6 +229,7 @@ class PageServer(_LoopbackServer):
 class SimulatedProxy(_LoopbackServer):
     """A server with `workers` processes behind it; `answering` is the one whose page is sent.
 
+    The processes' clocks are `skew` seconds ahead of the Agent's, and each worker's by its number in `skews` more.
     With `multiprocess` it is LiteLLM in multiprocess mode: one set of series whoever answers, no `_created`, no
     `process_start_time_seconds`; label gauges with a `pid` as the real one does. `date_lag` is how old in seconds the
     server's `Date` header is when it is sent.
@@ -240,6 +241,7 @@ class SimulatedProxy(_LoopbackServer):
         *,
         multiprocess: bool = False,
         skew: float = 0.0,
+        skews: Sequence[float] = (),
         date_lag: float = 0.0,
         up: bool = True,
     ) -> None:
@@ -247,7 +249,7 @@ class SimulatedProxy(_LoopbackServer):
         self.answering = 0
         self.faults: deque[Fault] = deque()
         self._multiprocess = multiprocess
-        self._skew = skew
+        self._skews = [skew + more for more in skews or [0.0] * workers]
         self._date_lag = date_lag
         self._families: dict[str, str] = {} if multiprocess else dict(FAMILIES_FROM_THE_START)
         self._processes = [_Process(self.clock.now()) for _ in range(1 if multiprocess else workers)]
@@ -262,7 +264,7 @@ class SimulatedProxy(_LoopbackServer):
 
     def count(self, family: str, amount: float = 1, worker: int = 0, **labels: str) -> None:
         """Let a counter go up."""
-        self._series('counter', family, worker, labels).values['_total'] += amount  # type: ignore[assignment]
+        self._series('counter', family, worker, labels).values['_total'] += amount
 
     def observe(self, family: str, value: float, worker: int = 0, **labels: str) -> None:
         """Let a histogram observe a value."""
@@ -270,11 +272,11 @@ class SimulatedProxy(_LoopbackServer):
         for bound in BOUNDS:
             values[f'_bucket|{floatToGoString(bound)}'] += value <= bound
         values['_count'] += 1
-        values['_sum'] += value  # type: ignore[assignment]
+        values['_sum'] += value
 
     def set(self, family: str, value: float, worker: int = 0, **labels: str) -> None:
         """Set a gauge."""
-        self._series('gauge', family, worker, labels).values[''] = value  # type: ignore[assignment]
+        self._series('gauge', family, worker, labels).values[''] = value
 
     def forget(self, family: str, worker: int = 0, **labels: str) -> None:
         """Drop one series as LiteLLM's time to live does; its next event starts over from 0."""
@@ -292,13 +294,13 @@ class SimulatedProxy(_LoopbackServer):
     def _process(self, worker: int) -> _Process:
         return self._processes[0 if self._multiprocess else worker]
 
-    def _series(self, type: str, family: str, worker: int, labels: dict[str, str]) -> Series:
+    def _series(self, kind: str, family: str, worker: int, labels: dict[str, str]) -> Series:
         self.clock.advance(0.001)
-        self._families[family] = type
+        self._families[family] = kind
         key = family, tuple(sorted(labels.items()))
         process = self._process(worker)
         if key not in process.series:
-            series = process.series[key] = Series(type, self.clock.now())
+            series = process.series[key] = Series(kind, self.clock.now())
             self._instances[key].append(series)
         return process.series[key]
 
@@ -308,22 +310,22 @@ class SimulatedProxy(_LoopbackServer):
         """Take note that a scrape has failed at this moment."""
         self._last_failure = self.clock.now()
 
-    def visible_events(self) -> dict[SeriesKey, Counter[str]]:
+    def visible_events(self) -> dict[SeriesKey, dict[str, float]]:
         """Return how far each series' totals went up since the first scrape, over all processes and restarts.
 
         Of an instance of a series this counts what whole pages have shown of it. If it is older than the first
         scrape, what its first page showed had happened before. The watch begins with the first page, or with the last
         failed attempt before it: what is younger than that attempt has happened under the scraper's eyes.
         """
-        events: dict[SeriesKey, Counter[str]] = {}
+        events: dict[SeriesKey, dict[str, float]] = {}
         for key, instances in self._instances.items():
-            total = events[key] = Counter()
+            totals = events[key] = defaultdict(float)
             for series in instances:
                 if series.type == 'gauge' or series.last_shown is None or series.first_shown is None:
                     continue
-                total.update(series.last_shown)
-                if self._watched_since is None or series.created <= self._watched_since:
-                    total.subtract(series.first_shown)
+                older = self._watched_since is None or series.created <= self._watched_since
+                for suffix, value in series.last_shown.items():
+                    totals[suffix] += value - (series.first_shown[suffix] if older else 0)
         return events
 
     def _shown(self, series: list[Series]) -> None:
@@ -346,7 +348,7 @@ class SimulatedProxy(_LoopbackServer):
             old_families = list(self._families)[: list(self._families).index(fault.family)]
             self.restart(self.answering)
             series = {key: one for key, one in series.items() if key[0] in old_families}
-        page = _Page(self._families, self._skew, not self._multiprocess)
+        page = _Page(self._families, self._skews[self.answering], not self._multiprocess)
         for key, one in series.items():
             page.add(key, one)
         if not self._multiprocess:
@@ -364,8 +366,9 @@ class SimulatedProxy(_LoopbackServer):
     def _send(
         self, request: BaseHTTPRequestHandler, status: int, content_type: str, body: bytes, cut: Cut | None = None
     ) -> None:
+        now = self.clock.now() + self._skews[self.answering]
         request.send_response_only(status)
-        request.send_header('Date', formatdate(math.floor(self.clock.now() + self._skew - self._date_lag), usegmt=True))
+        request.send_header('Date', formatdate(math.floor(now - self._date_lag), usegmt=True))
         request.send_header('Server', 'uvicorn')
         request.send_header('Content-Type', content_type)
         if cut is None and 'gzip' in request.headers.get('Accept-Encoding', ''):

@@ -211,7 +211,7 @@ def test_buckets_of_one_context_are_told_apart_by_their_bounds_when_announced() 
 class _FailingCheck(AgentCheck):
     def check(self, instance: object) -> None:
         self.gauge('before', 1)
-        self.submit_histogram_bucket('bucket', 2, 0, 1, False, None, ['a:1'])
+        self.submit_histogram_bucket('bucket', 2, 0, 1, False, '', ['a:1'])
         self.service_check('up', 2, message='down')
         raise RuntimeError('half way')
 

@@ -13,6 +13,7 @@ comes back.
 from __future__ import annotations
 
 import time
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from functools import partial, reduce
@@ -26,7 +27,6 @@ from datadog_checks.base.agent import aggregator, datadog_agent
 from datadog_checks.base.utils.time import get_timestamp
 
 from .exposition import read_lines
-from .ledger import ABSENT
 from .names import NO_LIMIT, START_TIME
 from .samples import Context, Metric, SampleTable, TaggedSeries
 from .scraper import LitellmScraper
@@ -34,6 +34,9 @@ from .scraper import LitellmScraper
 __all__ = ['ExactScraper']
 
 GAUGE, MONOTONIC_COUNT = aggregator.GAUGE, aggregator.MONOTONIC_COUNT
+
+# The Agent remembers a monotonic count for a day and an hour after it was submitted last.
+AGENT_REMEMBERS = 24 * 3600.0
 
 # Forgetting numbers all slots anew, so it waits until it is worth it: a tenth of the slots, or this many pages.
 FORGET_SHARE = 10
@@ -76,11 +79,15 @@ class ExactScraper(LitellmScraper):
             [line for line in lines if not wanted(line.decode('utf-8', 'replace'))] for lines in read_lines(response)
         )
 
-    def _submit_page(self, values: list[float], date: float | None) -> None:
+    def _submit_page(self, values: array[float], date: float) -> None:
         table, ledger = self._table, self._table.ledger
+        submit = self._submitter()
+        now = time.monotonic()
+        if ledger.pages and now - ledger.page_read_at > AGENT_REMEMBERS:
+            self._submit_last_totals(submit)
+
         series = list(table.all_series())
-        waited = None if self._failed_at is None else time.monotonic() - self._failed_at
-        ledger.recognize(series, values, date, waited)
+        ledger.recognize(series, values, date, now, since=now if self._failed_at is None else self._failed_at)
 
         # A first page is where counting starts, which the Agent is told by `flush_first_value`, unless some of it came
         # to be while we waited for the proxy. From then on every new count says itself what it starts from.
@@ -92,16 +99,14 @@ class ExactScraper(LitellmScraper):
                 if ledger.counts[slot] and not ledger.is_young(table.series[slot]):
                     ledger.start_at_zero(slot, values[slot])
 
-        totals = ledger.totals(values)
-        submit = self._submitter()
-        samples = zip(totals, table.metrics, table.bounds, table.series, strict=True)
+        samples = zip(ledger.totals(values), table.metrics, table.bounds, table.series, strict=True)
         self._submit_samples(submit, islice(samples, ledger.settled), flush)
         self._submit_samples(submit, samples, flush_new)
         for context in table.contexts.values():
             if context.metric.is_gauge:
                 self._submit_gauge(submit, context, values)
             else:
-                self._submit_count(submit, context, values, totals, flush if context.total is not None else flush_new)
+                self._submit_count(submit, context, values, flush if context.total is not None else flush_new)
 
         ledger.close_page(values)
         self._forget(submit)
@@ -135,25 +140,30 @@ class ExactScraper(LitellmScraper):
                 tags = series.tags if bound is None else [*series.tags, bound]
                 submit(MONOTONIC_COUNT, metric.name, total, tags, series.hostname, flush)
 
-    def _submit_count(
-        self,
-        submit: Callable[..., None],
-        context: Context,
-        values: list[float],
-        totals: list[float],
-        flush: bool,
-    ) -> None:
-        if all(values[slot] is ABSENT for slot in context.slots):
+    def _submit_count(self, submit: Callable[..., None], context: Context, values: array[float], flush: bool) -> None:
+        present = [slot for slot in context.slots if not isnan(values[slot])]
+        if not present:
             return
+        ledger = self._table.ledger
         total = context.closed
         for slot in context.slots:
-            total += self._table.ledger.last_total(slot) if values[slot] is ABSENT else totals[slot]
-        if not isnan(total):
-            # Rounding must not make a total fall: see `Ledger`.
-            context.total = total if context.total is None else max(total, context.total)
-            submit(MONOTONIC_COUNT, context.metric.name, context.total, context.tags, context.hostname, flush)
+            total += ledger.last_total(slot) if isnan(values[slot]) else values[slot] + ledger.carried[slot]
+        # Rounding must not make a total fall: see `Ledger`.
+        context.total = total if context.total is None else max(total, context.total)
+        submit(MONOTONIC_COUNT, context.metric.name, context.total, context.tags, context.hostname, flush)
 
-    def _submit_gauge(self, submit: Callable[..., None], context: Context, values: list[float]) -> None:
+    def _submit_last_totals(self, submit: Callable[..., None]) -> None:
+        """Remind the Agent of the totals that the next ones go on from, after so long that it has forgotten them."""
+        table = self._table
+        for slot, metric in enumerate(table.metrics):
+            if metric is not None:
+                total = table.ledger.last_total(slot)
+                submit(MONOTONIC_COUNT, metric.name, total, table.tags(slot), table.series[slot].hostname, False)
+        for context in table.contexts.values():
+            if context.total is not None:
+                submit(MONOTONIC_COUNT, context.metric.name, context.total, context.tags, context.hostname, False)
+
+    def _submit_gauge(self, submit: Callable[..., None], context: Context, values: array[float]) -> None:
         metric = context.metric
         present = [v for v in (values[slot] for slot in context.slots) if isfinite(v) and v not in NO_LIMIT]
         if present:
@@ -178,7 +188,7 @@ class ExactScraper(LitellmScraper):
                     submit(MONOTONIC_COUNT, metric.name, 0.0, tags, hostname, True)
                 table.forget(gone)
 
-    def _is_younger_than_agent(self, values: list[float]) -> bool:
+    def _is_younger_than_agent(self, values: array[float]) -> bool:
         """Tell whether, on the first page, the proxy says that it started after the Agent did."""
         if self.flush_first_value is not None or not self.use_process_start_time:
             return False
@@ -197,9 +207,9 @@ class ExactScraper(LitellmScraper):
             )
 
 
-def _proxy_time(response: Response) -> float | None:
-    """Return the time of the answer on the proxy's clock, in seconds, or None when it does not say."""
+def _proxy_time(response: Response) -> float:
+    """Return the time of the answer on the proxy's clock, or on ours when it does not say: seconds since the epoch."""
     try:
         return parsedate_to_datetime(response.headers['Date']).timestamp()
     except (KeyError, TypeError, ValueError):
-        return None
+        return time.time()

@@ -16,7 +16,7 @@ from .failures import URL_HINT, NotMetricsError, TruncatedPageError
 __all__ = ['parse_labels', 'read_lines', 'split_bound', 'split_sample']
 
 # Large enough that splitting costs nothing per chunk, small enough that the page is never in memory as a whole.
-CHUNK_BYTES = 1 << 20
+CHUNK_BYTES = 1 << 18
 
 _LABEL = re.compile(r'\s*([^\s="{},]+)\s*=\s*"((?:[^"\\]++|\\.)*+)"\s*(?:,|$)', re.DOTALL)
 # The labels end at the first closing brace outside of quotes. Possessive, so that a line without one fails at once.

@@ -14,31 +14,34 @@ one process at one time is called an instance here; each instance is followed on
 Without `_created` (several workers in multiprocess mode) a page always speaks for all processes: only a decrease is a
 new start, and a new series counts in full from the second page on.
 
+Times of creation are on the clock of the process that answers, which may be minutes off ours. Its page says what time
+it is there, so a time is compared by how long before its page it was.
+
 What is remembered of a sample is forgotten once the proxy has left it out for `FORGET_AFTER` pages, longer where
 several processes answer, as each leaves out what only the others have. A forgotten instance that returns must not count
-twice, so watching then begins at the time of the last page that may have shown it.
+twice, so from then on only instances younger than the forgotten ones count in full.
 """
 
 from __future__ import annotations
 
 import math
-from collections import deque
-from collections.abc import Collection, Iterable
+from array import array
+from collections.abc import Collection, Iterable, Iterator
 from itertools import compress, count
 from operator import add, lt
 from typing import TypeAlias
 
 __all__ = ['ABSENT', 'Ledger', 'Series', 'Slot']
 
-# The value of a sample that the page does not have. Told apart by identity: a page may say NaN as well.
-ABSENT = float('nan')
+# The value of a sample that the page does not have. A page may say it as well, and means as little by it.
+ABSENT = math.nan
 
 # Pages, not seconds: scrape intervals differ.
 FORGET_AFTER = 5
 FORGET_AFTER_WITH_SEVERAL_PROCESSES = 100
 
-# `Date` has whole seconds, and uvicorn renews it once a second.
-DATE_RESOLUTION = 2.0
+# Seconds that differences of large floats may be off.
+CLOCK_PRECISION = 0.001
 
 # A sample's place in every list that has one entry per sample.
 Slot: TypeAlias = int
@@ -62,7 +65,7 @@ class Ledger:
     """Keep for each sample, by its slot, the raw value seen last and what to add to it."""
 
     def __init__(self) -> None:
-        self.last: list[float] = []
+        self.last = array('d')
         self.carried: list[float] = []
         # Whether a sample is a count. The others have a slot only so that slots follow the page.
         self.counts: list[bool] = []
@@ -70,9 +73,13 @@ class Ledger:
         self.settled: Slot = 0
         self.pages = 0
         self.several_processes = False
-        # On the proxy's clock. Instances made later have counted nothing but what took place under our eyes.
+        # On our clock. Instances made later have counted nothing but what took place under our eyes.
         self.watching_since = math.inf
-        self._page_times: deque[float] = deque(maxlen=FORGET_AFTER_WITH_SEVERAL_PROCESSES)
+        # When the last page was read on our clock, and when it was made on the proxy's.
+        self.page_read_at = 0.0
+        self._page_made_at = 0.0
+        # By how much the clocks of all processes seen so far are ahead of ours at least.
+        self._least_ahead = math.inf
         self._absent: dict[Slot, int] = {}
 
     def add(self, counts: bool) -> None:
@@ -82,12 +89,12 @@ class Ledger:
         self.counts.append(counts)
 
     def recognize(
-        self, all_series: Iterable[Series], values: list[float], date: float | None, waited: float | None
+        self, all_series: Iterable[Series], values: array[float], date: float, now: float, since: float
     ) -> None:
         """Find out which instance of each series a page shows, and what it takes to follow on.
 
-        `date` is the time of the page on the proxy's clock. For a first page, `waited` is how many seconds ago it was
-        asked for in vain: what came to be since then is counted in full.
+        `date` is the time of the page on the proxy's clock, `now` on ours. With the first page watching begins at
+        `since`, on our clock: what came to be later is counted in full.
         """
         for slot in compress(count(), map(math.isinf, values)):
             if self.counts[slot]:
@@ -98,7 +105,7 @@ class Ledger:
             if series.created_slot is None:
                 continue
             created = values[series.created_slot]
-            if created is ABSENT:
+            if math.isnan(created):
                 continue
             newest = max(newest, created)
             if created != series.created:
@@ -106,9 +113,12 @@ class Ledger:
                 if before is not None:
                     changed.append((series, before, created))
 
+        # A date is in whole seconds and renewed once a second. No page is older than what it shows.
+        self._page_made_at = max(date, newest)
+        self.page_read_at = now
+        self._least_ahead = min(self._least_ahead, self._page_made_at - now)
         if not self.pages:
-            self.watching_since = newest if date is None else max(date, newest) if waited is None else date - waited
-        self._page_times.append(newest if date is None else max(date + DATE_RESOLUTION, newest))
+            self.watching_since = since
         for series, before, created in changed:
             self._change_instance(series, before, created, values)
 
@@ -116,14 +126,14 @@ class Ledger:
         """Tell whether all that this instance of a series has counted took place while we were watching."""
         if series.created is None:
             return self.pages > 0
-        return series.created > self.watching_since
+        return series.created - self._page_made_at > self.watching_since - self.page_read_at
 
-    def totals(self, values: list[float]) -> list[float]:
-        """Return each sample's total. A new sample has its raw value, unless it was told to `start_at_zero`."""
+    def totals(self, values: array[float]) -> Iterator[float]:
+        """Return each sample's total. That of a new sample is its raw value, unless it was told to `start_at_zero`."""
         for slot in compress(count(), map(lt, values, self.last)):
             if self.counts[slot]:
                 self._carry(slot, values[slot], increase=values[slot])
-        return list(map(add, values, self.carried))
+        return map(add, values, self.carried)
 
     def last_total(self, slot: Slot) -> float:
         """Return the total that a sample had on the last page that showed it."""
@@ -138,15 +148,12 @@ class Ledger:
         """How many samples the last page did not have."""
         return len(self._absent)
 
-    def close_page(self, values: list[float]) -> None:
+    def close_page(self, values: array[float]) -> None:
         """Remember a page as the last one."""
-        self._absent = (
-            {slot: self._absent.get(slot, self.pages) for slot, value in enumerate(values) if value is ABSENT}
-            if ABSENT in values
-            else {}
-        )
-        for absent in self._absent:
-            values[absent] = self.last[absent]
+        absences = {slot: self._absent.get(slot, self.pages) for slot in compress(count(), map(math.isnan, values))}
+        self._absent = absences
+        for slot in absences:
+            values[slot] = self.last[slot]
         self.last = values
         self.settled = len(values)
         self.pages += 1
@@ -156,25 +163,26 @@ class Ledger:
         limit = FORGET_AFTER_WITH_SEVERAL_PROCESSES if self.several_processes else FORGET_AFTER
         horizon = self.pages - limit
         slots = {slot for slot, page in self._absent.items() if page <= horizon}
-        parked = 0
+        newest = -math.inf
         for series in all_series:
+            if series.created is not None and not slots.isdisjoint(series.slots):
+                newest = max(newest, series.created)
             if series.parked:
                 kept = {created: entry for created, entry in series.parked.items() if entry[1] > horizon}
-                parked += len(series.parked) - len(kept)
+                newest = max(newest, *(series.parked.keys() - kept.keys()), -math.inf)
                 series.parked = kept or None
-        if slots or parked:
-            self.watching_since = max(self.watching_since, self._page_times[-limit])
+        self.watching_since = max(self.watching_since, newest - self._least_ahead + CLOCK_PRECISION)
         return slots
 
     def keep(self, slots: Collection[Slot]) -> None:
         """Forget all samples but these. Each gets its position among them as its new slot."""
-        self.last = [self.last[slot] for slot in slots]
+        self.last = array('d', [self.last[slot] for slot in slots])
         self.carried = [self.carried[slot] for slot in slots]
         self.counts = [self.counts[slot] for slot in slots]
         self._absent = {new: self._absent[slot] for new, slot in enumerate(slots) if slot in self._absent}
         self.settled = len(slots)
 
-    def _change_instance(self, series: Series, before: float, created: float, values: list[float]) -> None:
+    def _change_instance(self, series: Series, before: float, created: float, values: array[float]) -> None:
         slots = [slot for slot in series.slots if slot < self.settled]
         parked = series.parked or {}
         series.parked = parked
@@ -187,7 +195,7 @@ class Ledger:
         young = self.is_young(series)
         for position, slot in enumerate(slots):
             raw = values[slot]
-            if raw is ABSENT:
+            if math.isnan(raw):
                 continue
             if position < len(starts) and starts[position] <= raw:
                 increase = raw - starts[position]

@@ -13,7 +13,9 @@ What is remembered lasts until the proxy has left a line out for several pages: 
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Container, Iterable, Iterator
+from math import isnan
 from typing import NamedTuple
 
 from .exposition import parse_labels, split_bound, split_sample
@@ -35,6 +37,8 @@ SUFFIXES = {
     'summary': {'': '.quantile', '_count': '.count', '_sum': '.sum'},
     'unknown': {'': ''},
 }
+# What the text exposition calls them.
+TYPE_ALIASES = {'untyped': 'unknown'}
 # Types that an option may give to a family whatever the page declares: all of its samples are submitted alike.
 OVERRIDES = {'counter': '.count', 'gauge': '', 'time_elapsed': ''}
 
@@ -127,14 +131,16 @@ class SampleTable:
         self._roles: dict[bytes, Role] = {}
         self._first_with_tags: dict[int, TaggedSeries] = {}
         self._bound_tags: dict[bytes, list[str] | None] = {}
+        # The same tags come with series of many families, and with many series of one: each is kept once.
+        self._tags_of_page: dict[str, str] = {}
 
-    def read_page(self, batches: Iterable[list[bytes]]) -> list[float]:
+    def read_page(self, batches: Iterable[list[bytes]]) -> array[float]:
         """Return the value of every slot, `ABSENT` for those that the page does not have.
 
         Raises `ValueError` when a line is not in an exposition format.
         """
         self.families_on_page = set()
-        values = [ABSENT] * len(self._keys)
+        values = array('d', [ABSENT]) * len(self._keys)
         keys, slots = self._keys, self._slots
         slot = -1
         for lines in batches:
@@ -147,6 +153,7 @@ class SampleTable:
                     values[slot] = float(value)
                 except LookupError:
                     slot = self._read_unknown(line, values, slot - 1)
+        self._tags_of_page = {}
         return values
 
     def all_series(self) -> Iterator[TaggedSeries]:
@@ -156,10 +163,10 @@ class SampleTable:
                 if series is not None:
                     yield series
 
-    def value_of(self, sample: bytes, values: list[float]) -> float | None:
+    def value_of(self, sample: bytes, values: array[float]) -> float | None:
         """Return the value that a page has for a sample, whatever is submitted of it."""
         slot = self._slots.get(hash(sample))
-        return None if slot is None or values[slot] is ABSENT else values[slot]
+        return None if slot is None or isnan(values[slot]) else values[slot]
 
     def closed_by(self, gone: Container[Slot]) -> Iterator[tuple[Metric, list[str], str]]:
         """Yield metric, tags and hostname of each count of which all samples are gone."""
@@ -223,7 +230,7 @@ class SampleTable:
                 first_with_tags[key] = heirs[0]
         self._first_with_tags = first_with_tags
 
-    def _read_unknown(self, line: bytes, values: list[float], slot_before: Slot) -> Slot:
+    def _read_unknown(self, line: bytes, values: array[float], slot_before: Slot) -> Slot:
         """Read a line that is not where it was, or not in its plain form, or new. Return the slot it has."""
         line = line.strip()
         if not line:
@@ -244,7 +251,7 @@ class SampleTable:
         words = comment.split()
         if len(words) < 4 or words[1] != 'TYPE':
             return
-        declared, type_ = words[2:4]
+        declared, type_ = words[2], TYPE_ALIASES.get(words[3], words[3])
         name = declared.removesuffix('_total') if type_ == 'counter' else declared
         self.families_on_page.add(name)
         family = self._families.get(name)
@@ -308,9 +315,9 @@ class SampleTable:
         if metric is not None or role.is_created:
             series = self._series_of(role.family, labels)
 
-        slot = len(self._keys)
-        self._keys.append(hash(sample))
-        self._slots[hash(sample)] = slot
+        slot, key = len(self._keys), hash(sample)
+        self._keys.append(key)
+        self._slots[key] = slot
         if metric is None or series is None:
             self._add(None, NOBODY, None)
             role.family.unsubmitted.append(slot)
@@ -351,7 +358,9 @@ class SampleTable:
         if tagged is None:
             family.series[key] = None
             return None
-        series = family.series[key] = TaggedSeries(*tagged)
+        tags, hostname = tagged
+        shared = [self._tags_of_page.setdefault(tag, tag) for tag in tags]
+        series = family.series[key] = TaggedSeries(shared, hostname)
         if family.type != 'gauge':
             # A gauge has a context in any case.
             self._share_tags(family, series)
