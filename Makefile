@@ -28,11 +28,18 @@ test-newest: $(NEWEST)/ready
 	cd litellm && ../$(NEWEST)/bin/python -m pytest -q tests
 
 test-oldest: $(OLDEST)/ready
-	cd litellm && ../$(OLDEST)/bin/python -m pytest -q tests --ignore tests/test_real_litellm.py
+	cd litellm && ../$(OLDEST)/bin/python -m pytest -q tests --ignore-glob 'tests/test_real_*.py'
 
 .PHONY: bench
 bench: $(NEWEST)/ready  ## measure the scraper beside the base package's
 	@cd litellm && ../$(NEWEST)/bin/python -m tests.bench
+
+.PHONY: drift e2e
+drift: $(NEWEST)/ready  ## compare our names with the newest LiteLLM release, or with RELEASE=x.y.z
+	@cd litellm && ../$(NEWEST)/bin/python -m tests.drift $(RELEASE)
+
+e2e: $(NEWEST)/ready  ## run the real proxy at eight releases from 1.60 on, with the same traffic
+	@cd litellm && ../$(NEWEST)/bin/python -m tests.matrix
 
 .PHONY: check lint format
 check: lint validate test  ## all that the gate demands

@@ -15,7 +15,8 @@ Without `_created` (several workers in multiprocess mode) a page always speaks f
 new start, and a new series counts in full from the second page on.
 
 Times of creation are on the clock of the process that answers, which may be minutes off ours. Its page says what time
-it is there, so a time is compared by how long before its page it was.
+it is there, so a time is compared by how long before its page it was. A page says so in whole seconds: what a second
+process counted within the second or two before our first scrape may be taken for new.
 
 What is remembered of a sample is forgotten once the proxy has left it out for `FORGET_AFTER` pages, longer where
 several processes answer, as each leaves out what only the others have. A forgotten instance that returns must not count
