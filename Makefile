@@ -73,7 +73,7 @@ lock: $(UV)  ## renew the pinned development dependencies
 
 .PHONY: clean
 clean:  ## remove what the other targets made
-	rm -rf .venvs .mypy_cache .pytest_cache .ruff_cache .hypothesis litellm/.hypothesis litellm/.pytest_cache
+	rm -rf .cache .venvs .mypy_cache .pytest_cache .ruff_cache .hypothesis litellm/.hypothesis litellm/.pytest_cache
 
 # An environment is as good as new while its lock file and the package's own metadata are unchanged.
 $(UV):

@@ -100,8 +100,8 @@ def test_a_renamed_metric_names_its_successor() -> None:
     successors = {
         'litellm.input.tokens.count': 'litellm.input_tokens.metric.count in 1.75.0',
         'litellm.output.tokens.count': 'litellm.output_tokens.metric.count in 1.75.0',
-        'litellm.remaining.requests': 'litellm.remaining_requests.metric in 1.80.13',
-        'litellm.remaining_tokens': 'litellm.remaining_tokens.metric in 1.80.13',
+        'litellm.remaining.requests': 'litellm.remaining_requests.metric in 1.80.12',
+        'litellm.remaining_tokens': 'litellm.remaining_tokens.metric in 1.80.12',
     }
 
     described = metadata()

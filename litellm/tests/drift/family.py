@@ -1,0 +1,70 @@
+"""What is known of one Prometheus family of one release."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from prometheus_client import Histogram
+
+__all__ = ['CLIENT_BUCKETS', 'COLLECTOR_TYPES', 'DriftError', 'Family', 'family_name', 'upper_bounds']
+
+# The classes of prometheus_client that make a family, and the type that a scrape reports for it.
+COLLECTOR_TYPES = {
+    'Counter': 'counter',
+    'CounterMetricFamily': 'counter',
+    'Enum': 'stateset',
+    'Gauge': 'gauge',
+    'GaugeHistogramMetricFamily': 'gaugehistogram',
+    'GaugeMetricFamily': 'gauge',
+    'Histogram': 'histogram',
+    'HistogramMetricFamily': 'histogram',
+    'Info': 'info',
+    'InfoMetricFamily': 'info',
+    'StateSetMetricFamily': 'stateset',
+    'Summary': 'summary',
+    'SummaryMetricFamily': 'summary',
+    'UnknownMetricFamily': 'unknown',
+}
+
+_INF = float('inf')
+
+
+class DriftError(Exception):
+    """A release could not be had or read; the message says why in one line."""
+
+
+class Family(NamedTuple):
+    """A Prometheus family as a parser reports it: a counter without `_total`.
+
+    `labels` are those of LiteLLM's default settings, None when they could not be read. `buckets` are the upper bounds
+    of a histogram without +Inf, None for other types and when unreadable. `multiprocess_mode` is that of a gauge while
+    PROMETHEUS_MULTIPROC_DIR is set, the only time it has a meaning. `evidence` is `file:line` in the wheel,
+    `registered_by` the callable that makes it, as `module:qualified name`, '' when a module's import does. `read_by` is
+    `static`, `dynamic` or `static, dynamic`.
+    """
+
+    name: str
+    type: str
+    labels: tuple[str, ...] | None
+    buckets: tuple[float, ...] | None
+    multiprocess_mode: str
+    help: str
+    evidence: str
+    registered_by: str
+    read_by: str
+
+
+def family_name(name: str, type_: str, prefix: tuple[str, ...] = (), unit: str = '') -> str:
+    """Return the name of the family that prometheus_client makes of a constructor's arguments."""
+    full = '_'.join(filter(None, (*prefix, name)))
+    if unit and not full.endswith(f'_{unit}'):
+        full = f'{full}_{unit}'
+    return full.removesuffix('_total') if type_ == 'counter' else full
+
+
+def upper_bounds(buckets: list[float] | tuple[float, ...]) -> tuple[float, ...]:
+    """Return finite upper bounds as floats; every histogram has +Inf besides."""
+    return tuple(float(bound) for bound in buckets if bound != _INF)
+
+
+CLIENT_BUCKETS = upper_bounds(Histogram.DEFAULT_BUCKETS)
