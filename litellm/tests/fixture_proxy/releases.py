@@ -12,7 +12,10 @@ from typing import NamedTuple
 
 __all__ = ['FAMILIES', 'NEWEST', 'OLDEST', 'RENAMED', 'Family', 'Profile', 'Registration', 'Release']
 
-_FAMILIES_CSV = Path(__file__).parents[1] / 'families.csv'
+_TESTS = Path(__file__).parents[1]
+_FAMILIES_CSV = _TESTS / 'families.csv'
+# The releases that families.csv was read from.
+_RELEASES_CSV = _TESTS / 'drift' / 'releases.csv'
 
 # Old spelling of a family -> the spelling that the code of this package uses.
 RENAMED = {
@@ -53,8 +56,8 @@ class Release(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Release:
-        """Read `1.106.2` or `v1.106.2`; raises ValueError for anything else."""
-        match = re.fullmatch(r'v?(\d+)\.(\d+)\.(\d+)', text)
+        """Read `1.106.2`, `v1.106.2` or, as its release, `1.72.6.post2`; raises ValueError for anything else."""
+        match = re.fullmatch(r'v?(\d+)\.(\d+)\.(\d+)(?:\.post\d+)?', text)
         if match is None:
             raise ValueError(f'{text!r} is not a LiteLLM release such as 1.106.2')
         return cls(*(int(part) for part in match.groups()))
@@ -117,10 +120,14 @@ def _read_families() -> dict[str, Family]:
         return {row['family']: Family.from_row(row) for row in csv.DictReader(rows)}
 
 
+def _read_releases() -> list[Release]:
+    with _RELEASES_CSV.open(newline='') as rows:
+        return [Release.parse(row['release']) for row in csv.DictReader(rows)]
+
+
 FAMILIES = _read_families()
-OLDEST = min(family.first_release for family in FAMILIES.values())
-# The last release that families.csv was read from.
-NEWEST = Release(1, 109, 1)
+RELEASES = _read_releases()
+OLDEST, NEWEST = min(RELEASES), max(RELEASES)
 
 
 @dataclass(frozen=True)
