@@ -1099,13 +1099,13 @@ def test_series_that_expire_and_come_back_are_not_taken_for_several_processes() 
 # What the proxy forgets is forgotten here.
 
 
-def page_of_users(users: Iterable[int], created: float) -> str:
-    """Render a page with a counter series per end user."""
+def page_of_users(users: Iterable[int], created: float, new_users: Iterable[int] = (), now: float = 0.0) -> str:
+    """Render a page with a counter series per end user, those of new users created just now."""
     totals, stamps = [], []
-    for user in users:
+    for user, since in [*((user, created) for user in users), *((user, now) for user in new_users)]:
         labels = f'{{end_user="user-{user:06d}",model="gpt-5",requested_model="gpt-5",route="/chat/completions"}}'
         totals.append(f'{REQUESTS}_total{labels} 1.0\n')
-        stamps.append(f'{REQUESTS}_created{labels} {created + user / 1000}\n')
+        stamps.append(f'{REQUESTS}_created{labels} {since - user / 1e6}\n')
     return (
         f'# HELP {REQUESTS}_total Requests.\n# TYPE {REQUESTS}_total counter\n{"".join(totals)}'
         f'# HELP {REQUESTS}_created Requests.\n# TYPE {REQUESTS}_created gauge\n{"".join(stamps)}'
@@ -1130,7 +1130,8 @@ def test_memory_returns_when_a_hundred_thousand_series_have_come_and_gone() -> N
         try:
             before = memory_after_scrapes(3)
             for first in range(100, 100_100, 20_000):
-                server.page = page_of_users([*range(100), *range(first, first + 20_000)], created)
+                new_users = range(first, first + 20_000)
+                server.page = page_of_users(range(100), created, new_users, clock.now() + 14)
                 memory_after_scrapes(1)
             server.page = page_of_users(range(100), created)
             after = memory_after_scrapes(30)

@@ -109,13 +109,31 @@ litellm_auth_latency_sum{auth="auth"} 1.25
     assert len(series.slots) == 3, 'the bucket of all is the count'
 
 
-def test_a_family_that_changes_its_type_is_learned_again(table: CountingTable) -> None:
+def test_a_family_keeps_the_type_that_it_was_declared_with(table: CountingTable) -> None:
     read(table, samples('a', value=5.0))
-    gauge = read(table, '# TYPE litellm_requests_metric gauge\nlitellm_requests_metric{model="a"} 6.0')
+    read(table, samples('a', value=6.0).replace('counter', 'gauge'))
     counter = read(table, samples('a', value=7.0))
 
-    assert submitted(table, gauge, 6.0) == ['litellm.requests.metric']
     assert submitted(table, counter, 7.0) == ['litellm.requests.metric.count']
+
+
+def test_a_gauge_and_a_counter_of_one_name_are_two_families(table: CountingTable) -> None:
+    page = '# TYPE litellm_requests_metric gauge\nlitellm_requests_metric{model="a"} 6.0\n' + samples('a', value=7.0)
+    read(table, page)
+    table.unknown = 0
+    values = read(table, page)
+
+    assert table.unknown == 2, 'the TYPE lines'
+    assert submitted(table, values, 6.0) == ['litellm.requests.metric']
+    assert submitted(table, values, 7.0) == ['litellm.requests.metric.count']
+
+
+def test_times_of_creation_are_found_before_their_family(table: CountingTable) -> None:
+    created = '# TYPE litellm_requests_metric_created gauge\nlitellm_requests_metric_created{model="a"} 1.7953e+09\n'
+    for _ in range(2):
+        read(table, created + samples('a'))
+
+    assert [series.created_slot is None for series in table.all_series()] == [False]
 
 
 def test_lines_that_came_before_their_type_are_learned_again(table: CountingTable) -> None:

@@ -27,6 +27,7 @@ from datadog_checks.base.agent import aggregator, datadog_agent
 from datadog_checks.base.utils.time import get_timestamp
 
 from .exposition import read_lines
+from .failures import TruncatedPageError
 from .names import NO_LIMIT, START_TIME
 from .samples import Context, Metric, SampleTable, TaggedSeries
 from .scraper import LitellmScraper
@@ -34,6 +35,8 @@ from .scraper import LitellmScraper
 __all__ = ['ExactScraper']
 
 GAUGE, MONOTONIC_COUNT = aggregator.GAUGE, aggregator.MONOTONIC_COUNT
+
+OPENMETRICS = 'application/openmetrics-text'
 
 # The Agent remembers a monotonic count for a day and an hour after it was submitted last.
 AGENT_REMEMBERS = 24 * 3600.0
@@ -60,16 +63,20 @@ class ExactScraper(LitellmScraper):
             self._table = SampleTable(self.rules)
 
     def _scrape(self) -> None:
+        asked_at = time.monotonic()
         try:
             with self.get_connection() as response:
-                date = _proxy_time(response)
+                answered_at, date = time.monotonic(), _proxy_time(response)
                 values = self._table.read_page(self._lines(response))
+            if not self._table.is_ended and response.headers.get('Content-Type', '').startswith(OPENMETRICS):
+                raise TruncatedPageError('the page has no end; nothing of it was submitted')
             self.judge_page(self._table.families_on_page)
         except Exception:
-            self._failed_at = time.monotonic()
+            self._failed_at = asked_at
             self._table.forget_new()
             raise
-        self._submit_page(values, date)
+        self._submit_page(values, date, answered_at)
+        self._failed_at = None
 
     def _lines(self, response: Response) -> Iterator[list[bytes]]:
         if self.raw_line_filter is None:
@@ -79,11 +86,10 @@ class ExactScraper(LitellmScraper):
             [line for line in lines if not wanted(line.decode('utf-8', 'replace'))] for lines in read_lines(response)
         )
 
-    def _submit_page(self, values: array[float], date: float) -> None:
+    def _submit_page(self, values: array[float], date: float, now: float) -> None:
         table, ledger = self._table, self._table.ledger
         submit = self._submitter()
-        now = time.monotonic()
-        if ledger.pages and now - ledger.page_read_at > AGENT_REMEMBERS:
+        if ledger.pages and now - ledger.page_asked_at > AGENT_REMEMBERS:
             self._submit_last_totals(submit)
 
         series = list(table.all_series())
@@ -92,26 +98,32 @@ class ExactScraper(LitellmScraper):
         # A first page is where counting starts, which the Agent is told by `flush_first_value`, unless some of it came
         # to be while we waited for the proxy. From then on every new count says itself what it starts from.
         is_start = not ledger.pages and not any(map(ledger.is_young, series))
-        flush = bool(self.flush_first_value) or self._is_younger_than_agent(values)
-        flush_new = flush if is_start else True
+        flush_known = bool(ledger.pages and self.flush_first_value) or self._is_younger_than_agent(values)
+        flush_new = flush_known if is_start else True
         if not is_start:
-            for slot in range(ledger.settled, len(values)):
-                if ledger.counts[slot] and not ledger.is_young(table.series[slot]):
-                    ledger.start_at_zero(slot, values[slot])
+            self._start_new_samples(values)
 
-        samples = zip(ledger.totals(values), table.metrics, table.bounds, table.series, strict=True)
-        self._submit_samples(submit, islice(samples, ledger.settled), flush)
+        samples = zip(ledger.settle(values), table.metrics, table.bounds, table.series, strict=True)
+        self._submit_samples(submit, islice(samples, ledger.settled), flush_known)
         self._submit_samples(submit, samples, flush_new)
         for context in table.contexts.values():
             if context.metric.is_gauge:
                 self._submit_gauge(submit, context, values)
             else:
-                self._submit_count(submit, context, values, flush if context.total is not None else flush_new)
+                self._submit_count(submit, context, values, flush_new if context.total is None else flush_known)
 
         ledger.close_page(values)
         self._forget(submit)
         if ledger.several_processes:
             self._warn_of_several_processes()
+
+    def _start_new_samples(self, values: array[float]) -> None:
+        """Let samples that were never seen, but are older than our watching, count from now on."""
+        ledger = self._table.ledger
+        for slot in [*ledger.unseen(), *range(ledger.settled, len(values))]:
+            owner = ledger.owners[slot]
+            if owner is not None and not isnan(values[slot]) and not ledger.is_young(owner):
+                ledger.start_at_zero(slot, values[slot])
 
     def _submitter(self) -> Callable[..., None]:
         """Return what takes (type, name, value, tags, hostname, flush_first_value) to the Agent."""
@@ -181,12 +193,14 @@ class ExactScraper(LitellmScraper):
     def _forget(self, submit: Callable[..., None]) -> None:
         """Forget what the proxy has left out for several pages."""
         table, ledger = self._table, self._table.ledger
-        if ledger.pages % FORGET_EVERY == 0 or ledger.absent * FORGET_SHARE > ledger.settled:
-            gone = ledger.forgettable(table.all_series())
-            if gone:
-                for metric, tags, hostname in table.closed_by(gone):
-                    submit(MONOTONIC_COUNT, metric.name, 0.0, tags, hostname, True)
-                table.forget(gone)
+        gone = ledger.left_out()
+        if ledger.pages % FORGET_EVERY and len(gone) * FORGET_SHARE < ledger.settled:
+            return
+        ledger.forget(gone, table.all_series())
+        if gone:
+            for metric, tags, hostname in table.closed_by(gone):
+                submit(MONOTONIC_COUNT, metric.name, 0.0, tags, hostname, True)
+            table.forget(gone)
 
     def _is_younger_than_agent(self, values: array[float]) -> bool:
         """Tell whether, on the first page, the proxy says that it started after the Agent did."""

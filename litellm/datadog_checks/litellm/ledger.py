@@ -21,13 +21,18 @@ process counted within the second or two before our first scrape may be taken fo
 What is remembered of a sample is forgotten once the proxy has left it out for `FORGET_AFTER` pages, longer where
 several processes answer, as each leaves out what only the others have. A forgotten instance that returns must not count
 twice, so from then on only instances younger than the forgotten ones count in full.
+
+Not exact, because a page does not tell: several pods in multiprocess mode behind one URL, which look like one proxy
+that keeps restarting; what a process counts before the first of its pages, if it is older than ours; instances that
+stay away for longer than is remembered.
 """
 
 from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Collection, Iterable, Iterator
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from itertools import compress, count
 from operator import add, lt
 from typing import TypeAlias
@@ -41,8 +46,11 @@ ABSENT = math.nan
 FORGET_AFTER = 5
 FORGET_AFTER_WITH_SEVERAL_PROCESSES = 100
 
-# Seconds that differences of large floats may be off.
-CLOCK_PRECISION = 0.001
+# Seconds that the time of a page may be behind: `Date` has whole seconds, and a server renews it once a second.
+DATE_IS_BEHIND = 3.0
+
+# The value before a sample's first.
+NEVER = -math.inf
 
 # A sample's place in every list that has one entry per sample.
 Slot: TypeAlias = int
@@ -58,36 +66,54 @@ class Series:
         # Where a page says when the instance came to be, and what it said: seconds on the proxy's clock.
         self.created_slot: Slot | None = None
         self.created: float | None = None
-        # By time of creation, the raw values of instances that other processes hold and the page that showed them.
+        # By time of creation, the raw values of instances that other processes hold, in the order of `slots`, and the
+        # page that showed them last.
         self.parked: dict[float, tuple[list[float], int]] | None = None
+
+    def renumber(self, moved: Mapping[Slot, Slot]) -> None:
+        """Take over new slots, and forget the samples that have none."""
+        kept = [position for position, slot in enumerate(self.slots) if slot in moved]
+        if self.parked and len(kept) < len(self.slots):
+            self.parked = {
+                created: ([values[position] for position in kept if position < len(values)], page)
+                for created, (values, page) in self.parked.items()
+            }
+        self.slots = [moved[self.slots[position]] for position in kept]
+        if self.created_slot is not None:
+            self.created_slot = moved.get(self.created_slot)
 
 
 class Ledger:
-    """Keep for each sample, by its slot, the raw value seen last and what to add to it."""
+    """Keep for each sample, by its slot, the raw value seen last and what to add to it.
+
+    For each page: `add` what is new, `recognize` who made it, `start_at_zero` what is new and not young, take the
+    `settle`d totals, `close_page`. From time to time `forget` what was `left_out`, and `keep` the rest.
+    """
 
     def __init__(self) -> None:
         self.last = array('d')
         self.carried: list[float] = []
-        # Whether a sample is a count. The others have a slot only so that slots follow the page.
-        self.counts: list[bool] = []
+        # Whose sample it is. None if it is no count: such samples have a slot only so that slots follow the page.
+        self.owners: list[Series | None] = []
         # Slots from here on are new on the page that is being read.
         self.settled: Slot = 0
         self.pages = 0
         self.several_processes = False
         # On our clock. Instances made later have counted nothing but what took place under our eyes.
         self.watching_since = math.inf
-        # When the last page was read on our clock, and when it was made on the proxy's.
-        self.page_read_at = 0.0
+        # When the last page was made on the proxy's clock, and asked for on ours.
         self._page_made_at = 0.0
-        # By how much the clocks of all processes seen so far are ahead of ours at least.
-        self._least_ahead = math.inf
+        self.page_asked_at = 0.0
+        # By how much the proxy's clock was ahead of ours on the last pages.
+        self._ahead: deque[float] = deque(maxlen=FORGET_AFTER_WITH_SEVERAL_PROCESSES)
+        # The page from which on a sample was left out.
         self._absent: dict[Slot, int] = {}
 
-    def add(self, counts: bool) -> None:
+    def add(self, owner: Series | None) -> None:
         """Make a slot for one more sample."""
-        self.last.append(-math.inf)
+        self.last.append(NEVER)
         self.carried.append(0.0)
-        self.counts.append(counts)
+        self.owners.append(owner)
 
     def recognize(
         self, all_series: Iterable[Series], values: array[float], date: float, now: float, since: float
@@ -97,10 +123,8 @@ class Ledger:
         `date` is the time of the page on the proxy's clock, `now` on ours. With the first page watching begins at
         `since`, on our clock: what came to be later is counted in full.
         """
-        for slot in compress(count(), map(math.isinf, values)):
-            if self.counts[slot]:
-                values[slot] = ABSENT
-        changed: list[tuple[Series, float, float]] = []
+        self._drop_infinite_counts(values)
+        changed: list[tuple[Series, float | None, float]] = []
         newest = -math.inf
         for series in all_series:
             if series.created_slot is None:
@@ -110,86 +134,114 @@ class Ledger:
                 continue
             newest = max(newest, created)
             if created != series.created:
-                before, series.created = series.created, created
-                if before is not None:
-                    changed.append((series, before, created))
+                changed.append((series, series.created, created))
+                series.created = created
 
-        # A date is in whole seconds and renewed once a second. No page is older than what it shows.
+        before_last, self.page_asked_at = self.page_asked_at, now
+        # No page is older than what it shows.
         self._page_made_at = max(date, newest)
-        self.page_read_at = now
-        self._least_ahead = min(self._least_ahead, self._page_made_at - now)
+        self._ahead.append(self._page_made_at - now)
         if not self.pages:
             self.watching_since = since
         for series, before, created in changed:
-            self._change_instance(series, before, created, values)
+            if before is not None:
+                self._change_instance(series, before, created, values)
+            if self.pages and self._age(created) > now - before_last + DATE_IS_BEHIND and self._is_new(series, before):
+                # A single process would have shown it on the page before.
+                self.several_processes = True
 
     def is_young(self, series: Series) -> bool:
         """Tell whether all that this instance of a series has counted took place while we were watching."""
         if series.created is None:
             return self.pages > 0
-        return series.created - self._page_made_at > self.watching_since - self.page_read_at
+        return self._age(series.created) < self.page_asked_at - self.watching_since
 
-    def totals(self, values: array[float]) -> Iterator[float]:
-        """Return each sample's total. That of a new sample is its raw value, unless it was told to `start_at_zero`."""
-        for slot in compress(count(), map(lt, values, self.last)):
-            if self.counts[slot]:
-                self._carry(slot, values[slot], increase=values[slot])
-        return map(add, values, self.carried)
-
-    def last_total(self, slot: Slot) -> float:
-        """Return the total that a sample had on the last page that showed it."""
-        return self.last[slot] + self.carried[slot]
+    def unseen(self) -> list[Slot]:
+        """Return the slots of counts that had no number on the pages before, as LiteLLM said NaN or infinity."""
+        return [slot for slot in self._absent if self.last[slot] == NEVER and self.owners[slot] is not None]
 
     def start_at_zero(self, slot: Slot, raw: float) -> None:
         """Count a new sample from the present value on."""
         self.carried[slot] = -raw
 
-    @property
-    def absent(self) -> int:
-        """How many samples the last page did not have."""
-        return len(self._absent)
+    def settle(self, values: array[float]) -> Iterator[float]:
+        """Return each sample's total. That of a new sample is its raw value, unless it was told to `start_at_zero`."""
+        for slot in compress(count(), map(lt, values, self.last)):
+            owner = self.owners[slot]
+            if owner is not None:
+                raw = values[slot]
+                same_instance = owner.created_slot is not None and not math.isnan(values[owner.created_slot])
+                # A sum falls without a new start when something negative is observed.
+                self._carry(slot, raw, increase=0.0 if same_instance else raw)
+        return map(add, values, self.carried)
+
+    def last_total(self, slot: Slot) -> float:
+        """Return the total that a sample had on the last page that showed it, 0 if none did."""
+        return 0.0 if self.last[slot] == NEVER else self.last[slot] + self.carried[slot]
 
     def close_page(self, values: array[float]) -> None:
         """Remember a page as the last one."""
-        absences = {slot: self._absent.get(slot, self.pages) for slot in compress(count(), map(math.isnan, values))}
-        self._absent = absences
-        for slot in absences:
+        absent = {slot: self._absent.get(slot, self.pages) for slot in compress(count(), map(math.isnan, values))}
+        self._absent = absent
+        for slot in absent:
             values[slot] = self.last[slot]
         self.last = values
         self.settled = len(values)
         self.pages += 1
 
-    def forgettable(self, all_series: Iterable[Series]) -> set[Slot]:
-        """Forget instances that other processes no longer show, and return the slots that may be forgotten."""
-        limit = FORGET_AFTER_WITH_SEVERAL_PROCESSES if self.several_processes else FORGET_AFTER
-        horizon = self.pages - limit
-        slots = {slot for slot, page in self._absent.items() if page <= horizon}
+    def left_out(self) -> set[Slot]:
+        """Return the slots of samples that were left out for so long that they may be forgotten."""
+        return {slot for slot, page in self._absent.items() if page <= self._horizon}
+
+    def forget(self, slots: Set[Slot], all_series: Iterable[Series]) -> None:
+        """Count the instances of these samples no more in full, nor those that other processes stopped showing."""
         newest = -math.inf
         for series in all_series:
+            parked = series.parked or {}
             if series.created is not None and not slots.isdisjoint(series.slots):
-                newest = max(newest, series.created)
-            if series.parked:
-                kept = {created: entry for created, entry in series.parked.items() if entry[1] > horizon}
-                newest = max(newest, *(series.parked.keys() - kept.keys()), -math.inf)
+                newest = max(newest, series.created, *parked)
+            if parked:
+                kept = {created: entry for created, entry in parked.items() if entry[1] > self._horizon}
+                newest = max(newest, -math.inf, *(parked.keys() - kept.keys()))
                 series.parked = kept or None
-        self.watching_since = max(self.watching_since, newest - self._least_ahead + CLOCK_PRECISION)
-        return slots
+        least_ahead = min(list(self._ahead)[-self._limit :])
+        self.watching_since = max(self.watching_since, newest - least_ahead + DATE_IS_BEHIND)
 
     def keep(self, slots: Collection[Slot]) -> None:
-        """Forget all samples but these. Each gets its position among them as its new slot."""
+        """Drop all samples but these. Each gets its position among them as its new slot."""
         self.last = array('d', [self.last[slot] for slot in slots])
         self.carried = [self.carried[slot] for slot in slots]
-        self.counts = [self.counts[slot] for slot in slots]
+        self.owners = [self.owners[slot] for slot in slots]
         self._absent = {new: self._absent[slot] for new, slot in enumerate(slots) if slot in self._absent}
-        self.settled = len(slots)
+        self.settled = min(self.settled, len(slots))
+
+    @property
+    def _limit(self) -> int:
+        return FORGET_AFTER_WITH_SEVERAL_PROCESSES if self.several_processes else FORGET_AFTER
+
+    @property
+    def _horizon(self) -> int:
+        return self.pages - self._limit
+
+    def _age(self, created: float) -> float:
+        """Return how long before its page an instance came to be."""
+        return self._page_made_at - created
+
+    def _is_new(self, series: Series, before: float | None) -> bool:
+        return before is not None or all(slot >= self.settled for slot in series.slots)
+
+    def _drop_infinite_counts(self, values: array[float]) -> None:
+        for slot in compress(count(), map(math.isinf, values)):
+            if self.owners[slot] is not None:
+                values[slot] = ABSENT
 
     def _change_instance(self, series: Series, before: float, created: float, values: array[float]) -> None:
         slots = [slot for slot in series.slots if slot < self.settled]
-        parked = series.parked or {}
-        series.parked = parked
+        parked = series.parked = series.parked or {}
         parked[before] = ([self.last[slot] for slot in slots], self.pages)
+        is_known = created in parked
         starts, _ = parked.pop(created, ([], 0))
-        if starts or created < before:
+        if is_known or created < before:
             # A process that starts over does not go back in time.
             self.several_processes = True
 
@@ -198,17 +250,18 @@ class Ledger:
             raw = values[slot]
             if math.isnan(raw):
                 continue
-            if position < len(starts) and starts[position] <= raw:
-                increase = raw - starts[position]
+            start = starts[position] if position < len(starts) else NEVER
+            if start == NEVER and not young:
+                increase = 0.0
             else:
-                increase = raw if young or starts else 0.0
+                increase = raw - start if NEVER < start <= raw else raw
             self._carry(slot, raw, increase)
             # The jump is dealt with.
             self.last[slot] = raw
 
     def _carry(self, slot: Slot, raw: float, increase: float) -> None:
         """Let a total go on from its last value by an increase, whatever raw did."""
-        total = self.last[slot] + self.carried[slot]
+        total = self.last_total(slot)
         carried = total + increase - raw
         # Rounding must not make a total fall, which the Agent would take for a counter that started over.
         while raw + carried < total:

@@ -56,14 +56,18 @@ class Rules:
             else:
                 self._patterns.append((re.compile(raw_name), metric['type']))
 
+    def trimmed(self, family: str) -> str:
+        """Return the name of a family without the prefix that `raw_metric_prefix` takes off."""
+        return family.removeprefix(self._scraper.raw_metric_prefix)
+
     def is_unknown(self, family: str) -> bool:
         """Tell whether a family is LiteLLM's and neither mapped nor excluded."""
-        name = family.removeprefix(self._scraper.raw_metric_prefix)
+        name = self.trimmed(family)
         return is_litellm_family(family) and not self._is_excluded(name) and self._mapped(name) is None
 
     def submission(self, family: str, type_: str) -> tuple[str | None, str]:
         """Return the metric name (None: not wanted) and the type under which a family is submitted."""
-        name = family.removeprefix(self._scraper.raw_metric_prefix)
+        name = self.trimmed(family)
         if self._is_excluded(name):
             return None, type_
         mapped = self._mapped(name)

@@ -53,7 +53,7 @@ class Metric(NamedTuple):
 
 
 class Family:
-    """A family as its TYPE line declares it, with the slots of all its samples."""
+    """A family as its TYPE line declares it."""
 
     __slots__ = ('datadog_name', 'name', 'series', 'type', 'unsubmitted')
 
@@ -63,13 +63,8 @@ class Family:
         self.datadog_name = datadog_name
         # By the hash of their label text. None stands for a series that the instance does not want.
         self.series: dict[int, TaggedSeries | None] = {}
+        # Samples that are only there, times of creation among them.
         self.unsubmitted: list[Slot] = []
-
-    def slots(self) -> Iterator[Slot]:
-        yield from self.unsubmitted
-        for series in self.series.values():
-            if series is not None:
-                yield from series.slots
 
 
 class Role(NamedTuple):
@@ -124,13 +119,15 @@ class SampleTable:
         self.series: list[TaggedSeries] = []
         self.contexts: dict[tuple[str, ...], Context] = {}
         self.families_on_page: set[str] = set()
+        # Whether the page said so itself, as OpenMetrics does.
+        self.is_ended = False
 
         self._keys: list[int] = []
         self._slots: dict[int, Slot] = {}
         self._families: dict[str, Family] = {}
         self._roles: dict[bytes, Role] = {}
         self._first_with_tags: dict[int, TaggedSeries] = {}
-        self._bound_tags: dict[bytes, list[str] | None] = {}
+        self._bound_tags: dict[bytes, str | None] = {}
         # The same tags come with series of many families, and with many series of one: each is kept once.
         self._tags_of_page: dict[str, str] = {}
 
@@ -140,6 +137,7 @@ class SampleTable:
         Raises `ValueError` when a line is not in an exposition format.
         """
         self.families_on_page = set()
+        self.is_ended = False
         values = array('d', [ABSENT]) * len(self._keys)
         keys, slots = self._keys, self._slots
         slot = -1
@@ -194,11 +192,7 @@ class SampleTable:
 
         for context in self.contexts.values():
             if not context.metric.is_gauge:
-                context.closed += sum(
-                    self.ledger.last_total(slot)
-                    for slot in context.slots
-                    if slot not in moved and slot < self.ledger.settled
-                )
+                context.closed += sum(self.ledger.last_total(slot) for slot in context.slots if slot not in moved)
             context.slots = [moved[slot] for slot in context.slots if slot in moved]
         self.contexts = {key: context for key, context in self.contexts.items() if context.slots}
 
@@ -212,9 +206,7 @@ class SampleTable:
         for family in self._families.values():
             family.unsubmitted = [moved[slot] for slot in family.unsubmitted if slot in moved]
         for series in self.all_series():
-            series.slots = [moved[slot] for slot in series.slots if slot in moved]
-            if series.created_slot is not None:
-                series.created_slot = moved.get(series.created_slot)
+            series.renumber(moved)
         self._forget_series()
 
     def _forget_series(self) -> None:
@@ -248,68 +240,67 @@ class SampleTable:
         return slot
 
     def _read_comment(self, comment: str) -> None:
-        words = comment.split()
-        if len(words) < 4 or words[1] != 'TYPE':
-            return
-        declared, type_ = words[2], TYPE_ALIASES.get(words[3], words[3])
-        name = declared.removesuffix('_total') if type_ == 'counter' else declared
-        self.families_on_page.add(name)
-        family = self._families.get(name)
-        if family is None or family.type != type_:
-            self._declare(name, type_)
+        match comment.split():
+            case ['#', 'TYPE', declared, type_, *_]:
+                type_ = TYPE_ALIASES.get(type_, type_)
+                name = declared.removesuffix('_total') if type_ == 'counter' else declared
+                self.families_on_page.add(name)
+                known = self._families.get(declared)
+                if known is None or (known.type == 'unknown' and type_ != 'unknown'):
+                    self._declare(declared, name, type_)
+            case ['#', 'EOF']:
+                self.is_ended = True
 
-    def _declare(self, name: str, type_: str) -> None:
-        """Learn a family, or learn it again under another type."""
-        role = self._roles.get(name.encode())
-        if role is not None and role.is_created:
-            # The text exposition makes the times of creation a family of their own.
-            return
+    def _declare(self, declared: str, name: str, type_: str) -> None:
+        """Learn a family. As in the base package it keeps the type that it was declared with first."""
         datadog_name, submitted_type = self._rules.submission(name, type_)
-        self._unlearn(name, type_)
-        self._families[name] = family = Family(name, type_, datadog_name)
+        family = Family(name, type_, datadog_name)
+        roles = {}
         for suffix, metric_suffix in SUFFIXES.get(type_, {}).items():
             metric = None
             if datadog_name is not None and (suffix != '_bucket' or self._rules.collect_buckets):
                 metric = self._metric(family, OVERRIDES.get(submitted_type, metric_suffix), submitted_type)
-            self._roles[f'{name}{suffix}'.encode()] = Role(family, metric, is_bucket=suffix == '_bucket')
+            roles[f'{name}{suffix}'.encode()] = Role(family, metric, is_bucket=suffix == '_bucket')
         if type_ in CUMULATIVE_TYPES:
-            self._roles[f'{name}{CREATED}'.encode()] = Role(family, None, is_created=True)
+            roles[f'{name}{CREATED}'.encode()] = Role(family, None, is_created=True)
+
+        self._families[declared] = family
+        for sample_name, role in roles.items():
+            before = self._roles.get(sample_name)
+            if before is None:
+                self._roles[sample_name] = role
+            elif before.metric is None and not before.is_created:
+                # Its lines came before this TYPE line, and nothing was submitted of them.
+                self._unlearn(before.family)
+                self._roles[sample_name] = role
 
     def _metric(self, family: Family, suffix: str, submitted_type: str) -> Metric | None:
         name = self._rules.full_name(f'{family.datadog_name}{suffix}')
         if name is None:
             return None
         is_gauge = submitted_type in ('gauge', 'time_elapsed') or suffix == '.quantile'
-        return Metric(name, is_gauge, submitted_type == 'time_elapsed', gauge_reduction(family.name))
+        return Metric(
+            name, is_gauge, submitted_type == 'time_elapsed', gauge_reduction(self._rules.trimmed(family.name))
+        )
 
-    def _unlearn(self, name: str, type_: str) -> None:
-        """Make the lines of a family unknown, and lines that were read before it was declared.
-
-        What was counted of them is forgotten like that of any line which the proxy leaves out.
-        """
-        sample_names = [f'{name}{suffix}' for suffix in SUFFIXES.get(type_, {})]
-        for family_name in [name, *sample_names]:
-            family = self._families.pop(family_name, None)
-            if family is None:
-                continue
-            self._roles = {sample: role for sample, role in self._roles.items() if role.family is not family}
-            for slot in family.slots():
-                self._slots.pop(self._keys[slot], None)
-                # No line has this hash: hash() is never -1.
-                self._keys[slot] = -1
+    def _unlearn(self, family: Family) -> None:
+        """Make the lines of a family that are not submitted unknown."""
+        for slot in family.unsubmitted:
+            self._slots.pop(self._keys[slot], None)
+            # No line has this hash: hash() is never -1.
+            self._keys[slot] = -1
 
     def _learn(self, sample: bytes) -> Slot:
         """Give a slot to a sample that was never seen, or is not remembered."""
         name, _, labels = sample.partition(b'{')
         labels = labels.removesuffix(b'}')
         role = self._role(name.rstrip())
-        metric = role.metric
-        bound_tags: list[str] | None = []
+        metric, bound_tag = role.metric, None
         if role.is_bucket and metric is not None:
             labels, bound = split_bound(labels)
-            bound_tags = self._tags_of_bound(bound)
-            if bound_tags is None or (bound == b'+Inf' and metric.name.endswith('.bucket')):
-                # The bucket of all observations would be the same as their count.
+            bound_tag = self._tag_of_bound(bound)
+            if bound_tag is None or bound == b'+Inf':
+                # Buckets are no counts of anything without their bound, and that of all observations is their count.
                 metric = None
         series = None
         if metric is not None or role.is_created:
@@ -325,9 +316,9 @@ class SampleTable:
                 series.created_slot = slot
             return slot
 
-        self._add(metric, series, bound_tags[0] if bound_tags else None)
+        self._add(metric, series, bound_tag)
         series.slots.append(slot)
-        if metric.is_gauge or series.sharers is not None or (role.is_bucket and not bound_tags):
+        if metric.is_gauge or series.sharers is not None:
             self._move_to_context(slot, metric)
         return slot
 
@@ -335,13 +326,14 @@ class SampleTable:
         self.metrics.append(metric)
         self.series.append(series)
         self.bounds.append(bound)
-        self.ledger.add(counts=metric is not None and not metric.is_gauge)
+        self.ledger.add(series if metric is not None and not metric.is_gauge else None)
 
     def _role(self, sample_name: bytes) -> Role:
         role = self._roles.get(sample_name)
         if role is None:
             # No TYPE line covers it. An option may still give it a type.
-            self._declare(sample_name.decode('utf-8', 'replace'), 'unknown')
+            name = sample_name.decode('utf-8', 'replace')
+            self._declare(name, name, 'unknown')
             role = self._roles[sample_name]
         return role
 
@@ -393,8 +385,9 @@ class SampleTable:
             context.total = self.ledger.last_total(slot)
         self.metrics[slot] = None
 
-    def _tags_of_bound(self, bound: bytes) -> list[str] | None:
+    def _tag_of_bound(self, bound: bytes) -> str | None:
         if bound not in self._bound_tags:
             tagged = self._rules.tags('histogram', {'le': bound.decode()})
-            self._bound_tags[bound] = None if tagged is None else self._rules.without_static_tags(tagged[0])
+            tags = [] if tagged is None else self._rules.without_static_tags(tagged[0])
+            self._bound_tags[bound] = tags[0] if tags else None
         return self._bound_tags[bound]

@@ -95,7 +95,7 @@ def print_large_page(server: PageProcess, samples: int, runs: int) -> None:
 
 
 def print_real_page(server: PageProcess, runs: int) -> None:
-    captures = sorted(CAPTURES.glob('*.txt'), key=lambda path: path.stat().st_size)
+    captures = sorted(CAPTURES.glob('*.txt.gz'), key=lambda path: path.stat().st_size)
     if not captures:
         print('\nReal page: there is no capture in tests/pages')
         return

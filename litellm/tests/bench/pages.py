@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import random
 import re
@@ -163,7 +164,7 @@ class CapturedPage:
         # The positions of each series' samples.
         self._series: dict[str, list[int]] = {}
         type_ = ''
-        for line in path.read_text().splitlines():
+        for line in gzip.decompress(path.read_bytes()).decode().splitlines():
             if line.startswith('#'):
                 type_ = line.rpartition(' ')[2] if line.startswith('# TYPE') else type_
                 self._add(line, None, '')
