@@ -9,8 +9,10 @@ DDEV := .venvs/ddev
 export UV_SYSTEM_CERTS = 1
 
 # The pairs at both ends of what is supported, as far as their Python is installed.
-newest_python = scripts/find-python 3.13 3.12 3.11
-oldest_python = scripts/find-python 3.11 3.12 3.13
+# PYTHON=... on the command line is taken for both.
+given = $(filter command line,$(origin PYTHON))
+newest_python = $(if $(given),command -v $(PYTHON),scripts/find-python 3.13 3.12 3.11)
+oldest_python = $(if $(given),command -v $(PYTHON),scripts/find-python 3.11 3.12 3.13)
 
 .PHONY: help
 help:
@@ -22,6 +24,7 @@ demo: $(NEWEST)/ready  ## see what the Agent would collect from a LiteLLM proxy:
 
 .PHONY: test test-newest test-oldest
 test:  ## run all tests, the real LiteLLM included, on the newest and the oldest base package
+	@echo 'Testing on two base packages at a time. Each prints when it is done: three to six minutes.'
 	@$(MAKE) --no-print-directory -j2 -Otarget test-newest test-oldest
 
 test-newest: $(NEWEST)/ready

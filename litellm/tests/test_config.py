@@ -130,14 +130,14 @@ def test_the_example_is_accepted_with_every_option_uncommented() -> None:
     example = example_config()
     instance = example['instances'][0]
 
-    assert {'use_stock_scraper', 'headers', 'auth_token', 'exclude_labels', 'tags'} <= instance.keys()
+    assert {'use_stock_scraper', 'extra_headers', 'auth_token', 'exclude_labels', 'tags'} <= instance.keys()
     load_models(instance, example['init_config'])
 
 
 def test_the_example_shows_a_key_in_the_only_form_of_this_header_that_litellm_takes() -> None:
-    instance = example_config(uncomment='headers|auth_token')['instances'][0]
+    instance = example_config(uncomment='extra_headers|auth_token')['instances'][0]
 
-    assert instance['headers'] == {'Authorization': 'Bearer <LITELLM_KEY>'}
+    assert instance['extra_headers'] == {'Authorization': 'Bearer <LITELLM_KEY>'}
     assert instance['auth_token']['writer'] == {
         'type': 'header',
         'name': 'Authorization',
@@ -160,7 +160,7 @@ def test_the_uncommented_line_of_the_example_leaves_the_stock_scraper_off() -> N
     [
         ('use_stock_scraper', 'sometimes'),
         ('openmetrics_endpoint', 4000),
-        ('headers', 'Authorization: Bearer key'),
+        ('extra_headers', 'Authorization: Bearer key'),
         ('exclude_labels', 'end_user'),
         ('timeout', 'soon'),
     ],
@@ -208,7 +208,7 @@ def test_the_key_in_a_file_is_sent_as_the_example_says(
 
 
 def test_the_key_in_the_headers_is_sent_as_the_example_says(dd_run_check: RunCheck) -> None:
-    instance = example_config(uncomment='headers')['instances'][0]
+    instance = example_config(uncomment='extra_headers')['instances'][0]
 
     with serving(PAGE, key='<LITELLM_KEY>') as proxy:
         instance['openmetrics_endpoint'] = proxy.url

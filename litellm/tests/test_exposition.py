@@ -88,6 +88,7 @@ def test_a_line_without_an_end_of_labels_is_refused_at_once() -> None:
         (b'a="b",le="0.5"', b'a="b"', b'0.5'),
         (b'le="+Inf",z="b"', b'z="b"', b'+Inf'),
         (b'a="b",le="0.5",z="c"', b'a="b",z="c"', b'0.5'),
+        (b'a="b", le="0.5", z="c"', b'a="b", z="c"', b'0.5'),
         (b'a="x,le=",le="0.5"', b'a="x,le="', b'0.5'),
         (rb'a="x\",le=\"7\"",le="0.5"', rb'a="x\",le=\"7\""', b'0.5'),
         (b'handle="b",le="0.5"', b'handle="b"', b'0.5'),

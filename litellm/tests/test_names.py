@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import csv
-import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
 from datadog_checks.base.stubs.aggregator import AggregatorStub
 from datadog_checks.litellm import LitellmCheck, names
+
+from .endpoint import serving_page
 
 HERE = Path(__file__).parent
 
@@ -69,35 +68,9 @@ def _sample(name: str, labels: list[str], value: float) -> str:
     return f'{name}{{{",".join(labels)}}} {value}' if labels else f'{name} {value}'
 
 
-@contextmanager
-def served(page: str) -> Iterator[str]:
-    """Serve a page as a metrics endpoint on a free local port, and yield its URL."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body = page.encode()
-            self.send_response(200)
-            self.send_header('Content-Type', 'text/plain; version=0.0.4; charset=utf-8')
-            self.send_header('Content-Length', str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(('127.0.0.1', 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f'http://127.0.0.1:{server.server_port}/metrics/'
-        finally:
-            server.shutdown()
-            thread.join()
-
-
 def scrape(page: str, dd_run_check: RunCheck) -> None:
     """Run the check once over a page; what it submits is in the `aggregator` fixture."""
-    with served(page) as url:
+    with serving_page(page) as url:
         dd_run_check(LitellmCheck('litellm', {}, [{'openmetrics_endpoint': url}]))
 
 

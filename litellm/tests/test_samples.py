@@ -9,6 +9,7 @@ import pytest
 
 from datadog_checks.litellm.check import LitellmCheck
 from datadog_checks.litellm.exact import ExactScraper
+from datadog_checks.litellm.failures import NotMetricsError
 from datadog_checks.litellm.samples import SampleTable
 
 
@@ -153,5 +154,5 @@ def test_forgetting_moves_the_other_samples_up(table: CountingTable) -> None:
 
 
 def test_a_line_that_is_no_sample_is_an_error(table: CountingTable) -> None:
-    with pytest.raises(ValueError, match='not a sample'):
+    with pytest.raises(NotMetricsError, match='not in an exposition format'):
         read(table, samples('a') + '\n<html>')

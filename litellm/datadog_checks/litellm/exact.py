@@ -55,13 +55,6 @@ class ExactScraper(LitellmScraper):
         self._failed_at: float | None = None
         self._warned_of_several_processes = False
 
-    def set_dynamic_tags(self, *tags: str) -> None:
-        before = self.tags
-        super().set_dynamic_tags(*tags)
-        if self.tags != before:
-            # Every context gets other tags, so counting starts anew, as it does in the Agent.
-            self._table = SampleTable(self.rules)
-
     def _scrape(self) -> None:
         asked_at = time.monotonic()
         try:

@@ -21,7 +21,7 @@ CHUNK_BYTES = 1 << 18
 _LABEL = re.compile(r'\s*([^\s="{},]+)\s*=\s*"((?:[^"\\]++|\\.)*+)"\s*(?:,|$)', re.DOTALL)
 # The labels end at the first closing brace outside of quotes. Possessive, so that a line without one fails at once.
 _SAMPLE = re.compile(rb'\s*([^\s{]++\s*+(?:\{(?:[^"}]++|"(?:[^"\\]++|\\.)*+")*+\})?)\s*([^\s{]\S*)', re.DOTALL)
-_BUCKET = re.compile(rb'((?:[^="]++="(?:[^"\\]++|\\.)*+",\s*)*?)le="([^"]*+)",?\s*(.*)', re.DOTALL)
+_BUCKET = re.compile(rb'((?:[^="]++="(?:[^"\\]++|\\.)*+"\s*,\s*)*?)le="([^"]*+)"\s*,?\s*(.*)', re.DOTALL)
 _ESCAPE = re.compile(r'\\(.)', re.DOTALL)
 _ESCAPED = {'n': '\n', '\\': '\\', '"': '"'}
 

@@ -9,19 +9,31 @@ from requests.exceptions import (
     ConnectTimeout,
     ContentDecodingError,
     HTTPError,
+    InvalidHeader,
+    ProxyError,
     RequestException,
     SSLError,
     Timeout,
+    TooManyRedirects,
 )
 
-__all__ = ['NotMetricsError', 'TruncatedPageError', 'explain', 'explain_response']
+__all__ = [
+    'NOT_AN_EXPOSITION',
+    'URL_HINT',
+    'NotMetricsError',
+    'TruncatedPageError',
+    'explain',
+    'explain_response',
+]
 
 # Releases whose /metrics/ never answers when authentication is on and the key is right.
 HANGING_RELEASES = '1.81.16, 1.82.6 and 1.83.14'
 
-KEY_HINT = 'send a proxy key with `headers: {Authorization: Bearer <KEY>}`'
+KEY_HINT = 'send a proxy key with `extra_headers: {Authorization: Bearer <KEY>}`'
 OPEN_METRICS_HINT = '`litellm_settings.require_auth_for_metrics_endpoint: false` on the proxy'
 URL_HINT = '`openmetrics_endpoint` must be the metrics page of a LiteLLM proxy, like `http://HOST:4000/metrics/`'
+
+NOT_AN_EXPOSITION = f'the page is not in an exposition format of Prometheus: {URL_HINT}'
 
 
 class NotMetricsError(RequestException):
@@ -37,8 +49,12 @@ def explain(error: Exception) -> Exception:
 
     Messages never hold the URL, which may carry a password, nor anything that the endpoint answered.
     """
-    if isinstance(error, NotMetricsError | TruncatedPageError | HTTPError | SSLError):
+    if isinstance(error, NotMetricsError | TruncatedPageError | HTTPError):
         return error
+    if isinstance(error, SSLError):
+        return SSLError(f'no TLS connection: {_tls_advice(str(error))}')
+    if isinstance(error, ProxyError):
+        return ProxyError('the forward proxy between the Agent and LiteLLM refuses: look at the option `proxy`.')
     if isinstance(error, ConnectTimeout):
         return ConnectTimeout('no connection within the timeout: is the host right, and does a firewall drop packets?')
     if isinstance(error, Timeout) or 'Read timed out' in str(error):
@@ -53,10 +69,12 @@ def explain(error: Exception) -> Exception:
         return TruncatedPageError(
             f'the answer broke in the middle of the page ({type(error).__name__}); nothing of it was submitted'
         )
+    if isinstance(error, TooManyRedirects):
+        return TooManyRedirects('the endpoint redirects in circles: use the URL that it ends with.')
+    if isinstance(error, InvalidHeader):
+        return InvalidHeader('a header cannot be sent: look for line breaks in the key.')
     if isinstance(error, RequestException):
         return RequestException(f'the request could not be made ({type(error).__name__}): {URL_HINT}')
-    if isinstance(error, ValueError):
-        return NotMetricsError(f'the page is not in an exposition format of Prometheus: {URL_HINT}')
     return error
 
 
@@ -86,7 +104,20 @@ def explain_response(response: Response) -> RequestException | None:
     return None
 
 
+def _tls_advice(problem: str) -> str:
+    if 'WRONG_VERSION_NUMBER' in problem or 'record layer failure' in problem:
+        return 'the port does not speak TLS, so the URL must begin with `http://`.'
+    if 'CERTIFICATE_VERIFY_FAILED' in problem:
+        return 'the certificate of the proxy is not trusted: set `tls_ca_cert`, or `tls_verify: false`.'
+    return 'look at the options that begin with `tls_`.'
+
+
 def _key_advice(response: Response) -> str:
+    if response.history and 'Authorization' not in response.request.headers:
+        return (
+            'the endpoint redirects, and a key is not sent on to another host. Let `openmetrics_endpoint` be the URL '
+            'that it redirects to, with a slash at its end.'
+        )
     sent = {name.lower() for name in response.request.headers}
     if sent.isdisjoint({'authorization', 'x-litellm-api-key', 'api-key'}):
         return (

@@ -18,7 +18,10 @@ from collections.abc import Container, Iterable, Iterator
 from math import isnan
 from typing import NamedTuple
 
+from requests.exceptions import RequestException
+
 from .exposition import parse_labels, split_bound, split_sample
+from .failures import NOT_AN_EXPOSITION, NotMetricsError
 from .ledger import ABSENT, Ledger, Series, Slot
 from .names import Reduction, gauge_reduction
 from .rules import Rules
@@ -134,24 +137,30 @@ class SampleTable:
     def read_page(self, batches: Iterable[list[bytes]]) -> array[float]:
         """Return the value of every slot, `ABSENT` for those that the page does not have.
 
-        Raises `ValueError` when a line is not in an exposition format.
+        Raises `NotMetricsError` when a line is not in an exposition format.
         """
         self.families_on_page = set()
         self.is_ended = False
         values = array('d', [ABSENT]) * len(self._keys)
         keys, slots = self._keys, self._slots
         slot = -1
-        for lines in batches:
-            for line in lines:
-                key, _, value = line.rpartition(b' ')
-                slot += 1
-                try:
-                    if keys[slot] != hash(key):
-                        slot = slots[hash(key)]
-                    values[slot] = float(value)
-                except LookupError:
-                    slot = self._read_unknown(line, values, slot - 1)
-        self._tags_of_page = {}
+        try:
+            for lines in batches:
+                for line in lines:
+                    key, _, value = line.rpartition(b' ')
+                    slot += 1
+                    try:
+                        if keys[slot] != hash(key):
+                            slot = slots[hash(key)]
+                        values[slot] = float(value)
+                    except LookupError:
+                        slot = self._read_unknown(line, values, slot - 1)
+        except RequestException:
+            raise
+        except ValueError:
+            raise NotMetricsError(NOT_AN_EXPOSITION) from None
+        finally:
+            self._tags_of_page = {}
         return values
 
     def all_series(self) -> Iterator[TaggedSeries]:

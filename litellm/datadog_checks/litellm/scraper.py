@@ -7,13 +7,13 @@ from typing import Any
 
 from prometheus_client import Metric
 from requests import Response
-from requests.exceptions import ConnectionError
+from requests.exceptions import ConnectionError, RequestException
 
 from datadog_checks.base.checks.openmetrics.v2.scraper import OpenMetricsScraper
 from datadog_checks.base.checks.openmetrics.v2.transform import DEFAULT_METRIC_TYPE
 from datadog_checks.base.constants import ServiceCheck
 
-from .failures import URL_HINT, NotMetricsError, explain, explain_response
+from .failures import NOT_AN_EXPOSITION, URL_HINT, NotMetricsError, explain, explain_response
 from .names import NO_LIMIT, UNLICENSED_FAMILY, is_litellm_family, unprefixed
 from .rules import Rules
 
@@ -82,7 +82,12 @@ class LitellmScraper(OpenMetricsScraper):
         return response
 
     def parse_metrics(self) -> Iterator[Metric]:
-        families = list(super().parse_metrics())
+        try:
+            families = list(super().parse_metrics())
+        except RequestException:
+            raise
+        except ValueError:
+            raise NotMetricsError(NOT_AN_EXPOSITION) from None
         self.judge_page({family.name for family in families})
 
         cumulative = set()

@@ -159,7 +159,6 @@ def measure(check: LitellmCheck, pause: Callable[[], object]) -> Measurement:
 def read_page(check: LitellmCheck) -> Page:
     """Read the page once more, for what is on it and not collected."""
     scraper = check.scrapers[check.instance['openmetrics_endpoint']]
-    transformer = scraper.metric_transformer
     samples = size = process = other = 0
     litellm = set()
     with scraper.get_connection() as response:
@@ -178,7 +177,7 @@ def read_page(check: LitellmCheck) -> Page:
             else:
                 other += 1
     litellm -= {f'{family}_created' for family in litellm}
-    unknown = {family for family in litellm if not _knows(transformer, family)}
+    unknown = {family for family in litellm if scraper.rules.is_unknown(family)}
     return Page(samples, size, frozenset(litellm), frozenset(unknown), process, other)
 
 
@@ -270,13 +269,6 @@ def _declared_family(line: str, prefix: str) -> str | None:
     if kind == 'counter':
         family = family.removesuffix('_total')
     return family.removeprefix(prefix)
-
-
-def _knows(transformer: Any, family: str) -> bool:
-    """Tell whether the check maps a family: by `names.py`, or by the instance's `extra_metrics`."""
-    return family in transformer.transformer_data or any(
-        pattern.search(family) for pattern, _ in transformer.metric_patterns
-    )
 
 
 def _is_key_tag(tag: str, labels: Mapping[str, str]) -> bool:

@@ -184,8 +184,8 @@ def _families(page: Page, style: Style) -> list[str]:
         lines.append(f'  ... and {len(unknown) - len(shown)} more (--all shows them)')
     if unknown:
         lines += style.wrap(
-            f'The page has {count_of(len(page.litellm), "litellm family")}. Those above are left out until '
-            '`extra_metrics` of the instance names them.'
+            f'The page has {count_of(len(page.litellm), "litellm family")}. Those above are collected only '
+            'with `collect_unknown_metrics`, or if `extra_metrics` names them.'
         )
     if page.process:
         lines.append(f'  Besides, {count_of(page.process, "family")} of the process itself (python_*, process_*).')

@@ -1,0 +1,97 @@
+"""Totals from raw values, one rule at a time. `test_conservation.py` plays whole histories."""
+
+from __future__ import annotations
+
+from array import array
+
+import pytest
+
+from datadog_checks.litellm.ledger import ABSENT, Ledger, Series
+
+NOW = 1_000.0
+DATE = 1_795_300_000.0
+
+
+class Watch:
+    """A ledger that follows one counter, whose time of creation is in the slot after it."""
+
+    def __init__(self) -> None:
+        self.ledger = Ledger()
+        self.series = Series()
+        self.series.slots, self.series.created_slot = [0], 1
+        self.ledger.add(self.series)
+        self.ledger.add(None)
+
+    def read(self, raw: float, created: float = ABSENT, after: float = 15.0) -> float:
+        """Return the counter's total on the next page."""
+        pages, ledger = self.ledger.pages, self.ledger
+        values = array('d', [raw, created])
+        now = NOW + after * pages
+        ledger.recognize([self.series], values, DATE + after * pages, now, since=now)
+        total = next(ledger.settle(values))
+        ledger.close_page(values)
+        return total
+
+
+@pytest.fixture
+def watch() -> Watch:
+    return Watch()
+
+
+def test_a_total_is_the_raw_value_while_nothing_happens_to_the_counter(watch: Watch) -> None:
+    assert [watch.read(raw, DATE - 60) for raw in (3, 5, 5, 8)] == [3, 5, 5, 8]
+
+
+def test_a_decrease_without_times_of_creation_is_a_new_start(watch: Watch) -> None:
+    assert [watch.read(raw) for raw in (3, 5, 2, 4)] == [3, 5, 7, 9]
+
+
+def test_a_sum_that_falls_within_one_instance_is_no_new_start(watch: Watch) -> None:
+    assert [watch.read(raw, DATE - 60) for raw in (3, 5, 4, 6)] == [3, 5, 5, 7]
+
+
+def test_a_process_that_started_over_counts_from_zero_even_to_a_higher_value(watch: Watch) -> None:
+    watch.read(3, DATE - 60)
+
+    assert watch.read(5, DATE + 10) == 8
+    assert not watch.ledger.several_processes
+
+
+def test_an_older_process_is_where_counting_starts_and_shows_that_there_are_several(watch: Watch) -> None:
+    watch.read(3, DATE - 60)
+
+    assert watch.read(500, DATE - 120) == 3
+    assert watch.read(504, DATE - 120) == 7
+    assert watch.ledger.several_processes
+
+
+def test_a_process_that_returns_goes_on_from_its_own_value(watch: Watch) -> None:
+    watch.read(3, DATE - 60)
+    watch.read(500, DATE - 120)
+
+    assert watch.read(4, DATE - 60) == 4
+    assert watch.read(501, DATE - 120) == 5
+
+
+@pytest.mark.parametrize('raws', [(0.1, 0.2, 1e17), (1e17, 0.3), (0.7, 1e-9, 3e15)])
+def test_rounding_never_makes_a_total_fall(raws: tuple[float, ...], watch: Watch) -> None:
+    """The Agent would take it for a new start and count the whole total again."""
+    totals = [watch.read(raw, DATE + 10 * start) for start, raw in enumerate(raws * 3)]
+
+    assert totals == sorted(totals)
+
+
+def test_a_number_that_is_none_is_no_value(watch: Watch) -> None:
+    watch.read(3)
+    watch.read(float('inf'))
+
+    assert watch.read(5) == 5
+
+
+def test_what_is_left_out_for_long_may_be_forgotten(watch: Watch) -> None:
+    watch.read(3, DATE - 60)
+    for _ in range(5):
+        assert watch.ledger.left_out() == set()
+        watch.read(ABSENT)
+
+    assert watch.ledger.left_out() == {0, 1}
