@@ -92,7 +92,7 @@ def chat(proxy: FixtureProxy, model: str, key: str | None = None, **headers: str
 
 
 def known_families(release: str, unlicensed: bool = False) -> dict[str, tuple[str, set[str]]]:
-    """Type and labels of every family that families.csv gives the release."""
+    """Type and labels of every family that families.csv, and former_labels.csv for its labels, give the release."""
 
     def number(text: str) -> tuple[int, ...]:
         return tuple(int(part) for part in text.split('.'))
@@ -105,6 +105,12 @@ def known_families(release: str, unlicensed: bool = False) -> dict[str, tuple[st
                 labels = set(filter(None, row['labels'].split('|')))
                 no_licence = row['registered_when'].startswith('prometheus callback without')
                 known[row['family']] = (row['type'], labels, no_licence)
+    with (FOLDER / 'tests' / 'fixture_proxy' / 'former_labels.csv').open(newline='') as rows:
+        # The latest labels first, so that the earliest that still hold for the release are the last ones set.
+        for row in sorted(csv.DictReader(rows), key=lambda row: number(row['through_release']), reverse=True):
+            if row['family'] in known and number(release) <= number(row['through_release']):
+                kind, _, no_licence = known[row['family']]
+                known[row['family']] = (kind, set(filter(None, row['labels'].split('|'))), no_licence)
     return {name: (kind, labels) for name, (kind, labels, no_licence) in known.items() if no_licence == unlicensed}
 
 

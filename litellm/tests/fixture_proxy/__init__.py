@@ -13,9 +13,10 @@ Requests move the families, as they do in LiteLLM; latencies are simulated from 
 `traffic.exercise` moves every family that the release has, with jobs and controls where requests do not reach.
 What a test may change while the proxy runs is listed in `control.py`, request headers in `llm_api.py`.
 
-Known differences to LiteLLM: every release has the newest label names of a family, help texts are the fixture's own,
-the label `end_user` is always filled in (LiteLLM wants `enable_end_user_cost_tracking_prometheus_only` for it), and
-simulated time moves by what requests are said to take.
+`test_conformance.py` holds it against pages of the real LiteLLM; what may differ there is listed in
+`tests/matrix/allowed.csv`. Beyond that, help texts are the fixture's own, the label `end_user` is always filled in
+(LiteLLM wants `enable_end_user_cost_tracking_prometheus_only` for it), and simulated time moves by what requests are
+said to take.
 """
 
 from __future__ import annotations

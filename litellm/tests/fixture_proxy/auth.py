@@ -20,9 +20,9 @@ class RefusedError(Exception):
         self.failure = failure
 
 
-def authenticate(request: Request) -> Caller:
+def authenticate(request: Request, bearer_only: bool = False) -> Caller:
     """Find out who calls; a refusal is recorded as a failed request, then raised."""
-    key = _key(request)
+    key = _bearer_key(request) if bearer_only else _key(request)
     caller = proxy_of(request).accounts.caller(key)
     if caller is None:
         failure = _refusal(key)
@@ -34,11 +34,13 @@ def authenticate(request: Request) -> Caller:
 
 def _key(request: Request) -> str:
     """Read the key where LiteLLM does for every route: a bare `Authorization` or an `x-api-key` is no key."""
-    scheme, _, token = request.headers.get('authorization', '').partition(' ')
-    if scheme.lower() == 'bearer' and token:
-        return token.strip()
     custom = request.headers.get('x-litellm-api-key', '').removeprefix('Bearer ')
-    return custom or request.headers.get('api-key', '')
+    return _bearer_key(request) or custom or request.headers.get('api-key', '')
+
+
+def _bearer_key(request: Request) -> str:
+    scheme, _, token = request.headers.get('authorization', '').partition(' ')
+    return token.strip() if scheme.lower() == 'bearer' else ''
 
 
 def _refusal(key: str) -> Failure:

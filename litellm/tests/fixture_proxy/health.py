@@ -36,8 +36,10 @@ async def _readiness(request: Request) -> Response:
 
 
 async def _readiness_details(request: Request) -> Response:
-    authenticate(request)
     proxy = proxy_of(request)
+    if not proxy.settings.profile.short_readiness:
+        return JSONResponse({'detail': 'Not Found'}, 404)
+    authenticate(request)
     return JSONResponse(_details(proxy), 503 if proxy.shared.controls.db == 'down' else 200)
 
 
@@ -46,15 +48,21 @@ def _db(proxy: Proxy) -> str:
 
 
 def _details(proxy: Proxy) -> dict[str, Any]:
+    since_some_release = {
+        'use_aiohttp_transport': True,
+        'log_level': 'WARNING',
+        'is_detailed_debug': False,
+        'show_env_credential_login_warning': False,
+        'show_no_redis_warning': False,
+    }
+    told = proxy.settings.profile.readiness_keys
     return {
         'status': 'healthy',
         'db': _db(proxy),
         'cache': 'redis',
         'litellm_version': proxy.settings.release,
         'success_callbacks': [*CALLBACKS, *(['PrometheusLogger'] if proxy.settings.prometheus else [])],
-        'use_aiohttp_transport': True,
-        'log_level': 'WARNING',
-        'is_detailed_debug': False,
+        **{name: value for name, value in since_some_release.items() if name in told},
     }
 
 

@@ -21,7 +21,10 @@ _ADVICE = (
 
 
 class MetricsKey:
-    """Middleware that asks for a key on `/metrics` and `/metrics/`, so that a 401 comes before a 307."""
+    """Middleware that asks for a key on `/metrics` and `/metrics/`, so that a 401 comes before a 307.
+
+    That of older releases lets the redirect pass.
+    """
 
     def __init__(self, app: ASGIApp, proxy: Proxy) -> None:
         self._app = app
@@ -29,12 +32,13 @@ class MetricsKey:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         settings = self._proxy.settings
-        is_metrics = scope['type'] == 'http' and scope['path'].rstrip('/') == '/metrics'
+        paths = ('/metrics/',) if settings.profile.protects_page_only else ('/metrics', '/metrics/')
+        is_metrics = scope['type'] == 'http' and scope['path'] in paths
         if not is_metrics or not settings.asks_for_key:
             await self._app(scope, receive, send)
             return
         try:
-            authenticate(Request(scope))
+            authenticate(Request(scope), bearer_only=settings.profile.protects_page_only)
         except RefusedError as refused:
             body = f'Unauthorized access to metrics endpoint: {refused} {_ADVICE}'
             await JSONResponse(body, 401)(scope, receive, send)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import re
-from dataclasses import dataclass
+from collections import defaultdict
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +15,7 @@ __all__ = ['FAMILIES', 'NEWEST', 'OLDEST', 'RENAMED', 'Family', 'Profile', 'Regi
 
 _TESTS = Path(__file__).parents[1]
 _FAMILIES_CSV = _TESTS / 'families.csv'
+_FORMER_LABELS_CSV = Path(__file__).with_name('former_labels.csv')
 # The releases that families.csv was read from.
 _RELEASES_CSV = _TESTS / 'drift' / 'releases.csv'
 
@@ -120,12 +122,23 @@ def _read_families() -> dict[str, Family]:
         return {row['family']: Family.from_row(row) for row in csv.DictReader(rows)}
 
 
+def _read_former_labels() -> dict[str, list[tuple[Release, tuple[str, ...]]]]:
+    """Read until when a family had which other labels, the earliest first."""
+    former = defaultdict(list)
+    with _FORMER_LABELS_CSV.open(newline='') as rows:
+        for row in csv.DictReader(rows):
+            labels = tuple(filter(None, row['labels'].split('|')))
+            former[row['family']].append((Release.parse(row['through_release']), labels))
+    return {family: sorted(labels) for family, labels in former.items()}
+
+
 def _read_releases() -> list[Release]:
     with _RELEASES_CSV.open(newline='') as rows:
         return [Release.parse(row['release']) for row in csv.DictReader(rows)]
 
 
 FAMILIES = _read_families()
+_FORMER_LABELS = _read_former_labels()
 RELEASES = _read_releases()
 OLDEST, NEWEST = min(RELEASES), max(RELEASES)
 
@@ -142,8 +155,14 @@ class Profile:
 
     @cached_property
     def families(self) -> dict[str, Family]:
-        """Every family that the release can expose, whatever its configuration."""
-        return {family.name: family for family in FAMILIES.values() if self._has(family)}
+        """Every family that the release can expose, whatever its configuration, with the labels that it has there."""
+        return {family.name: self._as_it_was(family) for family in FAMILIES.values() if self._has(family)}
+
+    def _as_it_was(self, family: Family) -> Family:
+        for through, labels in _FORMER_LABELS.get(family.name, ()):
+            if self.release <= through:
+                return replace(family, labels=labels)
+        return family
 
     def _has(self, family: Family) -> bool:
         if self.release < family.first_release:
@@ -172,6 +191,16 @@ class Profile:
         return self.release >= (1, 84, 0)
 
     @property
+    def can_protect_metrics(self) -> bool:
+        """Whether there is a setting that makes `/metrics` ask for a key."""
+        return self.release >= (1, 65, 4)
+
+    @property
+    def protects_page_only(self) -> bool:
+        """Whether, where keys are asked for, only `/metrics/` asks, and only for `Authorization: Bearer`."""
+        return self.release < (1, 84, 0)
+
+    @property
     def hangs_with_key(self) -> bool:
         """Whether `/metrics/` never answers a valid key (measured on 1.81.16, 1.82.6 and 1.83.14)."""
         return (1, 81, 16) <= self.release < (1, 84, 0)
@@ -180,6 +209,16 @@ class Profile:
     def short_readiness(self) -> bool:
         """Whether `/health/readiness` tells only the status and the database."""
         return self.release >= (1, 84, 0)
+
+    @property
+    def readiness_keys(self) -> frozenset[str]:
+        """What the release tells of its readiness beside what every release tells."""
+        keys = {
+            (1, 71, 3): {'use_aiohttp_transport'},
+            (1, 81, 16): {'log_level', 'is_detailed_debug'},
+            (1, 98, 0): {'show_env_credential_login_warning', 'show_no_redis_warning'},
+        }
+        return frozenset().union(*(names for since, names in keys.items() if self.release >= since))
 
     @property
     def short_health(self) -> bool:

@@ -65,6 +65,8 @@ class Services:
         # Writes of spend that wait for the next flush.
         self.pending_writes = 0
         self._identity_uses = 0
+        for outcome in ('written', 'dropped'):
+            self._series.inc(f'litellm_lens_export_rows_{outcome}', amount=0)
 
     def record_request(self, outcome: Outcome) -> None:
         """Count what one request asked of the services."""
@@ -73,6 +75,7 @@ class Services:
         self.call_redis('async_increment_pipeline')
         self.call_postgres('get_data')
         self._federate_identity(outcome)
+        self._export_row()
         self.pending_writes += 1
 
     def call_redis(self, function: str) -> None:
@@ -105,6 +108,11 @@ class Services:
     def set_size(self, service: str, size: float, label: str | None = None) -> None:
         """Set a queue's size. LiteLLM writes the member of its enumeration, not the service's name, as the label."""
         self._series.set(f'litellm_{service}_size', {service: label or f'ServiceTypes.{service.upper()}'}, size)
+
+    def _export_row(self) -> None:
+        """Send the record of a request to the Lens service."""
+        outcome = 'dropped' if self._shared.controls.lens == 'down' else 'written'
+        self._series.inc(f'litellm_lens_export_rows_{outcome}')
 
     def _federate_identity(self, outcome: Outcome) -> None:
         """Get a token for Anthropic: by a call, or from the cache as long as the last one may be used."""

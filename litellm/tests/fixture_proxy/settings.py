@@ -45,7 +45,9 @@ class Settings:
     @property
     def asks_for_key(self) -> bool:
         """Whether `/metrics` wants a key."""
-        return self.profile.protects_metrics if self.metrics_auth is None else self.metrics_auth
+        if self.metrics_auth is None:
+            return self.profile.protects_metrics
+        return self.metrics_auth and self.profile.can_protect_metrics
 
     @property
     def shares_metrics(self) -> bool:

@@ -13,10 +13,11 @@ __all__ = ['Controls', 'Shared']
 
 @dataclass(frozen=True)
 class Controls:
-    """What tests may change while the proxy runs."""
+    """What tests may change while the proxy runs. A `lens` that is down refuses the rows that it is sent."""
 
     redis: str = 'up'
     db: str = 'up'
+    lens: str = 'up'
     broken_callbacks: tuple[str, ...] = ()
     advanced_seconds: float = 0.0
 
@@ -26,8 +27,8 @@ class Controls:
         if unknown:
             raise ValueError(f'unknown control: {", ".join(unknown)}')
         controls = replace(self, **changes)
-        if not {controls.redis, controls.db} <= {'up', 'down'}:
-            raise ValueError('redis and db are "up" or "down"')
+        if not {controls.redis, controls.db, controls.lens} <= {'up', 'down'}:
+            raise ValueError('redis, db and lens are "up" or "down"')
         if not isinstance(controls.broken_callbacks, (list, tuple)):
             raise ValueError('broken_callbacks is a list of callback names')
         if controls.advanced_seconds < self.advanced_seconds:

@@ -161,11 +161,11 @@ def exercise(url: str, key: str) -> Sent:
             _send(session, url, plan(f'special {number}'), key, None, Sent())
         file = session.post(f'{url}/v1/files', b'{}', headers=headers, timeout=_TIMEOUT_SECONDS).json()
         session.delete(f'{url}/v1/files/{file["id"]}', headers=headers, timeout=_TIMEOUT_SECONDS)
-        control('controls', redis='down', db='down', broken_callbacks=['langfuse'])
+        control('controls', redis='down', db='down', lens='down', broken_callbacks=['langfuse'])
         control('jobs')
         for number in range(6):  # More than the Redis circuit breaker puts up with.
             _send(session, url, _chat('gpt-4o')(f'without Redis {number}'), key, 'ann', Sent())
-        jobs = control('controls', redis='up', db='up', broken_callbacks=[])['jobs']
+        jobs = control('controls', redis='up', db='up', lens='up', broken_callbacks=[])['jobs']
         control('jobs', names=[*jobs, 'dormant'])
     return sent
 

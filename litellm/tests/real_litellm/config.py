@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .upstream import VIDEO_MODEL
+from . import features
+from .upstream import CHAT_MODEL, VIDEO_MODEL
 
 __all__ = ['BLOCKED_WORD', 'MAX_IN_FLIGHT', 'MAX_QUEUED', 'MCP_SERVER', 'MCP_TOOL_PRICE', 'Options', 'configuration']
 
@@ -17,15 +18,20 @@ MAX_QUEUED = 2
 MCP_SERVER = 'sky'
 MCP_TOOL_PRICE = 0.25
 
+_OUR_CALLERS = {'custom_auth': 'gateway_hooks.authenticate', 'custom_auth_settings': {'mode': 'auto'}}
+_PROVIDER_BUDGETS = {'provider_budget_config': {'openai': {'budget_limit': 1000, 'time_period': '1d'}}}
+
 
 @dataclass(frozen=True)
 class Options:
     """How a proxy differs from the default one.
 
-    The three settings are laid over the generated ones, `variables` over the process's environment variables.
+    The three settings are laid over the generated ones, `variables` over the process's environment variables. Workers
+    that do not share their metrics are started by uvicorn: LiteLLM's own command always sets up multiprocess mode.
     """
 
     workers: int = 1
+    workers_share_metrics: bool = True
     with_redis: bool = True
     litellm_settings: Mapping[str, Any] = field(default_factory=dict)
     general_settings: Mapping[str, Any] = field(default_factory=dict)
@@ -34,8 +40,8 @@ class Options:
     arguments: tuple[str, ...] = ()
 
 
-def configuration(upstream_url: str, redis_port: int | None, options: Options) -> dict[str, Any]:
-    """Return LiteLLM's configuration file as data."""
+def configuration(release: str, upstream_url: str, redis_port: int | None, options: Options) -> dict[str, Any]:
+    """Return LiteLLM's configuration file as data, without what the release cannot start with."""
     cache: dict[str, Any] = {'type': 'local', 'supported_call_types': ['acompletion', 'completion']}
     redis: dict[str, Any] = {}
     if redis_port:
@@ -54,8 +60,7 @@ def configuration(upstream_url: str, redis_port: int | None, options: Options) -
             **options.litellm_settings,
         },
         'general_settings': {
-            'custom_auth': 'gateway_hooks.authenticate',
-            'custom_auth_settings': {'mode': 'auto'},
+            **(_OUR_CALLERS if features.CALLERS.is_in(release) else {}),
             'max_in_flight_requests_per_worker': MAX_IN_FLIGHT,
             'max_queued_requests_per_worker': MAX_QUEUED,
             'admission_queue_timeout_seconds': 0.8,
@@ -67,11 +72,11 @@ def configuration(upstream_url: str, redis_port: int | None, options: Options) -
             'cooldown_time': 30,
             'fallbacks': [{'limited': ['chat']}, {'broken': ['broken-too']}],
             'context_window_fallbacks': [{'too-long': ['chat']}],
-            'provider_budget_config': {'openai': {'budget_limit': 1000, 'time_period': '1d'}},
+            **(_PROVIDER_BUDGETS if features.PROVIDER_BUDGETS.is_in(release) else {}),
             **redis,
             **options.router_settings,
         },
-        'guardrails': [_guardrail()],
+        'guardrails': [_guardrail()] if features.CONTENT_FILTER.is_in(release) else [],
         'mcp_servers': {MCP_SERVER: _mcp_server(upstream_url)},
     }
 
@@ -101,8 +106,8 @@ def _models(upstream_url: str) -> list[dict[str, Any]]:
     unpriced = deployment('unpriced', 'openai/unpriced')
     unpriced['model_info']['output_cost_per_image'] = 0.1
     return [
-        deployment('chat', 'openai/gpt-4o-mini', 'chat-a', rpm=1000, tpm=100_000),
-        deployment('chat', 'openai/gpt-4o-mini', 'chat-b', rpm=1000, tpm=100_000),
+        deployment('chat', f'openai/{CHAT_MODEL}', 'chat-a', rpm=1000, tpm=100_000),
+        deployment('chat', f'openai/{CHAT_MODEL}', 'chat-b', rpm=1000, tpm=100_000),
         deployment('embeddings', 'openai/text-embedding-3-small'),
         deployment('images', 'openai/dall-e-3'),
         deployment('videos', f'openai/{VIDEO_MODEL}'),
@@ -116,7 +121,7 @@ def _models(upstream_url: str) -> list[dict[str, Any]]:
         deployment('timing-out', 'openai/slow', timeout=0.3),
         # The first fails and is cooled down, after which the second serves.
         deployment('recovering', 'openai/fails-with-500', 'recovering-a', order=1),
-        deployment('recovering', 'openai/gpt-4o-mini', 'recovering-b', order=2),
+        deployment('recovering', f'openai/{CHAT_MODEL}', 'recovering-b', order=2),
         claude('claude', 'rule-accepted'),
         claude('claude-refused', 'rule-refused'),
     ]

@@ -39,6 +39,11 @@ class Environment(NamedTuple):
         """The command that starts the proxy."""
         return self.path / 'bin' / 'litellm'
 
+    @property
+    def uvicorn(self) -> Path:
+        """The server that the proxy runs in."""
+        return self.path / 'bin' / 'uvicorn'
+
 
 def wanted_release() -> str:
     """Return the release to test: that of the variable LITELLM_RELEASE, or the pinned one."""

@@ -21,7 +21,7 @@ CALLERS = json.loads(Path(os.environ['REAL_LITELLM_CALLERS']).read_text())
 
 async def authenticate(request, api_key):
     """Return the caller of a key, or raise, upon which LiteLLM checks the key itself (the master key)."""
-    fields = dict(CALLERS[api_key.removeprefix('Bearer ')])
+    fields = dict(CALLERS[(api_key or '').removeprefix('Bearer ')])
     fields['budget_reset_at'] = datetime.now(UTC) + timedelta(hours=fields.pop('budget_hours'))
     budget = fields.pop('organization_budget', None)
     caller = UserAPIKeyAuth(api_key=api_key, request_route=request.url.path, **fields)

@@ -9,6 +9,8 @@ import shutil
 import signal
 import tempfile
 import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import requests
@@ -25,6 +27,8 @@ from .upstream import Upstream
 __all__ = ['RealProxy']
 
 _START_SECONDS = 120
+_SIGN_OF_LIFE_SECONDS = 0.5
+_END_SECONDS = 10
 _HOOKS = Path(__file__).with_name('gateway_hooks.py')
 
 
@@ -84,19 +88,8 @@ class RealProxy:
 
     def start(self) -> None:
         """Start the proxy and wait until it is ready to serve."""
-        command = [str(self.environment.litellm), '--config', 'config.yaml', '--host', '127.0.0.1']
-        command += ['--port', str(self.port), *self.options.arguments]
-        if self.options.workers > 1:
-            # On few cores the workers start one after the other, and the master gives up on the slow ones.
-            command += ['--num_workers', str(self.options.workers), '--timeout_worker_healthcheck', '60']
-        self._process = Process(command, self.directory, self.directory / 'litellm.log', self._variables())
-        deadline = time.monotonic() + _START_SECONDS
-        while not self._is_ready():
-            if self._process.exit_code is not None:
-                raise HarnessError(f'{self._name} ended while it started:\n{self.log_tail()}')
-            if time.monotonic() > deadline:
-                raise HarnessError(f'{self._name} was not ready after {_START_SECONDS} seconds:\n{self.log_tail()}')
-            time.sleep(0.2)
+        self._process = Process(self._command(), self.directory, self.directory / 'litellm.log', self._variables())
+        self._wait_until_ready()
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         """End the proxy and all its workers."""
@@ -109,9 +102,50 @@ class RealProxy:
         self.stop()
         self.start()
 
+    def reconfigure(self, options: Options) -> None:
+        """End the proxy and start it with other options, on the same port."""
+        self.stop()
+        self.options = options
+        self._write_configuration()
+        self.start()
+
     def pids(self) -> list[int]:
         """Return the process ids of the proxy and its descendants, the first process first."""
         return [] if self._process is None else _with_descendants(self._process.pid)
+
+    def workers(self) -> list[int]:
+        """Return the process ids of the workers, oldest first; of one process alone, its own."""
+        pids = self.pids()
+        return pids[:1] if self.options.workers == 1 else sorted(filter(_is_worker, pids))
+
+    @contextmanager
+    def answered_by(self, worker: int) -> Iterator[None]:
+        """Let this worker answer whatever is sent inside the block: the others are suspended meanwhile."""
+        others = [pid for pid in self.workers() if pid != worker]
+        _signal(others, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            _signal(others, signal.SIGCONT)
+
+    def kill(self, worker: int) -> None:
+        """Kill a worker, which the master replaces some seconds later."""
+        master = self.pids()[0]
+        # A worker that dies just when the master asks it for a sign of life is waited for in vain, for a minute: let
+        # it answer what it was asked, and let it be dead before it is asked again.
+        _signal([master], signal.SIGSTOP)
+        try:
+            time.sleep(_SIGN_OF_LIFE_SECONDS)
+            _signal([worker], signal.SIGKILL)
+            deadline = time.monotonic() + _END_SECONDS
+            while not _has_ended(worker) and time.monotonic() < deadline:
+                time.sleep(0.01)
+        finally:
+            _signal([master], signal.SIGCONT)
+
+    def wait_for_workers(self) -> None:
+        """Wait until every worker serves, one that replaces a killed one included."""
+        self._wait_until_ready()
 
     def log_tail(self) -> str:
         """Return the end of the proxy's log."""
@@ -128,6 +162,38 @@ class RealProxy:
     def _name(self) -> str:
         return f'LiteLLM {self.environment.release}'
 
+    def _command(self) -> list[str]:
+        """Return the command line that starts the proxy."""
+        address = ['--host', '127.0.0.1', '--port', str(self.port)]
+        workers = str(self.options.workers)
+        # On few cores the workers start one after the other, and the master gives up on the slow ones.
+        patience = '60'
+        if not self.options.workers_share_metrics:
+            command = [str(self.environment.uvicorn), 'litellm.proxy.proxy_server:app', *address]
+            command += ['--workers', workers, '--timeout-worker-healthcheck', patience]
+        else:
+            command = [str(self.environment.litellm), '--config', 'config.yaml', *address]
+            if self.options.workers > 1:
+                command += ['--num_workers', workers, '--timeout_worker_healthcheck', patience]
+        return [*command, *self.options.arguments]
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + _START_SECONDS
+        while not (self._is_ready() and self._all_workers_are_ready()):
+            if self._process is None or self._process.exit_code is not None:
+                raise HarnessError(f'{self._name} ended while it started:\n{self.log_tail()}')
+            if time.monotonic() > deadline:
+                raise HarnessError(f'{self._name} was not ready after {_START_SECONDS} seconds:\n{self.log_tail()}')
+            time.sleep(0.2)
+
+    def _all_workers_are_ready(self) -> bool:
+        workers = self.workers()
+        return len(workers) == self.options.workers and all(map(self._is_worker_ready, workers))
+
+    def _is_worker_ready(self, worker: int) -> bool:
+        with self.answered_by(worker):
+            return self._is_ready()
+
     def _is_ready(self) -> bool:
         try:
             return requests.get(f'{self.url}/health/readiness', timeout=5).status_code == 200
@@ -135,7 +201,8 @@ class RealProxy:
             return False
 
     def _write_configuration(self) -> None:
-        config = configuration(self.upstream.url, self.redis.port if self.redis else None, self.options)
+        redis_port = self.redis.port if self.redis else None
+        config = configuration(self.environment.release, self.upstream.url, redis_port, self.options)
         (self.directory / 'config.yaml').write_text(yaml.safe_dump(config))
         (self.directory / 'callers.json').write_text(json.dumps(callers_file()))
         shutil.copy(_HOOKS, self.directory)
@@ -146,6 +213,8 @@ class RealProxy:
         return {
             'PATH': os.pathsep.join((bin_folder, '/usr/local/bin', '/usr/bin', '/bin')),
             'HOME': str(self.directory),
+            # Workers share their metrics in a folder of this one, which all proxies of a machine would have in common.
+            'TMPDIR': str(self.directory),
             'LANG': 'C.UTF-8',
             'LITELLM_MASTER_KEY': self.key,
             'LITELLM_LOCAL_MODEL_COST_MAP': 'True',
@@ -161,6 +230,8 @@ class RealProxy:
             'HTTP_PROXY': 'http://127.0.0.1:9',
             'HTTPS_PROXY': 'http://127.0.0.1:9',
             'NO_PROXY': '127.0.0.1,localhost',
+            # Started without its own command, LiteLLM looks here.
+            **({} if self.options.workers_share_metrics else {'CONFIG_FILE_PATH': 'config.yaml'}),
             **self.options.variables,
         }
 
@@ -171,3 +242,25 @@ def _with_descendants(pid: int) -> list[int]:
     except FileNotFoundError:
         return [pid]
     return [pid, *(descendant for child in children for descendant in _with_descendants(int(child)))]
+
+
+def _signal(pids: Iterable[int], which: signal.Signals) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, which)
+
+
+def _is_worker(pid: int) -> bool:
+    """Tell whether a descendant of the master serves: its resource tracker does not, nor does one that has ended."""
+    try:
+        return b'multiprocessing.spawn' in Path(f'/proc/{pid}/cmdline').read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def _has_ended(pid: int) -> bool:
+    """Tell whether a process is gone, or has ended and waits for its parent to notice."""
+    try:
+        return Path(f'/proc/{pid}/stat').read_text().rpartition(') ')[2].startswith('Z')
+    except (FileNotFoundError, ProcessLookupError):
+        return True

@@ -12,17 +12,23 @@ from typing import Any
 
 import requests
 
+from datadog_checks.litellm.names import UNLICENSED_FAMILY
+
+from . import features
 from .callers import ADA, BOB
 from .config import BLOCKED_WORD, MAX_IN_FLIGHT, MAX_QUEUED, MCP_SERVER
 from .environment import HarnessError
 from .families import Page
 from .proxy import RealProxy
-from .upstream import MCP_TOOL, USAGE, VIDEO_SECONDS
+from .upstream import CHAT_MODEL, MCP_TOOL, USAGE, VIDEO_SECONDS
 
-__all__ = ['PHASES', 'Client', 'Sent', 'drive', 'settle']
+__all__ = ['PHASES', 'UNKNOWN_KEY', 'Client', 'Sent', 'drive', 'settle']
+
+UNKNOWN_KEY = 'sk-nobody'
 
 _ANSWER_SECONDS = 30
 _SETTLE_SECONDS = 20
+_QUIET_SECONDS = 4
 # Three more than LiteLLM admits at a time or lets wait.
 _CROWD = MAX_IN_FLIGHT + MAX_QUEUED + 3
 
@@ -71,18 +77,38 @@ class Sent:
 
 
 def settle(proxy: RealProxy, sent: Sent) -> Page:
-    """Wait until the proxy, which counts after it has answered, shows all requests; return that page."""
+    """Wait until the proxy, which counts after it has answered, shows all requests; return that page.
 
-    def is_complete() -> bool:
+    Some releases never count some requests: when nothing has moved for some seconds, nothing more will.
+    """
+    deadline = time.monotonic() + _SETTLE_SECONDS
+    moved_at, before = time.monotonic(), (0.0, 0.0, 0.0)
+    while time.monotonic() < deadline:
         page = Page(proxy.scrape())
-        return (
-            page.total('litellm_proxy_total_requests_metric') >= sent.requests
-            and page.total('litellm_deployment_failure_responses') >= sent.deployment_failures.total()
-            and page.total('litellm_request_total_latency_metric', '_count') >= sent.successes
-        )
+        counts = _counts(page)
+        if counts != before:
+            moved_at, before = time.monotonic(), counts
+        all_there = all(count >= wanted for count, wanted in zip(counts, _wanted(page, sent), strict=True))
+        if all_there or time.monotonic() - moved_at > _QUIET_SECONDS:
+            return Page(proxy.scrape())
+        time.sleep(0.1)
+    raise HarnessError(f'LiteLLM still counted {_SETTLE_SECONDS} seconds after {sent.requests} requests')
 
-    _wait_until(is_complete, f'LiteLLM did not count {sent.requests} requests')
-    return Page(proxy.scrape())
+
+def _counts(page: Page) -> tuple[float, float, float]:
+    """Return how many requests, failures of deployments and successes a page shows."""
+    successes = 'litellm_self_latency' if UNLICENSED_FAMILY in page.families else 'litellm_request_total_latency_metric'
+    return (
+        page.total('litellm_proxy_total_requests_metric'),
+        page.total('litellm_deployment_failure_responses'),
+        page.total(successes, '_count'),
+    )
+
+
+def _wanted(page: Page, sent: Sent) -> tuple[float, float, float]:
+    if UNLICENSED_FAMILY in page.families:
+        return 0, 0, sent.successes
+    return sent.requests, sent.deployment_failures.total(), sent.successes
 
 
 class Client:
@@ -92,8 +118,17 @@ class Client:
         self.proxy = proxy
         self.sent = Sent()
 
+    def has(self, feature: features.Feature) -> bool:
+        """Tell whether the proxy's release has a feature."""
+        return feature.is_in(self.proxy.environment.release)
+
     def post(self, path: str, body: dict[str, Any], key: str = ADA.key) -> requests.Response:
-        """Send a request that LiteLLM does not have to count."""
+        """Send a request that LiteLLM does not have to count.
+
+        A release that takes no callers from us knows one key only, the master key.
+        """
+        if key in (ADA.key, BOB.key) and not self.has(features.CALLERS):
+            key = self.proxy.key
         headers = {'Authorization': f'Bearer {key}'}
         return requests.post(self.proxy.url + path, json=body, headers=headers, timeout=_ANSWER_SECONDS)
 
@@ -138,33 +173,43 @@ def succeed(client: Client) -> None:
     client.sent.unlogged += 1
     client.chat('unpriced')
     client.sent.unpriced += 1
-    # Two messages of one deployment: the second finds the access token of the first.
+
+
+def trade_identities(client: Client) -> None:
+    """Have an identity token traded for an access token, once for two messages, and once refused."""
     for _ in range(2):
         messages = [{'role': 'user', 'content': secrets.token_hex(8)}]
         client.call('/v1/chat/completions', {'model': 'claude', 'messages': messages, 'max_tokens': 20})
         client.count_tokens(USAGE['prompt_tokens'], USAGE['completion_tokens'])
+    client.chat('claude-refused', expected=401)
 
 
 def fail(client: Client) -> None:
     """Let deployments fail, with a fallback, with one that fails too, and without; and let the proxy itself refuse."""
-    for group in ('limited', 'too-long', 'recovering'):
+    for group in ('limited', 'too-long'):
         client.chat(group)
         client.sent.fallbacks += 1
-    # The first deployment of the group is cooling down now, so the second answers.
-    client.chat('recovering')
+    if client.has(features.ORDER):
+        _recover(client)
     client.chat('broken', expected=500)
     client.sent.failed_fallbacks += 1
     client.chat('unauthorized', expected=401)
     client.chat('timing-out', expected=408)
-    client.sent.deployment_failures.update(
-        ['limited', 'too-long', 'recovering-a', 'broken', 'unauthorized', 'timing-out']
-    )
-    # Of these LiteLLM cools down the rate-limited one and those that answer 500.
-    client.sent.cooled_down += 3
-    client.chat('claude-refused', expected=401)
+    client.sent.deployment_failures.update(['limited', 'too-long', 'broken', 'unauthorized', 'timing-out'])
+    # Of these LiteLLM cools down the rate-limited one and the one that answers 500.
+    client.sent.cooled_down += 2
     client.chat('no-such-model', expected=400)
     # A key that nobody has; without a database LiteLLM cannot look it up.
-    client.chat(key='sk-nobody', expected=400)
+    client.chat(key=UNKNOWN_KEY, expected=400 if client.has(features.REFUSES_FOR_WANT_OF_A_DATABASE) else 401)
+
+
+def _recover(client: Client) -> None:
+    """Let the first deployment of a group fail, and the second answer: for it, and while it is cooling down."""
+    client.chat('recovering')
+    client.sent.fallbacks += 1
+    client.sent.deployment_failures['recovering-a'] += 1
+    client.sent.cooled_down += 1
+    client.chat('recovering')
 
 
 def guard(client: Client) -> None:
@@ -181,6 +226,8 @@ def generate_media(client: Client) -> None:
     client.count_tokens(USAGE['prompt_tokens'], 0)
     client.call('/v1/images/generations', {'model': 'images', 'prompt': 'a picture', 'n': 2})
     client.sent.images += 2
+    if not client.has(features.VIDEOS):
+        return
     client.call('/v1/videos', {'model': 'videos', 'prompt': 'a film', 'seconds': str(VIDEO_SECONDS)})
     client.sent.video_seconds += VIDEO_SECONDS
 
@@ -195,10 +242,12 @@ def call_tools(client: Client) -> None:
 def hit_cache(client: Client) -> None:
     """Repeat one prompt until LiteLLM, which fills its cache after the answer, has answered twice from it."""
     prompt = secrets.token_hex(8)
+    upstream = client.proxy.upstream
 
     def is_hit_twice() -> bool:
-        answer = client.chat(prompt=prompt)
-        client.sent.cache_hits += 'x-litellm-cache-key' in answer.headers
+        before = upstream.requests[CHAT_MODEL]
+        client.chat(prompt=prompt)
+        client.sent.cache_hits += upstream.requests[CHAT_MODEL] == before
         return client.sent.cache_hits == 2
 
     _wait_until(is_hit_twice, 'LiteLLM did not answer from its cache')
@@ -241,7 +290,10 @@ def refuse_rows(client: Client) -> None:
 
 
 def lose_redis(client: Client) -> None:
-    """Stop Redis, if there is one, until LiteLLM's circuit breakers open; start it again and let them close."""
+    """Stop Redis, if there is one, until LiteLLM's circuit breakers open; start it again and let them close.
+
+    A release without circuit breakers just fails to reach it.
+    """
     redis = client.proxy.redis
     if redis is None:
         return
@@ -254,7 +306,15 @@ def lose_redis(client: Client) -> None:
 
         return chat_and_look
 
+    def is_missed() -> bool:
+        client.chat()
+        return Page(client.proxy.scrape()).total('litellm_redis_failed_requests') > 0
+
     redis.stop()
+    if not client.has(features.CIRCUIT_BREAKER):
+        _wait_until(is_missed, 'No call of Redis failed without Redis')
+        redis.start()
+        return
     _wait_until(breakers_went('open'), 'No circuit breaker opened without Redis')
     redis.start()
     _wait_until(breakers_went('closed'), 'No circuit breaker closed after Redis was back')
@@ -263,6 +323,7 @@ def lose_redis(client: Client) -> None:
 # Every kind of traffic, in an order in which one does not spoil the next.
 PHASES: tuple[Callable[[Client], None], ...] = (
     succeed,
+    trade_identities,
     fail,
     guard,
     generate_media,
@@ -272,18 +333,25 @@ PHASES: tuple[Callable[[Client], None], ...] = (
     refuse_rows,
     lose_redis,
 )
+_NEEDS = {
+    trade_identities: features.WORKLOAD_IDENTITY,
+    guard: features.CONTENT_FILTER,
+    call_tools: features.MCP,
+    refuse_rows: features.LENS,
+}
 
 
 def drive(proxy: RealProxy, phases: Sequence[Callable[[Client], None]] = PHASES) -> Sent:
     """Send the proxy traffic of several kinds, let its counters settle and return what was sent.
 
-    All kinds together take about ten seconds. Raises HarnessError, with the end of LiteLLM's log, when an answer or a
-    counter is not the expected one.
+    Kinds that the release cannot serve are left out. All together take about ten seconds. Raises HarnessError, with
+    the end of LiteLLM's log, when an answer is not the expected one or LiteLLM does not come to rest.
     """
     client = Client(proxy)
     try:
         for phase in phases:
-            phase(client)
+            if phase not in _NEEDS or client.has(_NEEDS[phase]):
+                phase(client)
         client.sent.page = settle(proxy, client.sent)
     except (HarnessError, requests.RequestException) as error:
         raise HarnessError(f'{error}\n{proxy.log_tail()}') from error

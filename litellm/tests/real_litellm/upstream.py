@@ -24,7 +24,7 @@ from starlette.routing import Route
 from .environment import HarnessError
 from .sockets import free_port
 
-__all__ = ['MCP_TOOL', 'USAGE', 'VIDEO_MODEL', 'VIDEO_SECONDS', 'Upstream']
+__all__ = ['CHAT_MODEL', 'MCP_TOOL', 'USAGE', 'VIDEO_MODEL', 'VIDEO_SECONDS', 'Upstream']
 
 # The usage of every completion, in tokens; the details are parts of the totals.
 USAGE: dict[str, Any] = {
@@ -35,6 +35,7 @@ USAGE: dict[str, Any] = {
     'completion_tokens_details': {'reasoning_tokens': 5, 'audio_tokens': 3},
 }
 MCP_TOOL = 'weather'
+CHAT_MODEL = 'gpt-4o-mini'
 VIDEO_MODEL = 'sora-2'
 VIDEO_SECONDS = 4
 

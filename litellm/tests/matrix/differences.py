@@ -1,0 +1,66 @@
+"""Where a release of LiteLLM itself counts other than it is sent, each with what is known of the reason."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = ['DIFFERENCES', 'Difference']
+
+
+class Difference(NamedTuple):
+    """A sum that some releases are known to get wrong. The check has to submit what the page says all the same."""
+
+    releases: tuple[str, ...]
+    sums: tuple[str, ...]
+    reason: str
+
+
+_REQUESTS = 'litellm.proxy.total_requests.metric.count'
+_OF_ADA = f'{_REQUESTS}{{api_key_alias:ada-key}}'
+_FAILED = 'litellm.proxy.failed_requests.metric.count'
+
+DIFFERENCES = (
+    Difference(
+        ('1.80.11',),
+        (
+            _REQUESTS,
+            *(f'{_REQUESTS}{{status_code:{status}}}' for status in (200, 401, 408, 500)),
+            _OF_ADA,
+            f'{_REQUESTS}{{api_key_alias:bob-key}}',
+            _FAILED,
+        ),
+        'The callback runs twice for a request that is not streamed: https://github.com/BerriAI/litellm/pull/21159',
+    ),
+    Difference(
+        ('1.80.11', '1.88.6', '1.95.1'),
+        ('litellm.llm.api.latency.metric.count',),
+        'The latency of generated pictures is not observed.',
+    ),
+    Difference(
+        ('1.88.6',),
+        (
+            _REQUESTS,
+            f'{_REQUESTS}{{status_code:200}}',
+            _OF_ADA,
+            'litellm.requests.metric.count',
+            'litellm.deployment.success_responses.count',
+            'litellm.request.total_latency.metric.count',
+        ),
+        'Calls of MCP tools are not counted.',
+    ),
+    Difference(
+        ('1.88.6', '1.95.1'),
+        (_REQUESTS, f'{_REQUESTS}{{status_code:401}}', _OF_ADA, _FAILED),
+        'A 401 of the provider is taken for one of LiteLLM itself, and not counted.',
+    ),
+    Difference(
+        ('1.88.6', '1.95.1', '1.106.2'),
+        ('litellm.deployment.failure_responses.count{model_id:unauthorized}',),
+        'A 401 of the provider is taken for one of LiteLLM itself, and no failure of the deployment.',
+    ),
+    Difference(
+        ('1.80.11', '1.88.6', '1.95.1', '1.106.2'),
+        ('litellm.deployment.cooled_down.count',),
+        'Deployments are cooled down for a 401 and for a timeout, too.',
+    ),
+)

@@ -1,0 +1,63 @@
+"""What the harness asks of LiteLLM that not every release can do."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+__all__ = [
+    'CALLERS',
+    'CIRCUIT_BREAKER',
+    'CONTENT_FILTER',
+    'LENS',
+    'MCP',
+    'ORDER',
+    'PROVIDER_BUDGETS',
+    'REFUSES_FOR_WANT_OF_A_DATABASE',
+    'VIDEOS',
+    'WORKLOAD_IDENTITY',
+    'Feature',
+    'numbers',
+]
+
+
+def numbers(release: str) -> tuple[int, int, int]:
+    """Return the three numbers of a release, which compare; those of `1.72.6.post2` are 1.72.6.
+
+    Raises ValueError for what is not a release.
+    """
+    match = re.match(r'v?(\d+)\.(\d+)\.(\d+)', release)
+    if match is None:
+        raise ValueError(f'{release!r} is not a LiteLLM release such as 1.106.2')
+    major, minor, patch = map(int, match.groups())
+    return major, minor, patch
+
+
+class Feature(NamedTuple):
+    """A feature, by the oldest release that was seen to do with it what the traffic expects.
+
+    Older releases were not tried one by one: some may have it too. The traffic just leaves it out there.
+    """
+
+    seen_in: str
+
+    def is_in(self, release: str) -> bool:
+        """Tell whether the traffic uses the feature of this release."""
+        return numbers(release) >= numbers(self.seen_in)
+
+
+# A module of ours says who calls, and LiteLLM checks the keys which that does not know.
+CALLERS = Feature('1.80.11')
+# LiteLLM's own content filter, which answers 400.
+CONTENT_FILTER = Feature('1.88.6')
+CIRCUIT_BREAKER = Feature('1.106.2')
+LENS = Feature('1.106.2')
+MCP = Feature('1.80.11')
+# A deployment with a lower `order` is called first.
+ORDER = Feature('1.88.6')
+# Before, each request failed for a family that only licensed proxies have.
+PROVIDER_BUDGETS = Feature('1.80.11')
+# Before, an unknown key was refused with 401 where there is no database to find it in, not with 400.
+REFUSES_FOR_WANT_OF_A_DATABASE = Feature('1.72.6')
+VIDEOS = Feature('1.80.11')
+WORKLOAD_IDENTITY = Feature('1.106.2')
