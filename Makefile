@@ -75,7 +75,7 @@ lock: $(UV)  ## renew the pinned development dependencies
 	$(compile) --python-version 3.11 requirements/base-oldest.in -o requirements/base-oldest.txt
 	$(compile) --python-version 3.13 requirements/ddev.in -o requirements/ddev.txt
 	for release in requirements/litellm-*.in; do \
-		$(compile) --python-version 3.11 --override $${release%.in}.overrides.txt $$release -o $${release%.in}.txt; \
+		$(compile) --python-version 3.11 $$(sed -n 's/^# uv: //p' $$release) $$release -o $${release%.in}.txt; \
 	done
 
 .PHONY: clean

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -159,12 +161,20 @@ def test_a_worker_that_is_replaced_loses_no_count() -> None:
 
 def test_several_processes_at_one_url_are_told_of_once() -> None:
     with start('--release', NEWEST, '--workers', '2', '--no-multiprocess-metrics') as proxy:
+        workers = proxy.worker_pids()
         check = check_of(proxy)
         agent = AgentModel()
         warnings: list[str] = []
-        for seed in range(12):
-            drive(proxy.url, proxy.key, requests=10, seed=seed)
-            assert not agent.run(check).error
-            warnings += check.get_warnings()
+        try:
+            for turn in range(6):
+                # A worker that is stopped leaves the next connections to the other.
+                os.kill(workers[turn % 2], signal.SIGCONT)
+                os.kill(workers[(turn + 1) % 2], signal.SIGSTOP)
+                drive(proxy.url, proxy.key, requests=5, seed=turn)
+                assert not agent.run(check).error
+                warnings += check.get_warnings()
+        finally:
+            for worker in workers:
+                os.kill(worker, signal.SIGCONT)
 
     assert len([warning for warning in warnings if 'Several processes answer in turn' in warning]) == 1

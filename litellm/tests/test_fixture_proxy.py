@@ -187,7 +187,7 @@ def test_every_request_is_counted_once_by_workers_that_share_their_series(shared
     assert_counted(shared_by_two.page, shared_by_two.sent)
 
 
-@pytest.mark.parametrize('release', ['1.55.12', '1.74.0', '1.83.0', '1.106.2'])
+@pytest.mark.parametrize('release', ['1.55.12', '1.56.6', '1.74.0', '1.83.0', '1.106.2', '1.109.1'])
 def test_a_release_exposes_the_families_of_the_table_with_samples_of_each(release: str) -> None:
     with start('--release', release) as proxy:
         exercise(proxy.url, proxy.key)

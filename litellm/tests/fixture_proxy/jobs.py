@@ -41,6 +41,7 @@ _WITHOUT_FAILURES = (
     *_QUEUES_COUNTED_AS_CALLS,
 )
 _CLEANED_TABLES = {'LiteLLM_SpendLogs': (1000, 250), 'LiteLLM_SpendLogToolIndex': (40, 0)}
+_STORAGE_BYTES = {'allocated': 8_000_000, 'estimated_live': 6_000_000, 'above_target': 0}
 _BATCH_SECONDS = 1800.0
 
 
@@ -147,6 +148,9 @@ class Jobs:
                 self._series.set('litellm_spend_log_cleanup_rows_remaining', {'table': table}, remaining)
             else:
                 self._series.inc('litellm_spend_log_cleanup_batch_failures', {'table': table})
+        if works:
+            for measure, size in _STORAGE_BYTES.items():
+                self._series.set('litellm_spend_log_storage_bytes', {'measure': measure}, size)
         self._series.inc('litellm_spend_log_cleanup_runs', {'outcome': 'completed' if works else 'aborted'})
 
     def _compare_spend(self) -> None:

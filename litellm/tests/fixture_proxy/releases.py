@@ -45,8 +45,10 @@ _OWN_BUCKETS: dict[str, tuple[float, ...]] = {
     ),
     'litellm_spend_log_cleanup_batch_duration_seconds': (0.005, 0.025, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
 }
-# LiteLLM names no buckets for this one, so it has the defaults of prometheus_client.
-_CLIENT_BUCKETS = 'litellm_deployment_latency_per_output_token'
+# LiteLLM names no buckets for these, so they have the defaults of prometheus_client.
+_CLIENT_BUCKETS = frozenset(
+    {'litellm_deployment_latency_per_output_token', 'litellm_deployment_latency_per_output_token_by_tag'}
+)
 
 
 class Release(NamedTuple):
@@ -174,7 +176,7 @@ class Profile:
 
     def buckets(self, family: str) -> tuple[float, ...] | None:
         """Upper bounds of a histogram, or None for the defaults of prometheus_client."""
-        if family == _CLIENT_BUCKETS:
+        if family in _CLIENT_BUCKETS:
             return None
         return _OWN_BUCKETS.get(
             family, _LATENCY_BUCKETS_TO_600_S if self.release >= (1, 83, 7) else _LATENCY_BUCKETS_TO_300_S

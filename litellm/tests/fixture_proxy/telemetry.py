@@ -18,6 +18,12 @@ __all__ = ['Telemetry']
 
 _OUTAGE_NONE, _OUTAGE_PARTIAL, _OUTAGE_COMPLETE = 0, 1, 2
 _UNKNOWN_MODEL = 'other'
+# Releases around 1.56 had these latencies once more for each tag of a request.
+_BY_TAG = {
+    'litellm_deployment_latency_per_output_token': 'litellm_deployment_latency_per_output_token_by_tag',
+    'litellm_llm_api_latency_metric': 'litellm_llm_api_latency_by_tag_metric',
+    'litellm_request_total_latency_metric': 'litellm_request_total_latency_by_tag_metric',
+}
 
 
 class Telemetry:
@@ -146,6 +152,8 @@ class Telemetry:
                 'exception_class': fallback.failure.exception,
             }
             self._series.inc(f'litellm_deployment_{kind}_fallbacks', values)
+            for tag in outcome.call.tags:
+                self._series.inc(f'litellm_deployment_{kind}_fallbacks_by_tag', {**values, 'tag': tag})
 
     def _record_failure(self, call: Call, failure: Failure) -> None:
         """Record that the client got an error."""
@@ -168,7 +176,9 @@ class Telemetry:
         if failure.status == 401:
             values['hashed_api_key'] = None
         self._series.inc('litellm_proxy_failed_requests_metric', values)
-        self._series.inc('litellm_proxy_total_requests_metric', values)
+        for tag in call.tags:
+            self._series.inc('litellm_proxy_failed_requests_by_tag_metric', {**values, 'tag': tag})
+        self._count_proxied(call, values)
 
     def _count_unrouted_failure(
         self, values: LabelValues, requested: str, group: str, status: str, exception: str
@@ -189,14 +199,19 @@ class Telemetry:
         values = {**values, 'status_code': '200'}
         self._count_usage(answer, values, call.tags)
         self._count_cache(answer, values, looked_up_cache)
-        self._observe_latencies(answer, values)
+        self._observe_latencies(answer, values, call.tags)
         self._set_deployment(answer, values)
         self._set_limits(call, answer, values)
         if call.end_user is not None:
             self._accounts.customer(call.end_user).spent += answer.cost
         self._budgets.write_of(call)
         self._set_provider_budget(answer)
+        self._count_proxied(call, values)
+
+    def _count_proxied(self, call: Call, values: LabelValues) -> None:
         self._series.inc('litellm_proxy_total_requests_metric', values)
+        for tag in call.tags:
+            self._series.inc('litellm_proxy_total_requests_by_tag_metric', {**values, 'tag': tag})
 
     def _count_usage(self, answer: Answer, values: LabelValues, tags: tuple[str, ...]) -> None:
         usage = answer.usage
@@ -236,7 +251,7 @@ class Telemetry:
         elif looked_up:
             self._series.inc('litellm_cache_misses_metric', values)
 
-    def _observe_latencies(self, answer: Answer, values: LabelValues) -> None:
+    def _observe_latencies(self, answer: Answer, values: LabelValues, tags: tuple[str, ...]) -> None:
         timings, output_tokens = answer.timings, answer.usage.completion
         queue = timings.queue if self._profile.counts_queue_time else 0.0
         latencies = {
@@ -247,13 +262,15 @@ class Telemetry:
             'litellm_overhead_latency_metric': timings.overhead,
             'litellm_overhead_with_guardrails_latency_metric': timings.overhead + timings.guardrails,
         }
+        if output_tokens:
+            # For a streamed answer LiteLLM divides the time to the first token, not that to the last one.
+            answered_in = timings.processing if timings.first_token is None else timings.first_token
+            latencies['litellm_deployment_latency_per_output_token'] = answered_in / output_tokens
         for family, seconds in latencies.items():
             if seconds is not None:
                 self._series.observe(family, values, seconds)
-        if output_tokens:
-            # For a streamed answer LiteLLM divides the time to the first token, not that to the last one.
-            seconds = timings.processing if timings.first_token is None else timings.first_token
-            self._series.observe('litellm_deployment_latency_per_output_token', values, seconds / output_tokens)
+                for tag in tags if family in _BY_TAG else ():
+                    self._series.observe(_BY_TAG[family], {**values, 'tag': tag}, seconds)
 
     def _set_deployment(self, answer: Answer, values: LabelValues) -> None:
         deployment = answer.deployment

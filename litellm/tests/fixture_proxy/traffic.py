@@ -143,6 +143,8 @@ def exercise(url: str, key: str) -> Sent:
         _chat('claude-sonnet', headers={'x-fixture-fail': '401'}),
         _chat('gpt-4o-mini', headers={'x-fixture-reject': 'queue_full'}),
         _chat('gpt-4o-mini', text='sensitive', guardrails=['route-sensitive']),
+        _chat('gpt-4o', headers={'x-fixture-fail': '429'}, metadata={'tags': ['search']}),
+        _chat('always-503', metadata={'tags': ['search']}),
         _post('/v1/batches', model='gpt-4o', input_file_id='file-a'),
         _post('/v1/batches', model='always-500', input_file_id='file-b'),
         # Often enough for each deployment, and for a token of the cache at the one that wants tokens.
