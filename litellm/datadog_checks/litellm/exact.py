@@ -82,7 +82,7 @@ class ExactScraper(LitellmScraper):
     def _submit_page(self, values: array[float], date: float, now: float) -> None:
         table, ledger = self._table, self._table.ledger
         submit = self._submitter()
-        if ledger.pages and now - ledger.page_asked_at > AGENT_REMEMBERS:
+        if ledger.pages and now - ledger.page_answered_at > AGENT_REMEMBERS:
             self._submit_last_totals(submit)
 
         series = list(table.all_series())
