@@ -573,6 +573,19 @@ def simulated_seconds(proxy: FixtureProxy) -> float:
     )
 
 
+@pytest.mark.parametrize(('texts', 'vectors'), [('one', 1), (['one', 'two'], 2), ([17, 4, 9], 1), ([[17, 4], [9]], 2)])
+def test_each_text_gets_an_embedding(texts: object, vectors: int, driven: Driven) -> None:
+    body = {'model': 'text-embedding', 'input': texts}
+    answer = requests.post(f'{driven.proxy.url}/v1/embeddings', json=body, headers=driven.proxy.headers, timeout=30)
+    assert [each['index'] for each in answer.json()['data']] == list(range(vectors))
+
+
+def test_the_caller_is_told_of_the_first_failure_when_the_fallback_fails_as_well(driven: Driven) -> None:
+    answer = chat(driven.proxy, 'always-503')
+    assert answer.status_code == 503
+    assert 'ServiceUnavailableError' in answer.json()['error']['message']
+
+
 def test_the_models_are_listed(driven: Driven) -> None:
     body = requests.get(f'{driven.proxy.url}/v1/models', headers=driven.proxy.headers, timeout=30).json()
     assert {'gpt-4o', 'claude-sonnet', 'text-embedding', 'always-429'} <= {model['id'] for model in body['data']}
