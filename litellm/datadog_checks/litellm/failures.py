@@ -124,7 +124,10 @@ def _key_advice(response: Response) -> str:
             'the proxy asks for a key on /metrics/, as LiteLLM does by default since 1.84. Either '
             f'{KEY_HINT} in the instance, or set {OPEN_METRICS_HINT}.'
         )
-    return f'the proxy refused the key that was sent. To {KEY_HINT}, with the word Bearer, use a key that is valid now.'
+    return (
+        'the proxy refused the key that was sent. Is the key valid now, and does the header '
+        '`Authorization: Bearer <KEY>` have the word Bearer in it?'
+    )
 
 
 def _status(response: Response) -> str:
