@@ -22,7 +22,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.fixture_proxy import FixtureProxy, StartError, start
 from tests.fixture_proxy.accounts import VIRTUAL_KEYS
 from tests.fixture_proxy.cli import main
-from tests.fixture_proxy.releases import Profile, Release
+from tests.fixture_proxy.releases import NEWEST, Profile, Release
 from tests.fixture_proxy.traffic import Sent, drive, exercise
 
 FOLDER = Path(__file__).parents[1]
@@ -187,7 +187,7 @@ def test_every_request_is_counted_once_by_workers_that_share_their_series(shared
     assert_counted(shared_by_two.page, shared_by_two.sent)
 
 
-@pytest.mark.parametrize('release', ['1.55.12', '1.56.6', '1.74.0', '1.83.0', '1.106.2', '1.109.1'])
+@pytest.mark.parametrize('release', ['1.55.12', '1.56.6', '1.74.0', '1.83.0', '1.106.2', str(NEWEST)])
 def test_a_release_exposes_the_families_of_the_table_with_samples_of_each(release: str) -> None:
     with start('--release', release) as proxy:
         exercise(proxy.url, proxy.key)

@@ -47,7 +47,11 @@ _OWN_BUCKETS: dict[str, tuple[float, ...]] = {
 }
 # LiteLLM names no buckets for these, so they have the defaults of prometheus_client.
 _CLIENT_BUCKETS = frozenset(
-    {'litellm_deployment_latency_per_output_token', 'litellm_deployment_latency_per_output_token_by_tag'}
+    {
+        'litellm_accounting_batch_seconds',
+        'litellm_deployment_latency_per_output_token',
+        'litellm_deployment_latency_per_output_token_by_tag',
+    }
 )
 
 
@@ -76,6 +80,7 @@ class Registration(Enum):
     CALLBACK = 'the prometheus callback'
     SERVICE_CALLBACK = 'the prometheus_system service callback'
     NO_LICENCE = 'the prometheus callback of a release that asks for a licence, without one'
+    START = 'the start of the proxy, whatever its configuration'
     FIRST_USE = 'the first use of the feature in the process'
 
     @classmethod
@@ -85,6 +90,7 @@ class Registration(Enum):
             ('without an enterprise licence', cls.NO_LICENCE),
             ('"prometheus" in litellm_settings.callbacks', cls.CALLBACK),
             ('service_callback contains "prometheus_system"', cls.SERVICE_CALLBACK),
+            ('start of the proxy', cls.START),
             ('first ', cls.FIRST_USE),
         ):
             if words in registered_when:

@@ -89,7 +89,7 @@ class Series:
 
     def _configured(self) -> dict[str, Family]:
         settings, profile = self._settings, self._settings.profile
-        wanted = {Registration.FIRST_USE}
+        wanted = {Registration.START, Registration.FIRST_USE}
         if settings.service_metrics:
             wanted.add(Registration.SERVICE_CALLBACK)
         if settings.prometheus:
