@@ -16,7 +16,7 @@ oldest_python = $(if $(given),command -v $(PYTHON),scripts/find-python 3.11 3.12
 
 .PHONY: help
 help:
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{sub(/:.*/, "", $$1); printf "make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{sub(/:.*/, "", $$1); printf "make %-10s %s\n", $$1, $$2}'
 
 .PHONY: demo
 demo: $(NEWEST)/ready  ## see what the Agent would collect from a LiteLLM proxy: a small stand-in proxy, traffic, a report
@@ -41,15 +41,18 @@ exactness: $(NEWEST)/ready  ## kill, restart and expire the real LiteLLM, and co
 bench: $(NEWEST)/ready  ## measure the scraper beside the base package's
 	@cd litellm && ../$(NEWEST)/bin/python -m tests.bench
 
-.PHONY: drift e2e
+.PHONY: drift e2e e2e-ci
 drift: $(NEWEST)/ready  ## compare our names with the newest LiteLLM release, or with RELEASE=x.y.z
 	@cd litellm && ../$(NEWEST)/bin/python -m tests.drift $(RELEASE)
 
 e2e: $(NEWEST)/ready  ## run the real proxy at eight releases from 1.60 on, with the same traffic
 	@cd litellm && ../$(NEWEST)/bin/python -m tests.matrix
 
+e2e-ci: $(NEWEST)/ready  ## run the oldest, one of the middle and the newest of them
+	@cd litellm && ../$(NEWEST)/bin/python -m tests.matrix --ci
+
 .PHONY: check lint format
-check: lint validate test exactness  ## all that the gate demands
+check: lint validate test exactness e2e-ci  ## all that the gate demands
 
 lint: $(NEWEST)/ready  ## formatter, linter and types
 	$(NEWEST)/bin/ruff format --check .

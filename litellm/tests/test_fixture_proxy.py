@@ -105,7 +105,7 @@ def known_families(release: str, unlicensed: bool = False) -> dict[str, tuple[st
                 labels = set(filter(None, row['labels'].split('|')))
                 no_licence = row['registered_when'].startswith('prometheus callback without')
                 known[row['family']] = (row['type'], labels, no_licence)
-    with (FOLDER / 'tests' / 'fixture_proxy' / 'former_labels.csv').open(newline='') as rows:
+    with (FOLDER / 'tests' / 'drift' / 'former_labels.csv').open(newline='') as rows:
         # The latest labels first, so that the earliest that still hold for the release are the last ones set.
         for row in sorted(csv.DictReader(rows), key=lambda row: number(row['through_release']), reverse=True):
             if row['family'] in known and number(release) <= number(row['through_release']):

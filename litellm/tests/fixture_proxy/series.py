@@ -15,7 +15,9 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from .releases import RENAMED, Family, Registration
+from tests.drift.lineage import RENAMED
+
+from .releases import Family, Registration
 from .settings import Settings
 
 __all__ = ['LabelValues', 'Series']
