@@ -107,12 +107,31 @@ def test_a_class_of_the_client_is_known_by_any_name(read: Read) -> None:
         import prometheus_client
         from prometheus_client import Gauge as PrometheusGauge
 
-        def make():
-            PrometheusGauge('litellm_first', '')
-            prometheus_client.Gauge('litellm_second', '')
+        class Logger:
+            def __init__(self):
+                self.gauge, self.counter = PrometheusGauge, prometheus_client.Counter
+                self.histogram: type = prometheus_client.Histogram
+                PrometheusGauge('litellm_first', '')
+                prometheus_client.Gauge('litellm_second', '')
+                self.gauge('litellm_third', '')
+                self.histogram('litellm_fourth', '')
     """)
 
-    assert list(reading.families) == ['litellm_first', 'litellm_second']
+    assert list(reading.families) == ['litellm_first', 'litellm_fourth', 'litellm_second', 'litellm_third']
+
+
+@pytest.mark.parametrize(
+    'imported',
+    [
+        'import prometheus_client as client',
+        'import prometheus_client.metrics as client',
+        'from prometheus_client import metrics as client',
+    ],
+)
+def test_the_client_is_known_by_any_name(imported: str, read: Read) -> None:
+    reading = read(f"{imported}\nclient.Counter('litellm_requests', '')\n")
+
+    assert (list(reading.families), reading.unread) == (['litellm_requests'], [])
 
 
 def test_a_counter_of_things_in_python_is_no_family(read: Read) -> None:
@@ -373,6 +392,43 @@ def test_a_family_whose_name_cannot_be_read_is_reported_with_its_place(read: Rea
     assert reading.unread == ['litellm/metrics.py:4: a family is made here, but its name could not be read']
 
 
+@pytest.mark.parametrize(
+    'line',
+    [
+        "SPECIFIED = [(Counter, 'litellm_first'), (Counter, 'litellm_second')]",
+        "BY_KIND = {'counter': Counter}",
+        'class Ours(Counter): ...',
+        'def chosen(): return Counter',
+        'chosen = lambda: Counter',
+        "made = getattr(prometheus_client, kind)('litellm_first', '')",
+        'modules = [prometheus_client]',
+    ],
+)
+def test_a_class_that_goes_where_it_cannot_be_followed_is_reported_with_its_place(line: str, read: Read) -> None:
+    reading = read(f'import prometheus_client\nfrom prometheus_client import Counter\n{line}\n')
+
+    assert reading.unread == [
+        'litellm/metrics.py:3: what makes families is handed on here, and what becomes of it could not be read'
+    ]
+
+
+@pytest.mark.parametrize(
+    'line',
+    [
+        'def count(counter: Counter, more: list[Counter] | None = None) -> Counter: ...',
+        'counter: Counter | None = None',
+        'Metric = Union[Counter, Gauge]',
+        'is_one = isinstance(metric, (Counter)) and type(metric) is Counter',
+        'is_there = Counter is not None and prometheus_client is not None',
+        'app = prometheus_client.make_asgi_app()',
+    ],
+)
+def test_a_class_that_is_only_named_makes_no_family(line: str, read: Read) -> None:
+    reading = read(f'import prometheus_client\nfrom prometheus_client import Counter, Gauge\n{line}\n')
+
+    assert reading == Reading({}, [])
+
+
 def test_one_caller_with_a_name_does_not_hide_another_one_without(read: Read) -> None:
     reading = read("""\
         from prometheus_client import Counter
@@ -545,6 +601,18 @@ def test_a_withdrawn_enterprise_pin_is_replaced_by_its_nearest_version_and_told(
     assert main(['9.9.9', '--static']) == 1
     assert 'litellm-enterprise 0.1.79.post2 is not in the package registry' in capsys.readouterr().out
     assert (cache / 'litellm_enterprise-0.1.79.post1-py3-none-any.whl').exists()
+
+
+def test_what_was_read_once_is_read_without_a_registry(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pin = 'Requires-Dist: litellm-enterprise==0.1.79.post2\n'
+    wheel(cache, 'litellm', '9.9.9', {'litellm/__init__.py': ''}, requires=pin)
+    wheel(cache, 'litellm-enterprise', '0.1.79', UNKNOWN_FAMILY)
+    monkeypatch.delenv('PIP_FIND_LINKS')
+
+    assert main(['9.9.9', '--static']) == 1
+    assert 'read instead: litellm_enterprise-0.1.79-py3-none-any.whl' in capsys.readouterr().out
 
 
 def test_an_unknown_release_is_one_line_and_a_usage_error(

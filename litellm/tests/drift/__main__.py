@@ -32,9 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     task = parser.add_mutually_exclusive_group()
     task.add_argument('--extend', nargs='+', metavar='RELEASE', help='add releases to the lineage')
-    task.add_argument(
-        '--rebuild', action='store_true', help='read all releases of the lineage anew'
-    )
+    task.add_argument('--rebuild', action='store_true', help='read all releases of the lineage anew')
     options = parser.parse_args(arguments)
     if options.release and (options.extend or options.rebuild):
         parser.error('RELEASE goes with neither --extend nor --rebuild')

@@ -103,7 +103,9 @@ class Lineage:
         with files.former_labels.open('w', newline='', encoding='utf-8') as file:
             plain = csv.writer(file, lineterminator='\n')
             plain.writerow(('family', 'through_release', 'labels'))
-            plain.writerows((name, *former) for name in sorted(self.former_labels) for former in self.former_labels[name])
+            plain.writerows(
+                (name, *former) for name in sorted(self.former_labels) for former in self.former_labels[name]
+            )
 
     def in_order(self) -> list[str]:
         """Return the releases that were read from the oldest to the newest."""
@@ -127,9 +129,7 @@ class Lineage:
         """Return the labels, separated by `|`, that a family has or would have in a release."""
         version = parsed_release(release)
         former = self.former_labels.get(family, ())
-        return next(
-            (labels for through, labels in former if version <= Version(through)), self.rows[family]['labels']
-        )
+        return next((labels for through, labels in former if version <= Version(through)), self.rows[family]['labels'])
 
     def extend(self, release: str, families: Mapping[str, Family]) -> list[str]:
         """Add a release, or read one again; return what does not fit with what was known, a line each.

@@ -43,9 +43,7 @@ class Capture(NamedTuple):
         """Read a capture back."""
         page = gzip.decompress((FOLDER / f'{release}.txt.gz').read_bytes()).decode()
         plain = json.loads((FOLDER / f'{release}.json').read_text())
-        return cls(
-            release, page, _from_json(plain['answers']), _from_json(plain['flipped']), frozenset(plain['moved'])
-        )
+        return cls(release, page, _from_json(plain['answers']), _from_json(plain['flipped']), frozenset(plain['moved']))
 
 
 def captured_releases() -> list[str]:
