@@ -63,7 +63,7 @@ class ExactScraper(LitellmScraper):
                 values = self._table.read_page(self._lines(response))
             if not self._table.is_ended and response.headers.get('Content-Type', '').startswith(OPENMETRICS):
                 raise TruncatedPageError('the page has no end; nothing of it was submitted')
-            self.judge_page(self._table.families_on_page)
+            self.judge_page(map(self.rules.trimmed, self._table.families_on_page))
         except Exception:
             self._failed_at = asked_at
             self._table.forget_new()

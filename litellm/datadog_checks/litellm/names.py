@@ -150,6 +150,11 @@ COUNTERS: dict[str, str] = {
 }
 
 GAUGES: dict[str, Gauge] = {
+    'litellm_accounting_batch_deliveries': Gauge('accounting.batch_deliveries', MAX),
+    'litellm_accounting_delivery_table_bytes': Gauge('accounting.delivery_table_bytes', MAX),
+    'litellm_accounting_oldest_pending_seconds': Gauge('accounting.oldest_pending_seconds', MAX),
+    'litellm_accounting_parked': Gauge('accounting.parked', MAX),
+    'litellm_accounting_pending': Gauge('accounting.pending', MAX),
     'litellm_active_users': Gauge('active_users', MAX),
     'litellm_admission_admitted_requests': Gauge('admission.admitted_requests', SUM),
     'litellm_admission_queued_requests': Gauge('admission.queued_requests', SUM),
@@ -205,6 +210,7 @@ GAUGES: dict[str, Gauge] = {
 }
 
 HISTOGRAMS: dict[str, str] = {
+    'litellm_accounting_batch_seconds': 'accounting.batch_seconds',
     'litellm_anthropic_wif_latency': 'anthropic_wif.latency',
     'litellm_auth_latency': 'auth.latency',
     'litellm_batch_write_to_db_latency': 'batch_write_to_db.latency',

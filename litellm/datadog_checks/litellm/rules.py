@@ -17,7 +17,7 @@ from datadog_checks.base.checks.openmetrics.v2.transform import (
 )
 from datadog_checks.base.config import is_affirmative
 
-from .names import is_litellm_family, unprefixed
+from .names import is_litellm_family, raw_names, unprefixed
 
 __all__ = ['Rules', 'options_of_the_base_scraper']
 
@@ -31,6 +31,7 @@ _BASE_SCRAPER_OPTIONS = (
     'target_info',
     'telemetry',
 )
+_KNOWN = frozenset(raw_names())
 _TYPES = frozenset({DEFAULT_METRIC_TYPE, 'native_dynamic', 'time_elapsed', *NATIVE_TRANSFORMERS})
 
 
@@ -61,9 +62,13 @@ class Rules:
         return family.removeprefix(self._scraper.raw_metric_prefix)
 
     def is_unknown(self, family: str) -> bool:
-        """Tell whether a family is LiteLLM's and neither mapped nor excluded."""
+        """Tell whether a family is LiteLLM's, and neither this version of the check nor an option knows it.
+
+        A family that a list of `metrics` of the user's own leaves out is known, and not wanted.
+        """
         name = self.trimmed(family)
-        return is_litellm_family(family) and not self._is_excluded(name) and self._mapped(name) is None
+        is_known = name in _KNOWN or self._is_excluded(name) or self._mapped(name) is not None
+        return is_litellm_family(name) and not is_known
 
     def submission(self, family: str, type_: str) -> tuple[str | None, str]:
         """Return the metric name (None: not wanted) and the type under which a family is submitted."""
@@ -71,8 +76,8 @@ class Rules:
         if self._is_excluded(name):
             return None, type_
         mapped = self._mapped(name)
-        if mapped is None and self.collect_unknown and is_litellm_family(family):
-            mapped = unprefixed(family), DEFAULT_METRIC_TYPE
+        if self.collect_unknown and self.is_unknown(family):
+            mapped = unprefixed(name), DEFAULT_METRIC_TYPE
         if mapped is None:
             return None, type_
         datadog_name, submitted_type = mapped

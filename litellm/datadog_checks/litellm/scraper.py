@@ -110,7 +110,10 @@ class LitellmScraper(OpenMetricsScraper):
             transformers.transformer_data[family] = transformers.compile_transformer({'name': name, 'type': type_})
 
     def judge_page(self, families: Iterable[str]) -> None:
-        """Raise when the families on a page are not LiteLLM's, and warn of a page that says less than it could."""
+        """Raise when the families on a page are not LiteLLM's, and warn of a page that says less than it could.
+
+        Their names are without what `raw_metric_prefix` takes off.
+        """
         families = set(families)
         if not families:
             self.warning(
@@ -136,10 +139,10 @@ class LitellmScraper(OpenMetricsScraper):
         )
         if unknown:
             self.warning(
-                '%d families of %s are newer than this version of the check and %s: %s%s. Upgrade the integration%s.',
-                len(unknown),
+                '%s from %s, because newer than this version of the check (%d): %s%s. Upgrade the integration%s.',
+                'Collected under names that may change' if self.rules.collect_unknown else 'Not collected',
                 self.endpoint,
-                'submitted under names that it will not keep' if self.rules.collect_unknown else 'not collected',
+                len(unknown),
                 ', '.join(unknown[:UNKNOWN_NAMED]),
                 ', …' if len(unknown) > UNKNOWN_NAMED else '',
                 '' if self.rules.collect_unknown else ', or set `collect_unknown_metrics`',
