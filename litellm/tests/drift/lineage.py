@@ -2,7 +2,7 @@
 
 `families.csv` has a row per family with its newest labels, `former_labels.csv` the labels that it had before, and
 `releases.csv` the releases that were read. The first and last release of a family are among these; between two of them
-it is not known. What a program cannot see (what a value is, what makes a family appear) stays as it was written by hand.
+it is not known. What a program cannot see (what a value is, what makes a family appear) stays as someone wrote it.
 """
 
 from __future__ import annotations

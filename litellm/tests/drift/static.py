@@ -303,13 +303,15 @@ def _sites(tree: ast.Module) -> Iterator[ast.Call]:
 def _assignments(tree: ast.Module) -> Iterator[tuple[ast.expr, ast.expr]]:
     """Yield each target with its value, those of `a, b = c, d` one by one."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.AnnAssign) and node.value is not None:
-            yield node.target, node.value
-        for target in node.targets if isinstance(node, ast.Assign) else []:
-            if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
-                yield from zip(target.elts, node.value.elts, strict=False)
-            else:
-                yield target, node.value
+        match node:
+            case ast.AnnAssign(annotated, _, ast.expr() as value):
+                yield annotated, value
+            case ast.Assign(targets, value):
+                for target in targets:
+                    if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+                        yield from zip(target.elts, value.elts, strict=False)
+                    else:
+                        yield target, value
 
 
 def _module_names(tree: ast.Module) -> set[str]:

@@ -91,7 +91,7 @@ def sources_of(release: str) -> Sources:
         try:
             wheels.append(_wheel(_ENTERPRISE, pinned))
         except DriftError as error:
-            # Pins of a post-release that was never published, or was withdrawn: without a network, the kept one will do.
+            # Pins of a post-release that was never published, or was withdrawn; or there is no network just now.
             wheels.append(_wheel(_ENTERPRISE, f'{Version(pinned).base_version}.*'))
             notes.append(f'{error}; read instead: {wheels[-1].name}')
     return Sources(wheels, tuple(notes))
