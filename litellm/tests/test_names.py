@@ -79,10 +79,10 @@ def _sample(name: str, labels: list[str], value: float) -> str:
     return f'{name}{{{",".join(labels)}}} {value}' if labels else f'{name} {value}'
 
 
-def scrape(page: str, dd_run_check: RunCheck) -> None:
+def scrape(page: str, dd_run_check: RunCheck, **options: Any) -> None:
     """Run the check once over a page; what it submits is in the `aggregator` fixture."""
     with serving_page(page) as url:
-        dd_run_check(LitellmCheck('litellm', {}, [{'openmetrics_endpoint': url}]))
+        dd_run_check(LitellmCheck('litellm', {}, [{'openmetrics_endpoint': url, **options}]))
 
 
 @pytest.mark.parametrize('mapping', ['COUNTERS', 'GAUGES', 'HISTOGRAMS'])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from datadog_checks.base import OpenMetricsBaseCheckV2, is_affirmative
+from datadog_checks.base import ConfigurationError, OpenMetricsBaseCheckV2, is_affirmative
 
 from .exact import ExactScraper
 from .names import metrics_config
@@ -30,6 +30,11 @@ class LitellmCheck(OpenMetricsBaseCheckV2):
         unsupported = options_of_the_base_scraper(options)
         if not stock and not unsupported:
             return ExactScraper(self, options)
+        if options.get('max_contexts') is not None:
+            raise ConfigurationError(
+                'The scraper of the base package, which is used because of '
+                f'{", ".join(unsupported) or "use_stock_scraper"}, cannot honour the setting `max_contexts`'
+            )
         if not stock:
             self.warning(
                 'The scraper of the base package is used because of %s: counts are as exact and as cheap as it makes '

@@ -18,6 +18,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 __all__ = [
+    'CONTEXTS_DROPPED',
     'COUNTERS',
     'FORK_PREFIX',
     'GAUGES',
@@ -50,6 +51,9 @@ UNLICENSED_FAMILY = 'litellm_not_a_premium_user_metric'
 
 # The one family of the process itself that is worth a metric: submitted as the seconds since that time.
 START_TIME = ('process_start_time_seconds', 'process.uptime.seconds')
+
+# What the check says of itself, where `max_contexts` is set.
+CONTEXTS_DROPPED = 'check.contexts_dropped'
 
 Reduction = Callable[[float, float], float]
 MAX: Reduction = max
@@ -382,7 +386,7 @@ def submitted_names() -> Iterator[tuple[str, str]]:
     for name in {histogram.name for histogram in HISTOGRAMS.values()}:
         for suffix in ('bucket', 'count', 'sum'):
             yield f'litellm.{name}.{suffix}', 'count'
-    for name in {START_TIME[1], *(gauge.name for gauge in GAUGES.values())}:
+    for name in {START_TIME[1], CONTEXTS_DROPPED, *(gauge.name for gauge in GAUGES.values())}:
         yield f'litellm.{name}', 'gauge'
 
 

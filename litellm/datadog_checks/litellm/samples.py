@@ -98,7 +98,7 @@ NOBODY = TaggedSeries([], '')
 class Context:
     """A metric with its tags, where more than one sample may belong to it. Gauges always have one."""
 
-    __slots__ = ('closed', 'hostname', 'metric', 'slots', 'tags', 'total')
+    __slots__ = ('closed', 'hostname', 'is_held', 'metric', 'slots', 'tags', 'total')
 
     def __init__(self, metric: Metric, tags: list[str], hostname: str) -> None:
         self.metric = metric
@@ -108,6 +108,8 @@ class Context:
         # What samples counted that are forgotten by now, and the total that was submitted last.
         self.closed = 0.0
         self.total: float | None = None
+        # Whether a `ContextLimit` holds it back. None until it has decided.
+        self.is_held: bool | None = None
 
 
 class SampleTable:
@@ -121,6 +123,8 @@ class SampleTable:
         self.bounds: list[str | None] = []
         self.series: list[TaggedSeries] = []
         self.contexts: dict[tuple[str, ...], Context] = {}
+        # What a slot would be submitted as, if a `ContextLimit` did not hold it back.
+        self.held: dict[Slot, Metric] = {}
         self.families_on_page: set[str] = set()
         # Whether the page said so itself, as OpenMetrics does.
         self.is_ended = False
@@ -181,7 +185,7 @@ class SampleTable:
             if metric is not None and slot in gone:
                 yield metric, self.tags(slot), self.series[slot].hostname
         for context in self.contexts.values():
-            if not context.metric.is_gauge and all(slot in gone for slot in context.slots):
+            if not context.metric.is_gauge and not context.is_held and all(slot in gone for slot in context.slots):
                 yield context.metric, context.tags, context.hostname
 
     def forget_new(self) -> None:
@@ -207,6 +211,7 @@ class SampleTable:
 
         self.ledger.keep(kept)
         self.metrics = [self.metrics[slot] for slot in kept]
+        self.held = {moved[slot]: metric for slot, metric in self.held.items() if slot in moved}
         self.bounds = [self.bounds[slot] for slot in kept]
         self.series = [self.series[slot] for slot in kept]
         self._keys = [self._keys[slot] for slot in kept]
@@ -376,7 +381,7 @@ class SampleTable:
         if first.sharers is None:
             first.sharers = [first]
             for slot in first.slots:
-                metric = self.metrics[slot]
+                metric = self.metrics[slot] or self.held.get(slot)
                 if metric is not None:
                     self._move_to_context(slot, metric)
         first.sharers.append(series)
@@ -391,8 +396,10 @@ class SampleTable:
             context = self.contexts[key] = Context(metric, tags, hostname)
         context.slots.append(slot)
         if slot < self.ledger.settled:
-            context.total = self.ledger.last_total(slot)
+            context.is_held = slot in self.held
+            context.total = None if context.is_held else self.ledger.last_total(slot)
         self.metrics[slot] = None
+        self.held.pop(slot, None)
 
     def _tag_of_bound(self, bound: bytes) -> str | None:
         if bound not in self._bound_tags:
