@@ -261,11 +261,11 @@ def test_a_context_that_is_sent_stays_so_when_another_series_joins_it(proxy: Sim
 
 @given(
     before=st.lists(steps.filter(lambda step: step[0] in ('count', 'observe')), max_size=8),
-    after=st.lists(steps, max_size=40),
+    after=st.lists(steps, max_size=25),
     dropped=st.sampled_from([[], ['key']]),
     most=st.integers(1, 30),
 )
-@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_in_a_random_history_nothing_is_invented_and_what_was_always_sent_is_exact(
     before: list[Any], after: list[Any], dropped: list[str], most: int
 ) -> None:
