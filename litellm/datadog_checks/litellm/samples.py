@@ -58,12 +58,13 @@ class Metric(NamedTuple):
 class Family:
     """A family as its TYPE line declares it."""
 
-    __slots__ = ('datadog_name', 'name', 'series', 'type', 'unsubmitted')
+    __slots__ = ('datadog_name', 'is_submitted', 'name', 'series', 'type', 'unsubmitted')
 
     def __init__(self, name: str, type_: str, datadog_name: str | None) -> None:
         self.name = name
         self.type = type_
         self.datadog_name = datadog_name
+        self.is_submitted = False
         # By the hash of their label text. None stands for a series that the instance does not want.
         self.series: dict[int, TaggedSeries | None] = {}
         # Samples that are only there, times of creation among them.
@@ -179,6 +180,16 @@ class SampleTable:
         slot = self._slots.get(hash(sample))
         return None if slot is None or isnan(values[slot]) else values[slot]
 
+    def wanted_samples(self) -> Iterator[str]:
+        """Yield the names of the samples that are submitted of the families on the page, and of what dates them."""
+        for sample, role in self._roles.items():
+            family = role.family
+            # As Prometheus' Python client names them, a counter's sample always ends in `_total`.
+            is_alias = family.type == 'counter' and sample == family.name.encode()
+            is_wanted = role.metric is not None or (role.is_created and family.is_submitted)
+            if is_wanted and not is_alias and family.name in self.families_on_page:
+                yield sample.decode()
+
     def closed_by(self, gone: Container[Slot]) -> Iterator[tuple[Metric, list[str], str]]:
         """Yield metric, tags and hostname of each count of which all samples are gone."""
         for slot, metric in enumerate(self.metrics):
@@ -275,6 +286,7 @@ class SampleTable:
             if datadog_name is not None and (suffix != '_bucket' or self._rules.collect_buckets):
                 metric = self._metric(family, OVERRIDES.get(submitted_type, metric_suffix), submitted_type)
             roles[f'{name}{suffix}'.encode()] = Role(family, metric, is_bucket=suffix == '_bucket')
+        family.is_submitted = any(role.metric for role in roles.values())
         if type_ in CUMULATIVE_TYPES:
             roles[f'{name}{CREATED}'.encode()] = Role(family, None, is_created=True)
 
@@ -317,7 +329,7 @@ class SampleTable:
                 # Buckets are no counts of anything without their bound, and that of all observations is their count.
                 metric = None
         series = None
-        if metric is not None or role.is_created:
+        if metric is not None or (role.is_created and role.family.is_submitted):
             series = self._series_of(role.family, labels)
 
         slot, key = len(self._keys), hash(sample)

@@ -85,9 +85,9 @@ class LitellmScraper(OpenMetricsScraper):
         if self.outgoing.keys_in_clear:
             self._warn_of_keys_in_clear()
 
-    def get_connection(self) -> Response:
+    def get_connection(self, **options: Any) -> Response:
         """Return the response of a page that can be read, or raise what is wrong with it."""
-        response: Response = self.send_request()
+        response: Response = self.send_request(**options)
         error = explain_response(response)
         if error is not None:
             response.close()

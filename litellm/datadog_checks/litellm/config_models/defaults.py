@@ -64,6 +64,10 @@ def instance_exclude_personal_labels():
     return False
 
 
+def instance_filter_at_proxy():
+    return True
+
+
 def instance_histogram_buckets_as_distributions():
     return False
 

@@ -130,6 +130,7 @@ class InstanceConfig(BaseModel):
     extra_metrics: Optional[tuple[Union[str, MappingProxyType[str, Union[str, ExtraMetrics]]], ...]] = (
         None
     )
+    filter_at_proxy: Optional[bool] = None
     headers: Optional[MappingProxyType[str, Any]] = None
     histogram_buckets_as_distributions: Optional[bool] = None
     hostname_format: Optional[str] = None
