@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from datadog_checks.litellm import LitellmCheck
-from datadog_checks.litellm.labels import PERSONAL_LABELS
+from datadog_checks.litellm.labels import METADATA_PREFIXES, PERSONAL_LABELS
 from datadog_checks.litellm.names import GAUGES
 
 from .agent_model import AgentModel, Context
@@ -49,6 +51,16 @@ def contexts_of(page: str, options: dict[str, Any]) -> set[Context]:
 
 def tags_of(page: str, options: dict[str, Any]) -> list[list[str]]:
     return sorted(sorted(context.tags) for context in contexts_of(page, options))
+
+
+@pytest.mark.parametrize('document', ['README.md', 'assets/configuration/spec.yaml'])
+def test_the_personal_labels_are_listed_where_the_option_is_described(document: str) -> None:
+    text = (Path(__file__).parents[1] / document).read_text()
+    listed = re.search(r'(`api_key_alias`,.*`requester_metadata_[^`]*`)', text, re.DOTALL)
+
+    assert listed is not None
+    names = {name.rstrip('.…') for name in re.findall(r'`(\w+[.…]*)`', listed[0])}
+    assert names - {'custom_prometheus_metadata_labels'} == {*PERSONAL_LABELS, *METADATA_PREFIXES}
 
 
 @pytest.mark.parametrize('label', sorted({*PERSONAL_LABELS, 'metadata_desk', 'requester_metadata_name'}))

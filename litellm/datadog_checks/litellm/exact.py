@@ -72,7 +72,7 @@ class ExactScraper(LitellmScraper):
     def _scrape(self) -> None:
         asked_at = time.monotonic()
         try:
-            with self._ask() as response:
+            with self.ask() as response:
                 answered_at, date = time.monotonic(), _proxy_time(response)
                 values = self._table.read_page(self._lines(response))
             if not self._table.is_ended and response.headers.get('Content-Type', '').startswith(OPENMETRICS):
@@ -87,7 +87,7 @@ class ExactScraper(LitellmScraper):
         self._submit_page(values, date, answered_at)
         self._failed_at = None
 
-    def _ask(self) -> Response:
+    def ask(self) -> Response:
         """Ask for the page, or for the part of it that is submitted."""
         query = self._selection.query
         if query is None:
