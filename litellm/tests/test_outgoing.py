@@ -59,7 +59,7 @@ def test_the_personal_labels_are_listed_where_the_option_is_described(document: 
     listed = re.search(r'(`api_key_alias`,.*`requester_metadata_[^`]*`)', text, re.DOTALL)
 
     assert listed is not None
-    names = {name.rstrip('.…') for name in re.findall(r'`(\w+[.…]*)`', listed[0])}
+    names = {name.rstrip('*') for name in re.findall(r'`(\w+[*]*)`', listed[0])}
     assert names - {'custom_prometheus_metadata_labels'} == {*PERSONAL_LABELS, *METADATA_PREFIXES}
 
 
