@@ -163,11 +163,19 @@ def test_the_uncommented_line_of_the_example_leaves_the_stock_scraper_off() -> N
         ('extra_headers', 'Authorization: Bearer key'),
         ('exclude_labels', 'end_user'),
         ('timeout', 'soon'),
+        ('exclude_personal_labels', 'most'),
+        ('drop_empty_labels', 'None'),
+        ('exclude_metric_groups', 'services'),
     ],
 )
 def test_a_value_of_the_wrong_type_is_refused_by_the_name_of_its_option(option: str, value: object) -> None:
     with pytest.raises(ConfigurationError, match=rf'InstanceConfig`:\n{option}\n'):
         load_models({'openmetrics_endpoint': ENDPOINT, option: value})
+
+
+def test_a_group_that_does_not_exist_is_refused_by_the_names_of_those_that_do() -> None:
+    with pytest.raises(ConfigurationError, match=r"InstanceConfig`:\nexclude_metric_groups -> 2\n.*'by_tag', 'cache'"):
+        load_models({'openmetrics_endpoint': ENDPOINT, 'exclude_metric_groups': ['services', 'service']})
 
 
 @pytest.mark.parametrize('option', FILE_OPTIONS)

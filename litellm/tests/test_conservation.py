@@ -75,7 +75,7 @@ class Watch:
 
     def requests(self) -> float:
         """Return how many requests the Agent has flushed in all."""
-        name = f'litellm.{COUNTERS[REQUESTS]}.count'
+        name = f'litellm.{COUNTERS[REQUESTS].name}.count'
         return sum(total for context, total in self.agent.count_totals.items() if context.name == name)
 
 
@@ -97,12 +97,12 @@ def true_counts(proxy: SimulatedProxy, tags_of: TagsOf) -> dict[Context, float]:
         for suffix, amount in events.items():
             part, _, bound = suffix.partition('|')
             if part == '_total':
-                totals[Context(f'litellm.{COUNTERS[family]}.count', tags)] += amount
+                totals[Context(f'litellm.{COUNTERS[family].name}.count', tags)] += amount
             elif part != '_bucket':
-                totals[Context(f'litellm.{HISTOGRAMS[family]}.{part[1:]}', tags)] += amount
+                totals[Context(f'litellm.{HISTOGRAMS[family].name}.{part[1:]}', tags)] += amount
             elif bound != '+Inf':
                 bounded = tags | {f'upper_bound:{float(bound)}'}
-                totals[Context(f'litellm.{HISTOGRAMS[family]}.bucket', bounded)] += amount
+                totals[Context(f'litellm.{HISTOGRAMS[family].name}.bucket', bounded)] += amount
     return {context: total for context, total in totals.items() if total}
 
 
@@ -196,6 +196,54 @@ def labels_dropped_by_include_labels(proxy: SimulatedProxy, watch: Watch) -> int
 )
 def series_dropped_by_exclude_metrics_by_labels(proxy: SimulatedProxy, watch: Watch) -> int:
     return _three_series_of_two_teams(proxy, watch) - 7
+
+
+@history(options={'exclude_personal_labels': True}, tags_of=only('team'))
+def personal_labels_dropped(proxy: SimulatedProxy, watch: Watch) -> int:
+    for user, count in (('ann', 4), ('ben', 1)):
+        proxy.count(REQUESTS, count, team='red', end_user=user, metadata_desk=user)
+        proxy.observe(LATENCY, 0.5, team='red', end_user=user)
+    watch.scrape()
+    proxy.forget(REQUESTS, team='red', end_user='ann', metadata_desk='ann')
+    proxy.count(REQUESTS, 2, team='red', end_user='ben', metadata_desk='ben')
+    watch.scrape()
+    proxy.count(REQUESTS, 3, team='red', end_user='ann', metadata_desk='ann')
+    proxy.observe(LATENCY, 4, team='red', end_user='ben')
+    watch.scrape()
+    return 2 + 3
+
+
+@history(
+    options={'drop_empty_labels': True},
+    tags_of=lambda labels: every_label(tuple(label for label in labels if label[1] not in ('', 'None'))),
+)
+def empty_labels_dropped(proxy: SimulatedProxy, watch: Watch) -> int:
+    for team, count in (('None', 4), ('', 1), ('red', 7)):
+        proxy.count(REQUESTS, count, team=team, model='a')
+    watch.scrape()
+    for team, count in (('None', 2), ('', 3), ('red', 5)):
+        proxy.count(REQUESTS, count, team=team, model='a')
+    watch.scrape()
+    return 2 + 3 + 5
+
+
+@history(
+    options={'rename_labels': {'hashed_api_key': 'key'}},
+    tags_of=lambda labels: frozenset(
+        f'{name.replace("hashed_api_key", "key")}:{"redacted" if value.startswith("clear") else value}'
+        for name, value in labels
+    ),
+)
+def keys_in_clear_redacted(proxy: SimulatedProxy, watch: Watch) -> int:
+    for key, count in (('clear-1', 4), ('clear-2', 1), ('a' * 64, 7)):
+        proxy.count(REQUESTS, count, model='a', hashed_api_key=key)
+        proxy.observe(LATENCY, 0.5, model='a', hashed_api_key=key)
+    watch.scrape()
+    for key, count in (('clear-1', 2), ('clear-2', 3), ('a' * 64, 5), ('clear-3', 8)):
+        proxy.count(REQUESTS, count, model='a', hashed_api_key=key)
+        proxy.observe(LATENCY, 4, model='a', hashed_api_key=key)
+    watch.scrape()
+    return 2 + 3 + 5 + 8
 
 
 @history(

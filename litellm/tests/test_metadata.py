@@ -17,6 +17,7 @@ METADATA_CSV = Path(__file__).parent.parent / 'metadata.csv'
 FIRST_SAMPLED_RELEASE = '1.53.1'
 
 UPTIME = f'litellm.{names.START_TIME[1]}'
+DROPPED = f'litellm.{names.CONTEXTS_DROPPED}'
 
 # The releases, as the last sentence of a description: `LiteLLM 1.80.15+.` or `LiteLLM 1.53-1.74.15, 1.75.0+.`
 RELEASES = re.compile(r' LiteLLM ([0-9][0-9.+, -]*)\.$')
@@ -77,7 +78,7 @@ def test_the_metrics_are_sorted_and_appear_once() -> None:
 def test_a_scrape_of_every_known_family_submits_what_the_metadata_describe(
     aggregator: AggregatorStub, dd_run_check: RunCheck
 ) -> None:
-    scrape(exposition(), dd_run_check)
+    scrape(exposition(), dd_run_check, max_contexts=10_000)
 
     aggregator.assert_metrics_using_metadata(metadata(), check_submission_type=True)
     # What `check_symmetric_inclusion` adds; the base package of Agent 7.68 does not have it yet.
@@ -88,8 +89,8 @@ def test_every_description_ends_with_the_releases_that_have_the_family() -> None
     expected = {
         metric: ', '.join(span(family) for family in sources) for metric, sources in families_of_metrics().items()
     }
-    # The Prometheus client's own, in every release looked at.
-    expected[UPTIME] = '1.53+'
+    # The Prometheus client's own, in every release looked at, and our own.
+    expected[UPTIME] = expected[DROPPED] = '1.53+'
 
     described = {name: RELEASES.findall(row['description']) for name, row in metadata().items()}
 
@@ -118,7 +119,7 @@ def test_every_metric_has_a_description_and_short_name_of_its_own() -> None:
 
 
 def test_the_sample_tags_are_the_labels_of_the_families() -> None:
-    expected: dict[str, set[str]] = {UPTIME: set()}
+    expected: dict[str, set[str]] = {DROPPED: set(), UPTIME: set()}
     for metric, sources in families_of_metrics().items():
         expected[metric] = {label for family in sources for label in family['labels'].split('|') if label}
         if metric.endswith('.bucket'):

@@ -13,11 +13,11 @@ import pytest
 
 from datadog_checks.base.stubs import aggregator
 from datadog_checks.litellm import LitellmCheck
-from datadog_checks.litellm.names import raw_names, submitted_names
+from datadog_checks.litellm.names import families_of_groups, raw_names, submitted_names
 from tests.real_litellm.callers import ADA, BOB
 from tests.real_litellm.config import MAX_IN_FLIGHT, MAX_QUEUED, MCP_TOOL_PRICE
 from tests.real_litellm.environment import HarnessError, environment
-from tests.real_litellm.families import Coverage, coverage
+from tests.real_litellm.families import Coverage, Page, coverage
 from tests.real_litellm.proxy import RealProxy
 from tests.real_litellm.redis_server import FAMILIES as REDIS_FAMILIES
 from tests.real_litellm.traffic import Sent, drive
@@ -99,6 +99,29 @@ def test_every_family_with_samples_is_submitted(observed: Observed) -> None:
 def test_nothing_but_known_metrics_is_submitted(observed: Observed) -> None:
     own = {name for name in observed.submitted if name.startswith('litellm.')}
     assert own <= {name for name, _ in submitted_names()}
+
+
+def test_the_proxy_leaves_out_what_is_not_collected(observed: Observed) -> None:
+    groups = ['deprecated', 'services']
+    options = {'exclude_metric_groups': groups, 'collect_histogram_buckets': False}
+    check = LitellmCheck('litellm', {}, [{**_instance(observed.proxy), **options}])
+    contexts = []
+    for _ in range(2):
+        aggregator.reset()
+        assert not check.run()
+        contexts.append(
+            {(one.name, *sorted(one.tags)) for name in aggregator.metric_names for one in aggregator.metrics(name)}
+        )
+    (scraper,) = check.scrapers.values()
+    with scraper.ask() as response:
+        page = Page(response.text)
+
+    whole, by_name = contexts
+    assert whole == by_name
+    off = families_of_groups(groups)
+    expected = {name for name, family in observed.sent.page.families.items() if family.samples} - off
+    assert page.families.keys() == expected
+    assert '_bucket{' not in page.text
 
 
 def test_openmetrics_gives_the_same_counts_as_the_text_format(observed: Observed) -> None:

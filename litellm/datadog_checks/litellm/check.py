@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from datadog_checks.base import OpenMetricsBaseCheckV2, is_affirmative
+from datadog_checks.base import ConfigurationError, OpenMetricsBaseCheckV2, is_affirmative
 
 from .exact import ExactScraper
 from .names import metrics_config
@@ -26,14 +26,24 @@ class LitellmCheck(OpenMetricsBaseCheckV2):
 
     def create_scraper(self, config: dict[str, Any]) -> LitellmScraper:
         options = self.get_config_with_defaults(config)
-        if is_affirmative(options.get('use_stock_scraper', False)):
-            return LitellmScraper(self, options)
+        stock = is_affirmative(options.get('use_stock_scraper', False))
         unsupported = options_of_the_base_scraper(options)
-        if unsupported:
+        if not stock and not unsupported:
+            return ExactScraper(self, options)
+        if options.get('max_contexts') is not None:
+            raise ConfigurationError(
+                'The scraper of the base package, which is used because of '
+                f'{", ".join(unsupported) or "use_stock_scraper"}, cannot honour the setting `max_contexts`'
+            )
+        if not stock:
             self.warning(
                 'The scraper of the base package is used because of %s: counts are as exact and as cheap as it makes '
                 'them.',
                 ', '.join(unsupported),
             )
-            return LitellmScraper(self, options)
-        return ExactScraper(self, options)
+        if is_affirmative(options.get('exclude_personal_labels', False)):
+            self.warning(
+                'With the scraper of the base package `exclude_personal_labels` sums the series that become one, and '
+                'the sum is wrong when the proxy drops one of them.'
+            )
+        return LitellmScraper(self, options)

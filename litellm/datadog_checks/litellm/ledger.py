@@ -171,6 +171,11 @@ class Ledger:
         """Count a new sample from the present value on."""
         self.carried[slot] = -raw
 
+    def restart_at_zero(self, slot: Slot) -> None:
+        """Count a sample from the value on that the last page showed, if it showed one."""
+        if self.last[slot] != NEVER:
+            self.carried[slot] = -self.last[slot]
+
     def settle(self, values: array[float]) -> Iterator[float]:
         """Return each sample's total. That of a new sample is its raw value, unless it was told to `start_at_zero`."""
         for slot in compress(count(), map(lt, values, self.last)):

@@ -18,6 +18,7 @@ from datadog_checks.base.checks.openmetrics.v2.transform import (
 from datadog_checks.base.config import is_affirmative
 
 from .names import is_litellm_family, raw_names, unprefixed
+from .outgoing import OutgoingLabels
 
 __all__ = ['Rules', 'options_of_the_base_scraper']
 
@@ -45,10 +46,11 @@ def options_of_the_base_scraper(config: Mapping[str, Any]) -> list[str]:
 class Rules:
     """Answer how the samples of a family are named and tagged, as the base scraper would."""
 
-    def __init__(self, scraper: OpenMetricsScraper, config: Mapping[str, Any]) -> None:
+    def __init__(self, scraper: OpenMetricsScraper, outgoing: OutgoingLabels, config: Mapping[str, Any]) -> None:
         self.collect_buckets = is_affirmative(config.get('collect_histogram_buckets', True))
         self.collect_unknown = is_affirmative(config.get('collect_unknown_metrics', False))
         self._scraper = scraper
+        self._outgoing = outgoing
         self._exact: dict[str, tuple[str, str]] = {}
         self._patterns: list[tuple[re.Pattern[str], str]] = []
         for raw_name, metric in MetricTransformer.normalize_metric_config(config).items():
@@ -91,10 +93,13 @@ class Rules:
         full_name = self._scraper.check._format_namespace(name)
         return full_name if self._scraper.check.should_send_metric(full_name) else None
 
-    def tags(self, type_: str, labels: dict[str, str]) -> tuple[list[str], str] | None:
+    def tags(self, type_: str, labels: Mapping[str, str]) -> tuple[list[str], str] | None:
         """Return tags and hostname for a label set of a family of this type, or None when it is not wanted."""
+        outgoing = self._outgoing.of(labels)
+        if outgoing is None:
+            return None
         family = PrometheusFamily('family', '', type_)
-        family.samples = [Sample('sample', labels, 1.0)]
+        family.samples = [Sample('sample', dict(outgoing), 1.0)]
         for _, tags, hostname in self._scraper.generate_sample_data(family):
             return self._scraper.check._normalize_tags_type(tags), hostname
         return None

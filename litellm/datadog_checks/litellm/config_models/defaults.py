@@ -44,6 +44,10 @@ def instance_disable_generic_tags():
     return False
 
 
+def instance_drop_empty_labels():
+    return False
+
+
 def instance_empty_default_hostname():
     return False
 
@@ -53,6 +57,14 @@ def instance_enable_health_service_check():
 
 
 def instance_enable_legacy_tags_normalization():
+    return True
+
+
+def instance_exclude_personal_labels():
+    return False
+
+
+def instance_filter_at_proxy():
     return True
 
 

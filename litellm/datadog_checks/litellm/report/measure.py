@@ -15,10 +15,9 @@ from datadog_checks.base.errors import ConfigurationError
 from datadog_checks.base.stubs import aggregator
 
 from ..check import LitellmCheck
-from ..labels import is_key_in_clear
 from ..names import is_litellm_family
 from .aggregation import Aggregation, Context, Series
-from .secrets import Redactor
+from .secrets import MASK, Redactor
 
 __all__ = [
     'Failure',
@@ -32,7 +31,6 @@ __all__ = [
     'read_page',
 ]
 
-KEY_LABEL = 'hashed_api_key'
 URL_PASSWORD = re.compile(r'://[^/@\s]+@')
 
 
@@ -93,10 +91,6 @@ class Measurement:
     page: Page | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     """The label behind each tag name that `rename_labels` changes."""
-    keys_in_clear: int = 0
-    """How many values of `hashed_api_key` are not hashes."""
-    url_passwords: int = 0
-    """How many tags are URLs with a user or password in them, other than the endpoint's own."""
 
 
 def create_check(init_config: dict[str, Any], instance: dict[str, Any]) -> LitellmCheck:
@@ -182,19 +176,13 @@ def read_page(check: LitellmCheck) -> Page:
 
 
 def conceal(measurement: Measurement, redact: Redactor) -> Measurement:
-    """Return the measurement without secrets: known ones, keys that LiteLLM did not hash, and passwords in URLs.
+    """Return the measurement without known secrets, and without passwords in URLs of the instance's own tags."""
 
-    Tags that differ still differ afterwards, so that contexts stay as many as they are.
-    """
+    def hide(tag: str) -> str:
+        return URL_PASSWORD.sub(f'://{MASK}@', redact(tag))
+
     tags = frozenset[str]().union(*(context.tags for context in measurement.contexts))
-    keys = sorted(tag for tag in tags if _is_key_tag(tag, measurement.labels))
-    urls = sorted(tag for tag in tags if URL_PASSWORD.search(tag) and redact(tag) == tag)
-    concealed = {tag: redact(tag) for tag in tags}
-    for number, tag in enumerate(urls, 1):
-        concealed[tag] = URL_PASSWORD.sub(f'://<password no. {number}>@', tag)
-    for number, tag in enumerate(keys, 1):
-        concealed[tag] = f'{tag.partition(":")[0]}:<not a hash, no. {number}>'
-    concealed = {tag: replacement for tag, replacement in concealed.items() if replacement != tag}
+    concealed = {tag: hidden for tag in tags if (hidden := hide(tag)) != tag}
 
     def context_without_secrets(context: Context) -> Context:
         if concealed.keys().isdisjoint(context.tags):
@@ -208,16 +196,12 @@ def conceal(measurement: Measurement, redact: Redactor) -> Measurement:
         series=[one._replace(context=context_without_secrets(one.context)) for one in measurement.series],
         contexts=frozenset(map(context_without_secrets, measurement.contexts)),
         service_checks=[
-            check._replace(
-                message=redact(check.message), tags=tuple(concealed.get(tag, redact(tag)) for tag in check.tags)
-            )
+            check._replace(message=redact(check.message), tags=tuple(map(hide, check.tags)))
             for check in measurement.service_checks
         ],
         warnings=list(map(redact, measurement.warnings)),
         log=list(map(redact, measurement.log)),
         failure=failure and Failure(*map(redact, failure)),
-        keys_in_clear=len(keys),
-        url_passwords=len(urls),
     )
 
 
@@ -269,10 +253,6 @@ def _declared_family(line: str, prefix: str) -> str | None:
     if kind == 'counter':
         family = family.removesuffix('_total')
     return family.removeprefix(prefix)
-
-
-def _is_key_tag(tag: str, labels: Mapping[str, str]) -> bool:
-    return label_of(tag, labels) == KEY_LABEL and is_key_in_clear(tag.partition(':')[2])
 
 
 def _unique(messages: Iterable[str]) -> list[str]:
