@@ -17,6 +17,7 @@ __all__ = [
     'COUNTERS',
     'FORK_PREFIX',
     'GAUGES',
+    'HEALTH_METRICS',
     'HISTOGRAMS',
     'NO_LIMIT',
     'PREFIX',
@@ -43,6 +44,9 @@ UNLICENSED_FAMILY = 'litellm_not_a_premium_user_metric'
 
 # The one family of the process itself that is worth a metric: submitted as the seconds since that time.
 START_TIME = ('process_start_time_seconds', 'process.uptime.seconds')
+
+# What `/health` tells of the models, which has no family.
+HEALTH_METRICS = ('endpoint.age', 'endpoint.healthy_count', 'endpoint.info', 'endpoint.unhealthy_count')
 
 Reduction = Callable[[float, float], float]
 MAX: Reduction = max
@@ -271,7 +275,7 @@ def submitted_names() -> Iterator[tuple[str, str]]:
     for name in {*HISTOGRAMS.values()}:
         for suffix in ('bucket', 'count', 'sum'):
             yield f'litellm.{name}.{suffix}', 'count'
-    for name in {START_TIME[1], *(gauge.name for gauge in GAUGES.values())}:
+    for name in {START_TIME[1], *HEALTH_METRICS, *(gauge.name for gauge in GAUGES.values())}:
         yield f'litellm.{name}', 'gauge'
 
 

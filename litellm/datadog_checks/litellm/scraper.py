@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -13,8 +14,10 @@ from datadog_checks.base.checks.openmetrics.v2.scraper import OpenMetricsScraper
 from datadog_checks.base.checks.openmetrics.v2.transform import DEFAULT_METRIC_TYPE
 from datadog_checks.base.constants import ServiceCheck
 
+from .addresses import read_address
 from .failures import NOT_AN_EXPOSITION, URL_HINT, NotMetricsError, explain, explain_response
 from .names import NO_LIMIT, UNLICENSED_FAMILY, is_litellm_family, unprefixed
+from .requesting import authenticate, get
 from .rules import Rules
 
 __all__ = ['CREATED', 'CUMULATIVE_TYPES', 'LitellmScraper']
@@ -37,7 +40,11 @@ class LitellmScraper(OpenMetricsScraper):
     """
 
     def __init__(self, check: Any, config: Any) -> None:
+        # Tags, messages and logs name the page by its URL without a password.
+        self.address = read_address('openmetrics_endpoint', config['openmetrics_endpoint'])
+        config = ChainMap({'openmetrics_endpoint': self.address.url}, config)
         super().__init__(check, config)
+        authenticate(self.http, self.address)
         self.rules = Rules(self, config)
 
         # The base asks for OpenMetrics only where `headers` is not set, and then parses any answer as OpenMetrics.
@@ -67,6 +74,9 @@ class LitellmScraper(OpenMetricsScraper):
                 return
             raise explained from None
         self.submit_health_check(ServiceCheck.OK)
+
+    def send_request(self, **options: Any) -> Response:
+        return get(self.http, self.endpoint, **options)
 
     def get_connection(self) -> Response:
         """Return the response of a page that can be read, or raise what is wrong with it."""
