@@ -88,6 +88,8 @@ def explain_question(error: Exception, seconds: float) -> str:
     """
     if isinstance(error, Timeout) and not isinstance(error, ConnectTimeout):
         return f'no whole answer within {seconds:g} seconds.'
+    if isinstance(error, ChunkedEncodingError):
+        return 'the answer broke off.'
     if isinstance(error, ConnectionError | InvalidHeader | TooManyRedirects):
         return str(explain(error))
     return f'the request could not be made ({type(error).__name__}).'

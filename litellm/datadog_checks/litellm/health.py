@@ -186,7 +186,7 @@ class HealthProbe:
         self._next_at = 0.0
         self._health: Health | None = None
         self._connection: tuple[int, str] | None = None
-        client = Client(scraper.check, scraper.config, address)
+        client = scraper.client_of(address)
         self._question = Question(partial(_ask_health, client, address.url, timeout), timeout)
 
     def run(self) -> None:

@@ -12,7 +12,7 @@ from datadog_checks.base.constants import ServiceCheck
 from .addresses import Address, read_address, root_of
 from .failures import explain_question
 from .question import Question
-from .requesting import Answer, Client
+from .requesting import Answer
 from .scraper import LitellmScraper
 from .version import VersionProbe
 
@@ -121,7 +121,7 @@ class ReadinessProbe:
         self._is_guess = is_guess
         self._paused_until = 0.0
         self._verdict: Verdict | None = None
-        client = Client(scraper.check, scraper.config, address)
+        client = scraper.client_of(address)
         self._question = Question(partial(client.ask, address.url, client.timeout, MAX_BODY_BYTES), client.timeout)
         root = address.url.removesuffix(PATH) if address.url.endswith(PATH) else root_of(scraper.endpoint)
         self._version = None if root is None else VersionProbe(scraper, address, root)

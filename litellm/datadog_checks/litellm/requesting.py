@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urljoin
 
 from requests import Response
-from requests.exceptions import ConnectionError, InvalidHeader, Timeout
+from requests.exceptions import ChunkedEncodingError, InvalidHeader, Timeout
 from requests.sessions import SessionRedirectMixin
 from urllib3.exceptions import HTTPError, TimeoutError
 
@@ -17,7 +16,7 @@ from datadog_checks.base.utils.http import RequestsWrapper
 
 from .addresses import Address
 
-__all__ = ['Answer', 'Client', 'authenticate', 'get']
+__all__ = ['Answer', 'Client']
 
 # Headers that say nothing about the instance. Any other may be a credential.
 HARMLESS_HEADERS = frozenset({'accept', 'accept-encoding', 'connection', 'user-agent'})
@@ -43,35 +42,21 @@ class Answer(NamedTuple):
             raise ValueError('too deep') from None
 
 
-def authenticate(http: RequestsWrapper, address: Address) -> None:
-    """Let a wrapper send the user and password of an address, unless its options have others."""
-    if http.options['auth'] is None:
-        http.options['auth'] = address.auth
-
-
-def get(http: RequestsWrapper, url: str, **options: Any) -> Response:
-    """Send a GET request and return the response, its body still to be read. The URL holds no user-info.
-
-    Raises a `RequestException`, which never holds the value of a header.
-    """
-    # The base package writes the token as well, but what comes of a header that cannot be sent repeats it, key and all.
-    http.handle_auth_token(method='get', url=url, default_options=http.options)
-    if not all(map(_can_be_sent, http.options['headers'].values())):
-        raise InvalidHeader('a header has a line break, or a character that is none of HTTP')
-    response: Response = http.get(url, stream=True, hooks={'response': _leave_credentials}, **options)
-    return response
-
-
 class Client:
-    """Ask endpoints beside the metrics page with the HTTP options of an instance. For one thread at a time."""
+    """Send GET requests with the HTTP options of an instance. For one thread at a time.
 
-    def __init__(self, check: Any, config: Mapping[str, Any], address: Address) -> None:
-        self._http = RequestsWrapper(config, check.init_config, check.HTTP_CONFIG_REMAPPER, check.log)
-        authenticate(self._http, address)
-        # With a handler the base package sends whatever fails a second time, and an answer may have to be paid for.
-        self._token = self._http.auth_token_handler
-        self._http.auth_token_handler = None
-        self._is_token_refused = False
+    URLs come without their user-info, whose user and password are sent unless the options have others. What goes wrong
+    is a `RequestException`, which never holds the value of a header, or an `OSError` about a file of the options.
+    """
+
+    def __init__(self, http: RequestsWrapper, address: Address) -> None:
+        self._http = http
+        if http.options['auth'] is None:
+            http.options['auth'] = address.auth
+        # By itself the base package logs what is wrong with a header, key and all, and sends whatever fails once more.
+        self._token = http.auth_token_handler
+        http.auth_token_handler = None
+        self._is_refused = False
 
     @property
     def timeout(self) -> float:
@@ -84,18 +69,23 @@ class Client:
         headers = {name.lower() for name in self._http.options['headers']}
         return bool(self._http.options['auth'] or self._token or headers - HARMLESS_HEADERS)
 
-    def ask(self, url: str, seconds: float, limit: int) -> Answer:
-        """Send one request, and read no more than so many seconds and bytes of the answer.
+    def get(self, url: str, **options: Any) -> Response:
+        """Return a response whose body is still to be read. Where a token is refused, it is sent anew once."""
+        response = self._send(url, options)
+        if self._is_refused and self._token is not None:
+            response.close()
+            response = self._send(url, options)
+        return response
 
-        A server that sends nothing at all is waited for as long once more at the worst. Raises a `RequestException`,
-        or an `OSError` when a file of the options cannot be read.
+    def ask(self, url: str, seconds: float, limit: int) -> Answer:
+        """Send one request and no second, as answers may be paid for, and read as much as seconds and bytes allow.
+
+        A server that sends nothing at all is waited for as long once more at the worst.
         """
         deadline = time.monotonic() + seconds
         connect_seconds, _ = self._http.options['timeout']
-        self._renew_token(url)
         pieces, size = [], 0
-        with get(self._http, url, timeout=(min(connect_seconds, seconds), seconds)) as response:
-            self._is_token_refused = response.status_code in (401, 403)
+        with self._send(url, {'timeout': (min(connect_seconds, seconds), seconds)}) as response:
             try:
                 # Returns what is there, where reading a fixed amount would wait for a slow sender again and again.
                 while piece := response.raw.read1(CHUNK_BYTES, decode_content=True):
@@ -108,13 +98,18 @@ class Client:
             except TimeoutError:
                 raise Timeout('the answer stalls') from None
             except HTTPError as error:
-                raise ConnectionError(f'the answer breaks off ({type(error).__name__})') from None
+                raise ChunkedEncodingError(f'the answer breaks off ({type(error).__name__})') from None
         return Answer(response.status_code, b''.join(pieces)[:limit], size <= limit)
 
-    def _renew_token(self, url: str) -> None:
+    def _send(self, url: str, options: dict[str, Any]) -> Response:
         if self._token is not None:
-            refused = {'error': 'refused'} if self._is_token_refused else {}
-            self._token.poll(method='get', url=url, default_options=self._http.options, **refused)
+            renewal = {'error': 'refused'} if self._is_refused else {}
+            self._token.poll(method='get', url=url, default_options=self._http.options, **renewal)
+        if not all(map(_can_be_sent, self._http.options['headers'].values())):
+            raise InvalidHeader('a header has a line break, or a character that is none of HTTP')
+        response: Response = self._http.get(url, stream=True, hooks={'response': _leave_credentials}, **options)
+        self._is_refused = response.status_code in (401, 403)
+        return response
 
 
 def _can_be_sent(header: str | bytes) -> bool:

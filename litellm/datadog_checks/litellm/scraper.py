@@ -13,11 +13,12 @@ from requests.exceptions import ConnectionError, RequestException
 from datadog_checks.base.checks.openmetrics.v2.scraper import OpenMetricsScraper
 from datadog_checks.base.checks.openmetrics.v2.transform import DEFAULT_METRIC_TYPE
 from datadog_checks.base.constants import ServiceCheck
+from datadog_checks.base.utils.http import RequestsWrapper
 
-from .addresses import read_address
+from .addresses import Address, read_address
 from .failures import NOT_AN_EXPOSITION, URL_HINT, NotMetricsError, explain, explain_response
 from .names import NO_LIMIT, UNLICENSED_FAMILY, is_litellm_family, unprefixed
-from .requesting import authenticate, get
+from .requesting import Client
 from .rules import Rules
 
 __all__ = ['CREATED', 'CUMULATIVE_TYPES', 'LitellmScraper']
@@ -44,7 +45,7 @@ class LitellmScraper(OpenMetricsScraper):
         self.address = read_address('openmetrics_endpoint', config['openmetrics_endpoint'])
         config = ChainMap({'openmetrics_endpoint': self.address.url}, config)
         super().__init__(check, config)
-        authenticate(self.http, self.address)
+        self._client = Client(self.http, self.address)
         self.rules = Rules(self, config)
 
         # The base asks for OpenMetrics only where `headers` is not set, and then parses any answer as OpenMetrics.
@@ -75,8 +76,13 @@ class LitellmScraper(OpenMetricsScraper):
             raise explained from None
         self.submit_health_check(ServiceCheck.OK)
 
+    def client_of(self, address: Address) -> Client:
+        """Return a client with this instance's options for another endpoint of the proxy."""
+        check = self.check
+        return Client(RequestsWrapper(self.config, check.init_config, check.HTTP_CONFIG_REMAPPER, check.log), address)
+
     def send_request(self, **options: Any) -> Response:
-        return get(self.http, self.endpoint, **options)
+        return self._client.get(self.endpoint, **options)
 
     def get_connection(self) -> Response:
         """Return the response of a page that can be read, or raise what is wrong with it."""

@@ -73,7 +73,7 @@ class VersionProbe:
 
     def __init__(self, scraper: LitellmScraper, address: Address, root: str) -> None:
         self._check = scraper.check
-        client = Client(scraper.check, scraper.config, address)
+        client = scraper.client_of(address)
         self._question = Question(partial(find_version, client, root), 2 * ANSWER_SECONDS)
         self._asked_at: float | None = None
 
