@@ -44,7 +44,7 @@ def serving_paths(answers: Mapping[str, Answer]) -> Iterator[str]:
             pass
 
     with ThreadingHTTPServer(('127.0.0.1', 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         try:
             yield f'http://127.0.0.1:{server.server_port}'

@@ -46,12 +46,6 @@ def body(healthy: list[Any], unhealthy: list[Any]) -> dict[str, Any]:
     }
 
 
-@pytest.fixture(autouse=True)
-def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the run that asks have the answer, however slow the machine is."""
-    monkeypatch.setattr(health, 'PATIENCE_SECONDS', 60.0)
-
-
 class Clock:
     """A monotonic clock that a test moves on."""
 

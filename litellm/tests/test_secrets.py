@@ -20,7 +20,7 @@ import pytest
 from datadog_checks.base.log import TRACE_LEVEL
 from datadog_checks.base.stubs.aggregator import AggregatorStub
 from datadog_checks.base.stubs.datadog_agent import DatadogAgentStub
-from datadog_checks.litellm import LitellmCheck, health, version
+from datadog_checks.litellm import LitellmCheck
 
 from .endpoint import PROMETHEUS, Answer, answering, answering_json, serving_paths
 
@@ -93,6 +93,7 @@ ANSWERS: Mapping[str, Answer] = {
     '/health': HEALTH,
     '/health/readiness': READINESS,
     '/health/readiness/details': answering_json({'litellm_version': f'{PLANTED}-version'}),
+    '/public/model_hub/info': answering_json({'litellm_version': f'{PLANTED}-version', 'docs_title': PLANTED}),
     '/openapi.json': OPENAPI,
 }
 
@@ -179,17 +180,10 @@ CASES: dict[str, Case] = {
 }  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the run that asks have the answer, however slow the machine is."""
-    monkeypatch.setattr(health, 'PATIENCE_SECONDS', 60.0)
-    monkeypatch.setattr(version, 'PATIENCE_SECONDS', 60.0)
-
-
 @pytest.fixture
 def secret_files(tmp_path: Path) -> dict[str, str]:
     contents = {'{file}': f'{PLANTED}-token', '{file with two lines}': f'{PLANTED}-token\n{PLANTED}-more'}
-    files = {}
+    files: dict[str, str] = {}
     for name, content in contents.items():
         path = tmp_path / f'{len(files)}.key'
         path.write_text(content)
@@ -231,8 +225,9 @@ def encoded(text: str) -> bool:
     return any(base64.b64encode((' ' * shift + PLANTED).encode()).decode()[4:-4] in text for shift in range(3))
 
 
-@pytest.mark.parametrize('user_info', ['', f'{USER_INFO}@'], ids=['', 'in URLs'])
-@pytest.mark.parametrize('stock', [False, True], ids=['exact', 'stock'])
+@pytest.mark.parametrize(
+    ('stock', 'user_info'), [(False, ''), (True, f'{USER_INFO}@')], ids=['exact', 'stock, with a user in the URLs']
+)
 @pytest.mark.parametrize('case', CASES)
 def test_no_secret_leaves_the_check(
     case: str, stock: bool, user_info: str, left: Callable[..., str], secret_files: dict[str, str]

@@ -12,14 +12,15 @@ from typing import Any
 import pytest
 
 from datadog_checks.base.stubs.datadog_agent import DatadogAgentStub
-from datadog_checks.litellm import LitellmCheck, version
+from datadog_checks.litellm import LitellmCheck
 from datadog_checks.litellm.version import version_in_openapi
 
 from .endpoint import PROMETHEUS, Answer, answering, answering_json, serving_paths
 
 RunCheck = Callable[..., object]
 
-READINESS, DETAILS, OPENAPI = '/health/readiness', '/health/readiness/details', '/openapi.json'
+READINESS, DETAILS = '/health/readiness', '/health/readiness/details'
+HUB, OPENAPI = '/public/model_hub/info', '/openapi.json'
 SHORT = answering_json({'status': 'healthy', 'db': 'connected'})
 PAGE = answering(
     200,
@@ -29,14 +30,12 @@ PAGE = answering(
 KEY = {'extra_headers': {'x-litellm-api-key': 'sk-1'}}
 
 
-@pytest.fixture(autouse=True)
-def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the run that asks have the answer, however slow the machine is."""
-    monkeypatch.setattr(version, 'PATIENCE_SECONDS', 60.0)
-
-
 def long(version: object) -> Answer:
     return answering_json({'status': 'healthy', 'db': 'connected', 'litellm_version': version})
+
+
+def hub(version: object) -> Answer:
+    return answering_json({'docs_title': 'LiteLLM API', 'litellm_version': version, 'useful_links': {}})
 
 
 def openapi(version: object) -> Answer:
@@ -55,12 +54,14 @@ class Answers:
 
     def __init__(self, **answers: Answer) -> None:
         self.asked: list[str] = []
-        self._answers = {'readiness': SHORT, 'details': answering(404), 'openapi': answering(404), **answers}
+        missing = dict.fromkeys(('hub', 'details', 'openapi'), answering(404))
+        self._answers = {**missing, 'readiness': SHORT, **answers}
 
     def paths(self) -> dict[str, Answer]:
         return {
             '/metrics/': PAGE,
             READINESS: lambda request: self._answers['readiness'](request),
+            HUB: self._noted('hub'),
             DETAILS: self._noted('details'),
             OPENAPI: self._noted('openapi'),
         }
@@ -122,13 +123,13 @@ def test_what_is_no_version_is_not_told(
     ('answers', 'options', 'asked'),
     [
         (Answers(readiness=long('1.80.11')), {}, []),
-        (Answers(details=locked(long('1.80.11'))), KEY, [DETAILS]),
-        # Without a key the details would count as a refused request.
-        (Answers(details=locked(long('1.0.0')), openapi=openapi('1.80.11')), {}, [OPENAPI]),
-        (Answers(details=answering(401), openapi=openapi('1.80.11')), KEY, [DETAILS, OPENAPI]),
-        (Answers(details=answering(200, 'x'), openapi=openapi('1.80.11')), KEY, [DETAILS, OPENAPI]),
+        (Answers(hub=hub('1.80.11'), details=long('1.0.0'), openapi=openapi('1.0.0')), {}, [HUB]),
+        (Answers(details=locked(long('1.80.11')), openapi=openapi('1.0.0')), KEY, [HUB, DETAILS]),
+        (Answers(details=locked(long('1.0.0')), openapi=openapi('1.80.11')), {}, [HUB, OPENAPI]),
+        (Answers(details=answering(401), openapi=openapi('1.80.11')), KEY, [HUB, DETAILS, OPENAPI]),
+        (Answers(details=answering(200, 'x'), openapi=openapi('1.80.11')), KEY, [HUB, DETAILS, OPENAPI]),
     ],
-    ids=['readiness before 1.84', 'details with a key', 'document without a key', 'key refused', 'no details'],
+    ids=['readiness before 1.84', 'model hub', 'details with a key', 'document', 'key refused', 'no details'],
 )
 def test_the_version_is_found_wherever_it_is(
     answers: Answers,
@@ -148,30 +149,30 @@ def test_the_version_is_found_wherever_it_is(
 def test_a_proxy_that_keeps_running_is_asked_once_in_six_hours(
     monkeypatch: pytest.MonkeyPatch, datadog_agent: DatadogAgentStub, dd_run_check: RunCheck
 ) -> None:
-    answers = Answers(openapi=openapi('1.106.2'))
+    answers = Answers(hub=hub('1.106.2'))
     with serving_paths(answers.paths()) as url:
         check = check_of(url)
         for _ in range(3):
             dd_run_check(check)
-        assert answers.asked == [OPENAPI]
+        assert answers.asked == [HUB]
 
-        answers.change(openapi=openapi('1.109.1'))
+        answers.change(hub=hub('1.109.1'))
         clock = time.monotonic
         monkeypatch.setattr(time, 'monotonic', lambda: clock() + 6 * 3600)
         dd_run_check(check)
 
-    assert answers.asked == [OPENAPI] * 2
+    assert answers.asked == [HUB] * 2
     assert metadata(datadog_agent)['raw'] == '1.109.1'
 
 
 def test_a_proxy_that_comes_back_is_asked_again(datadog_agent: DatadogAgentStub, dd_run_check: RunCheck) -> None:
-    answers = Answers(openapi=openapi('1.106.2'))
+    answers = Answers(hub=hub('1.106.2'))
     with serving_paths(answers.paths()) as url:
         check = check_of(url)
         dd_run_check(check)
         answers.change(readiness=answering(503))
         dd_run_check(check)
-        answers.change(readiness=SHORT, openapi=openapi('1.109.1'))
+        answers.change(readiness=SHORT, hub=hub('1.109.1'))
         dd_run_check(check)
 
     assert metadata(datadog_agent)['raw'] == '1.109.1'
@@ -189,7 +190,7 @@ def test_a_version_that_is_not_told_fails_no_run_and_is_not_asked_for_again(
         dd_run_check(check)
         dd_run_check(check)
 
-    assert answers.asked == [OPENAPI]
+    assert answers.asked == [HUB, OPENAPI]
     assert metadata(datadog_agent) == {}
 
 

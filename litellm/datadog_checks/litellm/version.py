@@ -20,14 +20,21 @@ __all__ = ['VersionProbe', 'find_version', 'version_in_openapi']
 # The version is asked for when the proxy comes back after it did not answer, and this often, as a restart may be quick.
 SECONDS_BETWEEN_QUESTIONS = 6 * 3600.0
 
-# LiteLLM may have to make its OpenAPI document first: seconds, and some MB.
+# Of one endpoint. Making its OpenAPI document took LiteLLM 1.109.1 17 seconds on a busy machine.
 ANSWER_SECONDS = 30.0
 
 # So long the run that asks waits for the answer; a later one takes it otherwise.
 PATIENCE_SECONDS = 2.0
 
-# The details hold lists of names. Of the OpenAPI document only the beginning is read.
+# The details hold lists of names. Of the OpenAPI document, which has 2 MB, only the beginning is read.
 MAX_BODY_BYTES = 1 << 16
+
+# Releases before 1.84 tell their version with the readiness. Since 1.75 all that ask are told at the first of these;
+# the second asks for a key, and without one would count as a refused request.
+MODEL_HUB = '/public/model_hub/info'
+DETAILS = '/health/readiness/details'
+# Left for who hides the others. LiteLLM makes it when it is asked for it first, and some releases do nothing else then.
+OPENAPI = '/openapi.json'
 
 # 1.106.2, 1.72.6.post2, 1.80.0.rc.1, 1.81.0-nightly. Nothing else is passed on.
 VERSION = re.compile(
@@ -40,17 +47,13 @@ _INFO = re.compile(r'"info"\s*:\s*(?=\{)')
 
 
 def find_version(client: Client, root: str) -> str | None:
-    """Ask a proxy that does not tell its version with its readiness.
-
-    With a key the details of the readiness tell it. Without one they would count as a refused request, and the OpenAPI
-    document is left. Raises a `RequestException`.
-    """
-    if client.sends_credentials:
+    """Ask a proxy that does not tell its version with its readiness. Raises a `RequestException`."""
+    for path in (MODEL_HUB, DETAILS) if client.sends_credentials else (MODEL_HUB,):
         with suppress(RequestException, ValueError):
-            told = client.ask(f'{root}/health/readiness/details', ANSWER_SECONDS, MAX_BODY_BYTES).json()
+            told = client.ask(root + path, ANSWER_SECONDS, MAX_BODY_BYTES).json()
             if isinstance(told, dict) and isinstance(told.get('litellm_version'), str):
                 return str(told['litellm_version'])
-    answer = client.ask(f'{root}/openapi.json', ANSWER_SECONDS, MAX_BODY_BYTES)
+    answer = client.ask(root + OPENAPI, ANSWER_SECONDS, MAX_BODY_BYTES)
     return version_in_openapi(answer.body) if answer.status == 200 else None
 
 
@@ -74,7 +77,7 @@ class VersionProbe:
     def __init__(self, scraper: LitellmScraper, address: Address, root: str) -> None:
         self._check = scraper.check
         client = scraper.client_of(address)
-        self._question = Question(partial(find_version, client, root), 2 * ANSWER_SECONDS)
+        self._question = Question(partial(find_version, client, root), 3 * ANSWER_SECONDS)
         self._asked_at: float | None = None
 
     def run(self, is_ready: bool, version: str | None) -> None:
