@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from datadog_checks.litellm import health, version
 
 
-@pytest.fixture(autouse=True)
-def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope='session')
+def patience() -> Iterator[None]:
     """Let the run that asks have the answer, however slow the machine is."""
-    monkeypatch.setattr(health, 'PATIENCE_SECONDS', 60.0)
-    monkeypatch.setattr(version, 'PATIENCE_SECONDS', 60.0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(health, 'PATIENCE_SECONDS', 60.0)
+        patch.setattr(version, 'PATIENCE_SECONDS', 60.0)
+        yield

@@ -133,7 +133,7 @@ async def _model_hub(request: Request) -> Response:
     settings = proxy_of(request).settings
     if not settings.profile.has_model_hub:
         return JSONResponse({'detail': 'Not Found'}, 404)
-    body = {'docs_title': 'LiteLLM API', 'custom_docs_description': None, 'useful_links': {}}
+    body: dict[str, Any] = {'docs_title': 'LiteLLM API', 'custom_docs_description': None, 'useful_links': {}}
     return JSONResponse({**body, 'litellm_version': settings.release})
 
 

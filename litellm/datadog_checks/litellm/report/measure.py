@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from datadog_checks.base.errors import ConfigurationError
-from datadog_checks.base.stubs import aggregator
+from datadog_checks.base.stubs import aggregator, datadog_agent
 
 from ..check import LitellmCheck
 from ..labels import is_key_in_clear
@@ -89,6 +89,8 @@ class Measurement:
     """Seconds that the last run took."""
     time: float
     """When the last run started, in seconds since the epoch."""
+    version: str
+    """Of LiteLLM, as the Agent's metadata would have it. Empty when the proxy did not tell it in time."""
     failure: Failure | None = None
     page: Page | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -150,6 +152,7 @@ def measure(check: LitellmCheck, pause: Callable[[], object]) -> Measurement:
         interval=started - previous,
         duration=duration,
         time=started,
+        version=datadog_agent._metadata.get((check.check_id, 'version.raw'), ''),
         failure=_failure(errors, endpoint) if errors else None,
         labels={tag: label for label, tag in scraper.rename_labels.items()},
     )
