@@ -176,7 +176,7 @@ def test_of_an_error_only_its_class_is_kept(error: object, expected: str) -> Non
 
 
 def test_endpoints_that_cannot_be_told_apart_are_counted(aggregator: AggregatorStub, dd_run_check: RunCheck) -> None:
-    """Before 1.80 an entry has no id, and two deployments may be of one model."""
+    """LiteLLM 1.80.11 and older leave ids out, and two deployments may be of one model."""
     twin = {'model': 'openai/gpt-4o', 'api_base': 'https://a'}
     with proxy(answering_json(body([twin, {**twin, 'api_base': 'https://b'}], []))) as running:
         dd_run_check(running.check())

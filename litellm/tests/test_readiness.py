@@ -242,6 +242,29 @@ def test_a_proxy_that_does_not_answer_costs_the_timeout_and_is_not_ready(
     aggregator.assert_metric(REQUESTS, 3)
 
 
+def test_a_proxy_that_answers_again_is_asked_anew_whatever_comes_late(
+    aggregator: AggregatorStub, dd_run_check: RunCheck
+) -> None:
+    over = threading.Event()
+
+    def late(request: BaseHTTPRequestHandler) -> None:
+        over.wait(10)
+        with suppress(OSError):
+            answering(503)(request)
+
+    answers = [late, answering_json({**SHORT, 'db': 'connected'})]
+    with serving_paths({'/metrics/': PAGE, PATH: lambda request: answers.pop(0)(request)}) as url:
+        check = check_of(url, timeout=0.3)
+        dd_run_check(check)
+        over.set()
+        for thread in threading.enumerate():
+            if thread.name == 'litellm-question':
+                thread.join(20)
+        dd_run_check(check)
+
+    assert statuses(aggregator, READY) == [CRITICAL, OK]
+
+
 def test_headers_that_drip_delay_a_run_no_longer_than_the_timeout_and_start_no_second_question(
     aggregator: AggregatorStub, dd_run_check: RunCheck
 ) -> None:

@@ -56,9 +56,7 @@ _TIMEOUT = 'Timeout exceeded'
 _PROVIDER = re.compile(r'[A-Za-z0-9][A-Za-z0-9_.-]{0,60}', re.ASCII)
 
 URL_HINT = '`litellm_health_endpoint` must be the health page of the proxy itself, like `http://HOST:4000/health`.'
-KEY_HINT = (
-    'a key that may use all models, as one of `extra_headers: {Authorization: Bearer <KEY>}`: /health is never open.'
-)
+KEY_HINT = 'a key that may use all models, with `extra_headers: {Authorization: Bearer <KEY>}`: /health is never open.'
 
 
 class NoHealthError(RequestException):
@@ -73,7 +71,7 @@ class Health(NamedTuple):
     """What is kept of an answer."""
 
     endpoints: Counter[tuple[str, ...]]
-    """How many model endpoints have these tags: more than one where releases before 1.80 leave their ids out."""
+    """How many model endpoints have these tags: more than one is possible in releases that leave their ids out."""
     healthy: int
     unhealthy: int
     answered_at: float

@@ -19,7 +19,7 @@ class Question(Generic[T]):
     """Ask something in a thread of its own, one at a time, and count it as not answered after so many seconds.
 
     The thread ends when `ask` does, which must have a limit of its own, and does not keep the Agent from ending. An
-    answer that comes late is an answer as well.
+    answer that comes late is taken as well, unless it is asked anew before.
     """
 
     def __init__(self, ask: Callable[[], T], seconds: float) -> None:
@@ -30,12 +30,15 @@ class Question(Generic[T]):
         self._is_given_up = False
 
     def put(self) -> bool:
-        """Start to ask, unless a thread is still at it. Return whether it was started."""
-        if self._pending is not None:
+        """Start to ask, unless a thread is still at it or its answer waits. Return whether it was started."""
+        if self._pending is not None and not (self._is_given_up and self._pending.done()):
             return False
         self._asked_at, self._is_given_up = time.monotonic(), False
         self._pending = Future()
-        Thread(target=self._run, args=(self._pending,), name='litellm-question', daemon=True).start()
+        try:
+            Thread(target=self._run, args=(self._pending,), name='litellm-question', daemon=True).start()
+        except RuntimeError as error:  # The system has no more threads.
+            self._pending.set_exception(error)
         return True
 
     def answer(self, patience: float) -> T | None:

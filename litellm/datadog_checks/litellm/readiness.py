@@ -20,6 +20,9 @@ __all__ = ['ReadinessProbe', 'Status', 'Verdict', 'judge', 'readiness_probe']
 
 PATH = '/health/readiness'
 
+# LiteLLM answers in milliseconds: a `timeout` that a large metrics page needs is not for this.
+MAX_SECONDS = 10.0
+
 # The longest body, of a release before 1.84, names the callbacks: some kB.
 MAX_BODY_BYTES = 1 << 16
 
@@ -122,12 +125,13 @@ class ReadinessProbe:
         self._paused_until = 0.0
         self._verdict: Verdict | None = None
         client = scraper.client_of(address)
-        self._question = Question(partial(client.ask, address.url, client.timeout, MAX_BODY_BYTES), client.timeout)
+        seconds = min(client.timeout, MAX_SECONDS)
+        self._question = Question(partial(client.ask, address.url, seconds, MAX_BODY_BYTES), seconds)
         root = address.url.removesuffix(PATH) if address.url.endswith(PATH) else root_of(scraper.endpoint)
         self._version = None if root is None else VersionProbe(scraper, address, root)
 
     def run(self) -> None:
-        """Ask, and submit what comes of it. Takes no longer than the instance's `timeout`, and raises nothing."""
+        """Ask, and submit what comes of it. Takes no longer than the instance's `timeout` or 10 seconds. Raises nothing."""
         if time.monotonic() < self._paused_until:
             return
         self._verdict = self._ask()
