@@ -131,7 +131,7 @@ class ReadinessProbe:
         self._version = None if root is None else VersionProbe(scraper, address, root)
 
     def run(self) -> None:
-        """Ask, and submit what comes of it. Takes no longer than the instance's `timeout` or 10 seconds. Raises nothing."""
+        """Ask, and submit what comes of it, within the instance's `timeout` and 10 seconds. Raises nothing."""
         if time.monotonic() < self._paused_until:
             return
         self._verdict = self._ask()
