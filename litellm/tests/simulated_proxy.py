@@ -203,7 +203,10 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = 'HTTP/1.1'
 
     def do_GET(self) -> None:
-        self.server.answer(self)  # type: ignore[attr-defined]
+        if self.path.startswith('/metrics'):
+            self.server.answer(self)  # type: ignore[attr-defined]
+        else:
+            self.send_error(404)
         self.close_connection = True
 
     def log_message(self, *_: object) -> None:

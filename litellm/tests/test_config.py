@@ -72,7 +72,7 @@ def example_config(*, uncomment: str = r'\w+') -> dict[str, Any]:
 
 
 class Proxy(NamedTuple):
-    """Where a stand-in for a proxy listens, and the `Authorization` header of each request that it got."""
+    """Where a stand-in for a proxy listens, and the `Authorization` header of each request for its metrics page."""
 
     port: int
     authorizations: list[str | None]
@@ -89,10 +89,11 @@ def serving(page: str, key: str | None = None) -> Iterator[Proxy]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            authorizations.append(self.headers.get('Authorization'))
             if self.path != '/metrics/':
                 self.send_error(404)
-            elif key is not None and authorizations[-1] != f'Bearer {key}':
+                return
+            authorizations.append(self.headers.get('Authorization'))
+            if key is not None and authorizations[-1] != f'Bearer {key}':
                 self.send_error(401)
             else:
                 self.send_response(200)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from datadog_checks.base.stubs import aggregator
+from datadog_checks.base.stubs import aggregator, datadog_agent
 from datadog_checks.litellm import LitellmCheck
 from datadog_checks.litellm.names import families_of_groups, raw_names, submitted_names
 from tests.real_litellm.callers import ADA, BOB
@@ -257,3 +257,80 @@ def test_no_key_is_submitted_in_clear(observed: Observed) -> None:
     tags = {tag for contexts in observed.submitted.values() for context in contexts for tag in context.tags}
     keys = (ADA.key, BOB.key, observed.proxy.key)
     assert [tag for tag in tags if any(key in tag for key in keys)] == []
+
+
+# The health comes last: LiteLLM calls every model for it, and counts these calls among the others.
+
+
+class Told(NamedTuple):
+    """What the check submitted of the proxy's health, and of its readiness and version."""
+
+    endpoints: dict[str, set[str]]
+    """The tags of each model endpoint, by the id of the model."""
+    counts: dict[str, float]
+    statuses: dict[str, tuple[int, str]]
+    metadata: dict[str, str]
+
+
+@pytest.fixture(scope='module')
+def told(observed: Observed) -> Told:
+    datadog_agent.reset()
+    submitted = _collect(observed.proxy, litellm_health_endpoint=f'{observed.proxy.url}/health')
+    tags_of_endpoints = [set(endpoint.tags) for endpoint in submitted['litellm.endpoint.info']]
+    checks = [check for name in aggregator.service_check_names for check in aggregator.service_checks(name)]
+    return Told(
+        {tag.partition(':')[2]: tags for tags in tags_of_endpoints for tag in tags if tag.startswith('model_id:')},
+        {name: contexts[0].value for name, contexts in submitted.items() if name.endswith('healthy_count')},
+        {check.name: (check.status, check.message) for check in checks},
+        {name: value for (_, name), value in datadog_agent._metadata.items()},
+    )
+
+
+FAILING_MODELS = {
+    'broken': 'InternalServerError',
+    'broken-too': 'InternalServerError',
+    'claude-refused': 'AuthenticationError',
+    'limited': 'RateLimitError',
+    'recovering-a': 'InternalServerError',
+    'timing-out': 'Timeout',
+    'too-long': 'ContextWindowExceededError',
+    'unauthorized': 'AuthenticationError',
+}
+HEALTHY_MODELS = {
+    'chat-a', 'chat-b', 'claude', 'embeddings', 'images', 'recovering-b', 'slow', 'unpriced', 'videos'
+}  # fmt: skip
+
+
+def test_every_model_endpoint_is_healthy_or_fails_as_it_is_made_to(told: Told) -> None:
+    healthy = {model for model, tags in told.endpoints.items() if 'endpoint_health:healthy' in tags}
+    errors = {
+        model: tag.partition(':')[2]
+        for model, tags in told.endpoints.items()
+        for tag in tags
+        if tag.startswith('endpoint_error:')
+    }
+    assert (healthy, errors) == (HEALTHY_MODELS, FAILING_MODELS)
+    assert told.counts == {
+        'litellm.endpoint.healthy_count': len(HEALTHY_MODELS),
+        'litellm.endpoint.unhealthy_count': len(FAILING_MODELS),
+    }
+
+
+def test_a_model_endpoint_is_tagged_with_its_model_and_provider(told: Told) -> None:
+    assert {'llm_model:anthropic/claude-sonnet-4-5', 'custom_llm_provider:anthropic'} <= told.endpoints['claude']
+
+
+def test_the_proxy_is_ready_and_without_a_database(told: Told) -> None:
+    assert told.statuses['litellm.health.can_connect'] == (LitellmCheck.OK, '')
+    assert told.statuses['litellm.proxy.ready'] == (LitellmCheck.OK, '')
+    assert told.statuses['litellm.proxy.database'] == (LitellmCheck.UNKNOWN, 'the proxy runs without a database.')
+
+
+def test_the_version_is_the_release(observed: Observed, told: Told) -> None:
+    assert told.metadata['version.raw'] == observed.proxy.environment.release
+
+
+def test_nothing_of_the_upstream_or_the_requests_is_told(observed: Observed, told: Told) -> None:
+    tags = {tag for tags in told.endpoints.values() for tag in tags}
+    private = (observed.proxy.upstream.url, 'upstream-key', 'Rate limit reached', 'Traceback', 'identity-of-this')
+    assert [tag for tag in tags if any(text in tag for text in private)] == []

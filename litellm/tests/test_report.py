@@ -32,7 +32,16 @@ from datadog_checks.litellm.report.text import TOP_METRICS
 
 from .agent_model import AgentModel, Sample, Submissions
 from .agent_model import Context as ModelContext
-from .endpoint import OPENMETRICS, PROMETHEUS, Answer, answering, serving, serving_page
+from .endpoint import (
+    OPENMETRICS,
+    PROMETHEUS,
+    Answer,
+    answering,
+    answering_json,
+    serving,
+    serving_page,
+    serving_paths,
+)
 from .fixture_proxy import start
 from .fixture_proxy.traffic import drive
 
@@ -160,6 +169,16 @@ def test_a_monotonic_count_flushes_what_the_agent_would(runs: list[list[tuple[in
         flushed = agent.commit(Submissions(samples)).counts.get(ModelContext('requests', frozenset()))
 
         assert ours.flush() == flushed
+
+
+def test_the_report_begins_with_the_version_and_how_the_proxy_is(report: Report) -> None:
+    readiness = answering_json({'status': 'healthy', 'db': 'Not connected', 'litellm_version': '1.80.11'})
+    with serving_paths({'/metrics/': pages(page()), '/health/readiness': readiness}) as url:
+        lines = report(f'{url}/metrics/').out.splitlines()
+
+    assert lines[0] == f'LiteLLM 1.80.11 at {url}/metrics/'
+    assert '  Service check litellm.proxy.ready: OK' in lines
+    assert '  Service check litellm.proxy.database: UNKNOWN the proxy runs without a database.' in lines
 
 
 def test_a_gauge_is_its_last_value_and_a_count_the_sum_of_a_run() -> None:

@@ -22,6 +22,7 @@ __all__ = [
     'COUNTERS',
     'FORK_PREFIX',
     'GAUGES',
+    'HEALTH_METRICS',
     'HISTOGRAMS',
     'NO_LIMIT',
     'PREFIX',
@@ -54,6 +55,8 @@ START_TIME = ('process_start_time_seconds', 'process.uptime.seconds')
 
 # What the check says of itself, where `max_contexts` is set.
 CONTEXTS_DROPPED = 'check.contexts_dropped'
+# What `/health` tells of the models, which has no family.
+HEALTH_METRICS = ('endpoint.age', 'endpoint.healthy_count', 'endpoint.info', 'endpoint.unhealthy_count')
 
 Reduction = Callable[[float, float], float]
 MAX: Reduction = max
@@ -386,7 +389,7 @@ def submitted_names() -> Iterator[tuple[str, str]]:
     for name in {histogram.name for histogram in HISTOGRAMS.values()}:
         for suffix in ('bucket', 'count', 'sum'):
             yield f'litellm.{name}.{suffix}', 'count'
-    for name in {START_TIME[1], CONTEXTS_DROPPED, *(gauge.name for gauge in GAUGES.values())}:
+    for name in {START_TIME[1], CONTEXTS_DROPPED, *HEALTH_METRICS, *(gauge.name for gauge in GAUGES.values())}:
         yield f'litellm.{name}', 'gauge'
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections import ChainMap
 from collections.abc import Iterable, Iterator
 from math import isfinite
 from typing import Any
@@ -15,7 +16,9 @@ from requests.exceptions import ConnectionError, RequestException
 from datadog_checks.base.checks.openmetrics.v2.scraper import OpenMetricsScraper
 from datadog_checks.base.checks.openmetrics.v2.transform import DEFAULT_METRIC_TYPE
 from datadog_checks.base.constants import ServiceCheck
+from datadog_checks.base.utils.http import RequestsWrapper
 
+from .addresses import Address, read_address
 from .failures import NOT_AN_EXPOSITION, URL_HINT, NotMetricsError, explain, explain_response
 from .labels import KEY_LABEL, REDACTED
 from .names import (
@@ -27,6 +30,7 @@ from .names import (
     unprefixed,
 )
 from .outgoing import OutgoingLabels
+from .requesting import Client
 from .rules import Rules
 
 __all__ = ['CREATED', 'CUMULATIVE_TYPES', 'LitellmScraper']
@@ -50,7 +54,11 @@ class LitellmScraper(OpenMetricsScraper):
     """
 
     def __init__(self, check: Any, config: Any) -> None:
+        # Tags, messages and logs name the page by its URL without a password.
+        self.address = read_address('openmetrics_endpoint', config['openmetrics_endpoint'])
+        config = ChainMap({'openmetrics_endpoint': self.address.url}, config)
         super().__init__(check, config)
+        self._client = Client(self.http, self.address)
         self.exclude_metrics |= families_of_groups(config.get('exclude_metric_groups') or ())
         self.outgoing = OutgoingLabels(config, self.exclude_metrics_by_labels)
         self.rules = Rules(self, self.outgoing, config)
@@ -84,6 +92,14 @@ class LitellmScraper(OpenMetricsScraper):
         self.submit_health_check(ServiceCheck.OK)
         if self.outgoing.keys_in_clear:
             self._warn_of_keys_in_clear()
+
+    def client_of(self, address: Address) -> Client:
+        """Return a client with this instance's options for another endpoint of the proxy."""
+        check = self.check
+        return Client(RequestsWrapper(self.config, check.init_config, check.HTTP_CONFIG_REMAPPER, check.log), address)
+
+    def send_request(self, **options: Any) -> Response:
+        return self._client.get(self.endpoint, **options)
 
     def get_connection(self, **options: Any) -> Response:
         """Return the response of a page that can be read, or raise what is wrong with it."""

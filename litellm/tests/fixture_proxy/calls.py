@@ -55,7 +55,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Usage:
-    """Tokens, embeddings, images and seconds of video of one answer. The details are parts of `prompt` and `completion`."""
+    """Tokens, embeddings, images and seconds of one answer. The details are parts of `prompt` and `completion`."""
 
     prompt: int = 0
     completion: int = 0

@@ -191,6 +191,11 @@ class Profile:
         return frozenset().union(*(names for since, names in keys.items() if self.release >= since))
 
     @property
+    def has_model_hub(self) -> bool:
+        """Whether `/public/model_hub/info` tells the version to all."""
+        return self.release >= (1, 75, 0)
+
+    @property
     def short_health(self) -> bool:
         """Whether a healthy entry of `/health` may hold only the model and its id."""
         return self.release >= (1, 106, 0)

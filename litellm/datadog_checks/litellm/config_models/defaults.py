@@ -36,6 +36,10 @@ def instance_collect_histogram_buckets():
     return True
 
 
+def instance_collect_readiness():
+    return True
+
+
 def instance_collect_unknown_metrics():
     return False
 
@@ -86,6 +90,14 @@ def instance_kerberos_delegate():
 
 def instance_kerberos_force_initiate():
     return False
+
+
+def instance_litellm_health_interval():
+    return 300
+
+
+def instance_litellm_health_timeout():
+    return 90
 
 
 def instance_log_requests():

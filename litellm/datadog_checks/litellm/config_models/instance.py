@@ -90,6 +90,7 @@ class InstanceConfig(BaseModel):
     cache_shared_labels: Optional[bool] = None
     collect_counters_with_distributions: Optional[bool] = None
     collect_histogram_buckets: Optional[bool] = None
+    collect_readiness: Optional[bool] = None
     collect_unknown_metrics: Optional[bool] = None
     connect_timeout: Optional[float] = None
     disable_generic_tags: Optional[bool] = None
@@ -145,6 +146,10 @@ class InstanceConfig(BaseModel):
     kerberos_hostname: Optional[str] = None
     kerberos_keytab: Optional[str] = None
     kerberos_principal: Optional[str] = None
+    litellm_health_endpoint: Optional[str] = None
+    litellm_health_interval: Optional[float] = None
+    litellm_health_timeout: Optional[float] = None
+    litellm_readiness_endpoint: Optional[str] = None
     log_requests: Optional[bool] = None
     max_contexts: Optional[int] = Field(None, ge=1)
     metric_patterns: Optional[MetricPatterns] = None

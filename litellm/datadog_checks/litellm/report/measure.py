@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from datadog_checks.base.errors import ConfigurationError
-from datadog_checks.base.stubs import aggregator
+from datadog_checks.base.stubs import aggregator, datadog_agent
 
 from ..check import LitellmCheck
 from ..names import is_litellm_family
@@ -87,6 +87,8 @@ class Measurement:
     """Seconds that the last run took."""
     time: float
     """When the last run started, in seconds since the epoch."""
+    version: str
+    """Of LiteLLM, as the Agent's metadata would have it. Empty when the proxy did not tell it in time."""
     failure: Failure | None = None
     page: Page | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -108,7 +110,6 @@ def measure(check: LitellmCheck, pause: Callable[[], object]) -> Measurement:
     Counts need two runs: the Agent sends what was added in between. A run that fails is the last one. Raises a
     `ConfigurationError` if the options do not get as far as a scrape.
     """
-    endpoint = check.instance['openmetrics_endpoint']
     aggregation = Aggregation()
     warnings: list[str] = []
     started = 0.0
@@ -125,9 +126,9 @@ def measure(check: LitellmCheck, pause: Callable[[], object]) -> Measurement:
             series = aggregation.flush(aggregator, started)
             if errors:
                 break
-    failure = _failure(errors, endpoint) if errors else None
-    if failure is not None and endpoint not in check.scrapers:
-        raise ConfigurationError(failure.message)
+    if not check.scrapers:
+        raise ConfigurationError(_failure(errors, '').message)
+    ((endpoint, scraper),) = check.scrapers.items()
     contexts = {series.context for series in series}
     contexts.update(
         Context(stub.name, stub.hostname or '', frozenset(stub.tags or ()))
@@ -145,14 +146,15 @@ def measure(check: LitellmCheck, pause: Callable[[], object]) -> Measurement:
         interval=started - previous,
         duration=duration,
         time=started,
-        failure=failure,
-        labels={tag: label for label, tag in check.scrapers[endpoint].rename_labels.items()},
+        version=datadog_agent._metadata.get((check.check_id, 'version.raw'), ''),
+        failure=_failure(errors, endpoint) if errors else None,
+        labels={tag: label for label, tag in scraper.rename_labels.items()},
     )
 
 
 def read_page(check: LitellmCheck) -> Page:
     """Read the page once more, for what is on it and not collected."""
-    scraper = check.scrapers[check.instance['openmetrics_endpoint']]
+    (scraper,) = check.scrapers.values()
     samples = size = process = other = 0
     litellm = set()
     with scraper.get_connection() as response:

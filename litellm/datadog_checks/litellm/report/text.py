@@ -67,7 +67,9 @@ def printable(text: str) -> str:
 def _overview(measurement: Measurement, common: Iterable[str], style: Style) -> list[str]:
     metrics = count_of(len(contexts_per_metric(measurement.contexts)), 'metric')
     lines = [
-        style.paint(f'LiteLLM at {printable(measurement.endpoint)}', BOLD),
+        style.paint(
+            ' '.join(filter(None, ('LiteLLM', measurement.version, f'at {printable(measurement.endpoint)}'))), BOLD
+        ),
         f'  Two scrapes, {measurement.interval:.1f} s apart. The second took {measurement.duration:.2f} s.',
     ]
     if measurement.page:
