@@ -97,6 +97,25 @@ def test_what_is_left_out_for_long_may_be_forgotten(watch: Watch) -> None:
     assert watch.ledger.left_out() == {0, 1}
 
 
+def test_an_instance_born_just_before_the_first_page_is_not_young(watch: Watch) -> None:
+    """`Date` has whole seconds, so it may be before what its page shows."""
+    watch.read(3, DATE + 0.9)
+
+    assert not watch.ledger.is_young(watch.series)
+
+
+def test_an_instance_that_was_forgotten_is_not_young_when_it_returns(watch: Watch) -> None:
+    watch.read(3, DATE - 60)
+    watch.read(5, DATE + 10)
+    assert watch.ledger.is_young(watch.series)
+    for _ in range(6):
+        watch.read(ABSENT)
+
+    watch.ledger.forget(watch.ledger.left_out(), [watch.series])
+
+    assert not watch.ledger.is_young(watch.series)
+
+
 def test_what_other_processes_hold_is_forgotten_by_the_clock_that_it_came_to_be_on(watch: Watch) -> None:
     behind = -420.0
     watch.read(3, DATE - 60)

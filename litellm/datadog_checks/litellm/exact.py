@@ -130,7 +130,7 @@ class ExactScraper(LitellmScraper):
         # A first page is where counting starts, which the Agent is told by `flush_first_value`, unless some of it came
         # to be while we waited for the proxy. From then on every new count says itself what it starts from.
         is_start = not ledger.pages and not any(map(ledger.is_young, series))
-        flush_known = bool(ledger.pages and self.flush_first_value) or self._is_younger_than_agent(values)
+        flush_known = bool(self.flush_first_value) or self._is_younger_than_agent(values)
         flush_new = flush_known if is_start else True
         if not is_start:
             self._start_new_samples(values)

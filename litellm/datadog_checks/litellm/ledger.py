@@ -41,9 +41,10 @@ __all__ = ['ABSENT', 'Ledger', 'Series', 'Slot']
 # The value of a sample that the page does not have. A page may say it as well, and means as little by it.
 ABSENT = math.nan
 
-# Pages, not seconds: scrape intervals differ.
+# Pages, not seconds: scrape intervals differ. At 15 minutes this is still less than the Agent remembers a count for,
+# which would take a total that it does not know for what took place.
 FORGET_AFTER = 5
-FORGET_AFTER_WITH_SEVERAL_PROCESSES = 100
+FORGET_AFTER_WITH_SEVERAL_PROCESSES = 80
 
 # Seconds that the time of a page may be behind: `Date` has whole seconds, and a server renews it once a second.
 DATE_IS_BEHIND = 3.0
