@@ -97,8 +97,10 @@ class ExactScraper(LitellmScraper):
         except HTTPError as error:
             if error.response.status_code not in QUERY_REFUSED:
                 raise
-            self._selection.refuse()
-            return self.get_connection()
+        # It was the query if the same request without it is answered.
+        response = self.get_connection()
+        self._selection.refuse()
+        return response
 
     def _select(self, values: array[float]) -> None:
         """Let a page tell what to ask for next."""
