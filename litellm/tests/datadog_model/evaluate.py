@@ -37,7 +37,7 @@ from .syntax import (
     parse,
 )
 
-__all__ = ['Evaluator', 'Timeseries', 'Variables', 'default_interval', 'evaluate', 'timeseries']
+__all__ = ['Evaluator', 'Timeseries', 'Variables', 'default_interval', 'evaluate', 'interval_of', 'timeseries']
 
 # The values chosen for template variables: tags, or patterns of tags. `*` is no choice.
 Variables = Mapping[str, Sequence[str]]
@@ -95,7 +95,7 @@ def evaluate(
 ) -> list[Timeseries]:
     """Evaluate a query as a graph of lines would show it. Raises QueryError for what the model does not know."""
     node = parse(query) if isinstance(query, str) else query
-    grid = Grid.aligned(window, interval or _interval_of(node, window, default_interval(window)))
+    grid = Grid.aligned(window, interval or interval_of(node, window, default_interval(window)))
     return timeseries(Evaluator(store, variables or {}).frame(node, grid), grid)
 
 
@@ -112,7 +112,7 @@ def timeseries(frame: Frame, grid: Grid) -> list[Timeseries]:
     return [line for line in lines if line.has_data]
 
 
-def _interval_of(node: Node, window: Window, default: float) -> float:
+def interval_of(node: Node, window: Window, default: float) -> float:
     """Return the interval that the rollups of an expression ask for, or the default one.
 
     A rollup may be coarser than the default, but no finer than what keeps a line below 1500 points.
