@@ -62,7 +62,7 @@ class _Run:
         self._pass(half)
         for _ in range(requests if phase.mix else 0):
             plan = phase.mix[self._sent % len(phase.mix)]
-            words = 'tell me more ' * random.Random(self._sent).randint(1, 9)
+            words = 'tell me more ' * random.Random(self._sent).randint(1, phase.longest)
             self._stage.send(plan(f'{self._name} {self._sent} {words}'))
             self._sent += 1
         for period, names in _JOBS.items():

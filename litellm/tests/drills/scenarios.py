@@ -12,9 +12,9 @@ from typing import Any
 from tests.fixture_proxy.settings import DEFAULT_RELEASE
 
 from .stage import AGENT_KEY
-from .traffic import Mix, chat, post
+from .traffic import Mix, Plan, chat, post
 
-__all__ = ['SCENARIOS', 'START', 'Phase', 'Scenario']
+__all__ = ['SCENARIOS', 'START', 'USUAL', 'Phase', 'Scenario', 'film']
 
 # Monday, 2 November 2026, 9:00 UTC.
 START = 1_793_610_000.0
@@ -29,7 +29,8 @@ class Phase:
 
     `per_minute` requests of `mix` are sent; `controls` are those of the fixture proxy; `up` says whether it runs at
     all, `restart` that it starts anew at the beginning, and `advance` (seconds) how much time of the proxy's own, as
-    that of budgets, has gone by then. `step_seconds` lie between two runs of the check.
+    that of budgets, has gone by then. `step_seconds` lie between two runs of the check. `jobs` run once at the
+    beginning. Requests say up to `longest` times three words.
     """
 
     minutes: float
@@ -42,6 +43,7 @@ class Phase:
     jobs: tuple[str, ...] = ()
     is_fault: bool = False
     step_seconds: float = 15.0
+    longest: int = 9
 
 
 @dataclass(frozen=True)
@@ -96,8 +98,8 @@ def _fault(minutes: float = 12, mix: Mix = USUAL, per_minute: float = 16, **cont
     return Phase(minutes, per_minute, mix, controls, is_fault=True)
 
 
-# A second of video costs ten cents.
-def _film(key: str, dollars: float) -> Any:
+def film(key: str, dollars: float) -> Plan:
+    """Plan a film of a certain price: a second of it costs ten cents."""
     return post(key, '/v1/videos', model='sora', prompt=..., seconds=round(dollars * 10))
 
 
@@ -195,11 +197,11 @@ SCENARIOS: dict[str, Scenario] = {
                     9,
                     10,
                     (
-                        _film('search', 5.3),
-                        _film('notebook', 5.3),
-                        _film('batch', 48),
-                        _film('support', 212),
-                        _film('ci', 285),
+                        film('search', 5.3),
+                        film('notebook', 5.3),
+                        film('batch', 48),
+                        film('support', 212),
+                        film('ci', 285),
                     ),
                     is_fault=True,
                 ),
@@ -224,7 +226,7 @@ SCENARIOS: dict[str, Scenario] = {
             'A calm day, then somebody has films made for 200 dollars within half an hour.',
             (
                 Phase(_DAY_MINUTES + 60, 0.4, (chat('ci', 'gpt-4o-mini'), chat('ci', 'o4-mini')), step_seconds=300),
-                Phase(30, 0.4, (_film('ci', 17),), is_fault=True, step_seconds=300),
+                Phase(30, 0.4, (film('ci', 17),), is_fault=True, step_seconds=300),
                 Phase(120, 0.4, (chat('ci', 'gpt-4o-mini'), chat('ci', 'o4-mini')), step_seconds=300),
             ),
         ),

@@ -101,12 +101,12 @@ class Stage:
         self._server = self._thread = self._connection = None
 
     def send(self, planned: Planned) -> int:
-        """Send a client's request; returns the status of the answer, 0 without one."""
+        """Send a request; returns the status of the answer, 0 without one."""
         if self._connection is None:
             return 0
         headers = {'Authorization': f'Bearer {planned.key or self._key}', **planned.headers}
         with suppress(HTTPException, OSError):
-            self._connection.request('POST', planned.path, json.dumps(planned.body), headers)
+            self._connection.request(planned.method, planned.path, json.dumps(planned.body), headers)
             response = self._connection.getresponse()
             response.read()
             return response.status

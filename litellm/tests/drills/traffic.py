@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.fixture_proxy.accounts import VIRTUAL_KEYS
 
-__all__ = ['Mix', 'Planned', 'chat', 'post']
+__all__ = ['Mix', 'Plan', 'Planned', 'chat', 'delete', 'post']
 
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -22,6 +22,7 @@ class Planned:
     body: Mapping[str, Any]
     headers: Mapping[str, str] = field(default_factory=dict)
     key: str | None = None
+    method: str = 'POST'
 
 
 # Makes a request that says `unique` somewhere, so that no cache knows it.
@@ -53,3 +54,8 @@ def post(key: str, path: str, **body: Any) -> Plan:
         return Planned(path, filled, {'User-Agent': 'drill/1'}, VIRTUAL_KEYS.get(key, key))
 
     return plan
+
+
+def delete(key: str, path: str) -> Plan:
+    """Plan a deletion."""
+    return lambda unique: Planned(path, {}, {'User-Agent': 'drill/1'}, VIRTUAL_KEYS.get(key, key), 'DELETE')
