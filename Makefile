@@ -22,6 +22,17 @@ help:
 demo: $(NEWEST)/ready  ## see what the Agent would collect from a LiteLLM proxy: a small stand-in proxy, traffic, a report
 	@cd litellm && ../$(NEWEST)/bin/python -m tests.demo
 
+# The key goes by the environment, where neither make nor ps shows it.
+ifdef KEY
+preview: export LITELLM_METRICS_KEY := $(KEY)
+endif
+.PHONY: preview pictures
+preview: $(NEWEST)/ready  ## draw the dashboards from a day of the fixture proxy, or from your proxy with URL=… KEY=…
+	@cd litellm && ../$(NEWEST)/bin/python -m tests.preview $(URL)
+
+pictures: $(NEWEST)/ready  ## renew the pictures of the dashboards in litellm/images, with Chromium
+	@cd litellm && ../$(NEWEST)/bin/python -m tests.preview --pictures images
+
 .PHONY: test test-newest test-oldest
 test:  ## run all tests, the real LiteLLM included, on the newest and the oldest base package
 	@echo 'Testing on two base packages at a time. Each prints when it is done: three to six minutes.'

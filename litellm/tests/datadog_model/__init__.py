@@ -11,6 +11,7 @@ from .dashboards import (
     Scalar,
     Widget,
     evaluate_check_status,
+    evaluate_over_time,
     evaluate_widget,
 )
 from .errors import AssetError, QueryError
@@ -40,6 +41,7 @@ __all__ = [
     'default_interval',
     'evaluate',
     'evaluate_check_status',
+    'evaluate_over_time',
     'evaluate_widget',
     'metric_queries',
     'parse',

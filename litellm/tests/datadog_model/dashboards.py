@@ -9,7 +9,7 @@ https://docs.datadoghq.com/api/latest/metrics/#query-scalar-data-across-multiple
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
@@ -32,6 +32,7 @@ __all__ = [
     'TemplateVariable',
     'Widget',
     'evaluate_check_status',
+    'evaluate_over_time',
     'evaluate_widget',
 ]
 
@@ -198,14 +199,28 @@ def evaluate_widget(
     widget: Widget, store: Store, window: Window, variables: Mapping[str, Sequence[str]] | None = None
 ) -> list[Result]:
     """Evaluate each formula of each request of a widget. `variables` are what `Dashboard.choices` returns."""
-    results: list[Result] = []
+    evaluate = _lines if widget.type in OVER_TIME else _scalars
+    return list(_each_formula(evaluate, widget, store, window, variables))
+
+
+def evaluate_over_time(
+    widget: Widget, store: Store, window: Window, variables: Mapping[str, Sequence[str]] | None = None
+) -> list[Result]:
+    """Evaluate a widget of single values as lines, for the graph behind them."""
+    return list(_each_formula(_lines, widget, store, window, variables))
+
+
+def _each_formula(
+    evaluate: Callable[[Request, Formula, Store, Grid, Mapping[str, Sequence[str]]], Result],
+    widget: Widget,
+    store: Store,
+    window: Window,
+    variables: Mapping[str, Sequence[str]] | None,
+) -> Iterator[Result]:
     for request in widget.requests:
         for formula in request.formulas:
-            interval = _interval(widget, request, formula, window)
-            grid = Grid.aligned(window, interval)
-            evaluate = _lines if widget.type in OVER_TIME else _scalars
-            results.append(evaluate(request, formula, store, grid, variables or {}))
-    return results
+            grid = Grid.aligned(window, _interval(widget, request, formula, window))
+            yield evaluate(request, formula, store, grid, variables or {})
 
 
 def evaluate_check_status(widget: Widget, store: Store, window: Window) -> CheckStatuses:

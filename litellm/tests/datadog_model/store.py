@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Literal, NamedTuple
@@ -129,12 +129,13 @@ class Store:
 class Recorder:
     """An Agent on one host that runs a check at given times, and the store behind it.
 
-    The Agent adds the host to all that a check submits without one.
+    The Agent adds the host to all that a check submits without one. `rewritten` may change tags on their way.
     """
 
-    def __init__(self, host: str = 'litellm-1') -> None:
+    def __init__(self, host: str = 'litellm-1', rewritten: Callable[[str], str] = str) -> None:
         self.store = Store()
         self._host = host
+        self._rewritten = rewritten
         self._now = 0.0
         self._agent = AgentModel(lambda: self._now)
 
@@ -154,8 +155,11 @@ class Recorder:
         for context, buckets in distributions.items():
             self.store.add(context.name, 'distribution', self._tags(context), now, buckets)
         for name, status, tags, hostname, _ in submissions.service_checks:
-            self.store.add_service_check(name, status, (*tags, f'host:{hostname or self._host}'), now)
+            self.store.add_service_check(name, status, self._with_host(tags, hostname), now)
         return flush
 
     def _tags(self, context: Context) -> list[str]:
-        return [*context.tags, f'host:{context.hostname or self._host}']
+        return self._with_host(context.tags, context.hostname)
+
+    def _with_host(self, tags: Iterable[str], hostname: str) -> list[str]:
+        return [*map(self._rewritten, tags), f'host:{hostname or self._host}']
