@@ -109,7 +109,11 @@ def _trace(result: Result, line: Timeseries, number: int, name: str, colour: str
         'type': 'scatter',
         # A value between two gaps makes no line.
         'mode': 'lines+markers' if alone else 'lines',
-        'marker': {'size': [4 if index in alone else 0 for index in range(len(values))]} if alone else {},
+        'marker': {
+            'color': colour,
+            'line': {'width': 0},
+            'size': [4 if index in alone else 0 for index in range(len(values))],
+        },
         'line': {
             'color': colour,
             'width': _WIDTHS.get(style.get('line_width', 'normal'), 1.6),
@@ -176,9 +180,9 @@ def _layout(widget: Widget, scales: dict[str, Scale], window: Window) -> dict[st
             {
                 'text': escape(str(marker.get('label', '')).strip(), quote=False),
                 'xref': 'paper',
-                'x': 0,
+                'x': 1,
                 'y': height,
-                'xanchor': 'left',
+                'xanchor': 'right',
                 'yanchor': 'bottom',
                 'showarrow': False,
                 'font': {'size': 10, 'color': colour},
@@ -254,17 +258,23 @@ def parts(widget: Widget, results: Sequence[Result]) -> tuple[Figure, Legend]:
     return {'data': [trace], 'layout': {'margin': margin}}, list(zip(labels, colours, strict=True))
 
 
-def sparkline(lines: Sequence[Timeseries], interval: float, bars: bool) -> Figure:
-    """Draw the line behind a single value."""
+def sparkline(lines: Sequence[Timeseries], interval: float, bars: bool, on_colour: bool) -> Figure:
+    """Draw the line behind a single value, whose background may have a colour."""
+    shade = '#ffffff' if on_colour else '#8a8f99'
     traces: list[dict[str, Any]] = []
     for line in lines[:1]:
         values = [_rounded(value, Scale(1.0)) for _, value in line.points]
         trace: dict[str, Any] = {'x0': 0, 'dx': interval, 'y': values, 'hoverinfo': 'skip'}
         if bars:
-            trace |= {'type': 'bar', 'marker': {'color': '#8886'}}
+            trace |= {'type': 'bar', 'marker': {'color': f'{shade}44'}}
         else:
-            trace |= {'type': 'scatter', 'mode': 'lines', 'line': {'width': 1, 'color': '#888a'}, 'fill': 'tozeroy'}
-            trace['fillcolor'] = '#8883'
+            trace |= {
+                'type': 'scatter',
+                'mode': 'lines',
+                'line': {'width': 1, 'color': f'{shade}66'},
+                'fill': 'tozeroy',
+            }
+            trace['fillcolor'] = f'{shade}22'
         traces.append(trace)
     hidden = {'visible': False, 'fixedrange': True}
     margin = {'l': 0, 'r': 0, 't': 0, 'b': 0}

@@ -59,13 +59,16 @@ class Unit:
     per: str = ''
     is_label: bool = False
 
-    @property
-    def suffix(self) -> str:
-        """Return the unit as it stands after a number that is not scaled."""
+    def suffix(self, plural: bool) -> str:
+        """Return the unit as it stands after one thing, or after any other number of them."""
         if self.is_label:
             return self.name
         per = f'/{_SHORT.get(self.per, self.per)}' if self.per else ''
-        return _SHORT.get(self.name, self.name) + per
+        if self.name in _SHORT:
+            return _SHORT[self.name] + per
+        # A number of units is a number.
+        name = '' if self.name == 'unit' else self.name
+        return (f'{name}s' if name and plural else name) + per
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,7 @@ def scale_of(unit: Unit, values: Iterable[float | None]) -> Scale:
     factor, letter = next(((size, letter) for size, letter in _THOUSANDS if largest >= size), (1.0, ''))
     if unit.name == 'dollar':
         return Scale(factor, '$', f'{letter}{per}')
-    suffix = unit.suffix
+    suffix = unit.suffix(largest != 1)
     return Scale(factor, '', letter + (f' {suffix}' if suffix else ''))
 
 

@@ -127,15 +127,15 @@ def _query_value(widget: Widget, drawing: Drawing) -> str:
     value = result.scalars[0].value if result.scalars else None
     if value is None or not math.isfinite(value):
         return _NO_DATA
+    palette = _palette(value, result)
     background = ''
     wanted = widget.definition.get('timeseries_background')
     if wanted:
         (line, *_) = evaluate_over_time(widget, drawing.store, window, drawing.variables)
-        figure = charts.sparkline(line.series, line.interval, wanted.get('type') == 'bars')
+        figure = charts.sparkline(line.series, line.interval, wanted.get('type') == 'bars', '_on_' in palette)
         background = f'<div class="background">{drawing.place(figure)}</div>'
     number, unit = _split(_written(value, result, widget), _unit(result, widget))
-    style = _palette(value, result)
-    return f'<div class="value {style}">{background}<b>{escape(number)}<small>{escape(unit)}</small></b></div>'
+    return f'<div class="value {palette}">{background}<b>{escape(number)}<small>{escape(unit)}</small></b></div>'
 
 
 def _split(text: str, unit: Unit) -> tuple[str, str]:
