@@ -9,12 +9,15 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from tests.fixture_proxy.releases import NEWEST
+
 from .scenarios import START, Phase, Scenario, film
 from .traffic import Mix, chat, delete, post
 
 __all__ = ['FULL']
 
 _STEP_SECONDS = 300.0
+_DAY_MINUTES = 24 * 60
 # Midnight before the drills.
 _MIDNIGHT = START - 9 * 3600.0
 
@@ -121,7 +124,9 @@ def _phases() -> Iterator[Phase]:
 FULL = Scenario(
     'a full day',
     'Every family moves: a quiet night, two peaks, several teams and providers, some trouble, budgets that shrink.',
-    tuple(_phases()),
-    start=_MIDNIGHT,
+    # Something to compare the day with.
+    (Phase(_DAY_MINUTES, 1.0, _MIX, step_seconds=3600, longest=6000), *_phases()),
+    start=_MIDNIGHT - 60 * _DAY_MINUTES,
+    release=str(NEWEST),
     broken_models=True,
 )
