@@ -108,6 +108,16 @@ def test_scalars_start_with_the_highest_and_end_at_the_limit() -> None:
     assert [one.group for one in descending.scalars] == [('model:a',), ('model:b',)]
 
 
+def test_lines_end_at_the_limit() -> None:
+    asked = request('q', 'timeseries', q=REQUESTS)
+    asked['formulas'][0]['limit'] = {'count': 1, 'order': 'desc'}
+
+    (result,) = results('timeseries', asked)
+
+    # On average 3 and 2.
+    assert [line.group for line in result.series] == [('model:a',)]
+
+
 def test_an_earlier_scalar_is_of_the_window_before() -> None:
     store = stored()
     store.add('requests', 'count', ['model:a'], 4000, 1)
@@ -169,7 +179,7 @@ def test_template_variables_restrict_the_queries_that_use_them() -> None:
     assert values == [8, 2]
 
 
-@pytest.mark.parametrize(('fields', 'expected'), [({}, (1, 0, 2, 0)), ({'group_by': ['host']}, (0, 0, 2, 0))])
+@pytest.mark.parametrize(('fields', 'expected'), [({}, (2, 0, 2, 0)), ({'group_by': ['host']}, (0, 0, 2, 0))])
 def test_a_check_status_counts_the_last_runs(fields: dict[str, Any], expected: tuple[int, ...]) -> None:
     store = Store()
     for time, host, endpoint, status in (
@@ -177,6 +187,7 @@ def test_a_check_status_counts_the_last_runs(fields: dict[str, Any], expected: t
         (60, 'a', '1', 0),
         (60, 'a', '2', 2),
         (60, 'b', '3', 2),
+        (60, 'b', '4', 0),
         (9999, 'b', '3', 0),
     ):
         store.add_service_check('toy.health', status, [f'host:{host}', f'endpoint:{endpoint}'], time)

@@ -113,6 +113,16 @@ def test_a_recorder_stores_what_the_agent_flushes_with_the_host() -> None:
     ]
 
 
+def test_a_recorder_may_rewrite_tags() -> None:
+    recorder = Recorder(host='web-1', rewritten=lambda tag: tag.replace('1', 'one'))
+    check = CountingCheck('toy', {}, [{}])
+
+    for time in (0, 15):
+        recorder.run(check, time)
+
+    assert recorder.store.series('toy.requests')[0].tags == {'a:one', 'host:web-1'}
+
+
 # Filters and groups
 
 FOUR = stored(
@@ -346,6 +356,10 @@ def test_a_count_is_zero_where_the_other_side_has_a_value() -> None:
     assert line('sum:a{*}.as_count() + sum:b{*}.as_count()', store, 240) == [10, 11, 10, None]
     assert line('sum:b{*}.as_count() / sum:a{*}.as_count()', store, 180) == [0, 0.1, 0]
     assert line('sum:a{*}.as_count() / sum:b{*}.as_count()', store, 180) == [None, 10, None]
+
+
+def test_a_count_whose_zero_is_clamped_is_not_zero_where_it_is_missing() -> None:
+    assert line('sum:a{*}.as_count() + clamp_min(sum:b{*}.as_count(), 1)', two_metrics('count'), 180) == [11, 11, None]
 
 
 GROUPED = Store()
@@ -595,6 +609,15 @@ def test_a_monitor_recovers_when_it_passes_its_recovery_thresholds() -> None:
     assert result == ['OK', 'Warn', 'Warn', 'Alert', 'Alert', 'Warn', 'Warn', 'Warn', 'OK']
 
 
+def test_an_alert_becomes_a_warning_until_that_recovers_too() -> None:
+    store = every_minute('gauge', [11, 4.5, 4])
+    thresholds = {'critical_recovery': 8, 'warning': 5, 'warning_recovery': 4}
+
+    result = statuses(monitor('avg(last_1m):avg:m{*} > 10', critical=10, thresholds=thresholds), store, minutes(3))
+
+    assert result == ['Alert', 'Warn', 'OK']
+
+
 def test_recovery_works_downward_as_well() -> None:
     store = every_minute('gauge', [9, 3, 5, 6, 7])
 
@@ -667,6 +690,20 @@ def test_a_new_group_is_not_evaluated_at_once(options: dict[str, Any], first: fl
     assert result[0].time == first
 
 
+def test_a_group_without_data_for_a_day_is_forgotten_and_new_when_it_returns() -> None:
+    day = 86400.0
+    store = stored('gauge', ('x:a', {30: 9, day + 330: 9, day + 390: 9}))
+
+    times = [60, 120, day, day + 180, day + 360, day + 420]
+    result = run_monitor(monitor('avg(last_1m):avg:m{*} by {x} > 5', critical=5), store, times)
+
+    assert [(one.time, one.status, one.value) for one in result] == [
+        (120, 'No Data', None),
+        (day, 'No Data', None),
+        (day + 420, 'Alert', 9),
+    ]
+
+
 @pytest.mark.parametrize(
     ('query', 'options', 'expected'),
     [
@@ -698,7 +735,13 @@ def test_a_monitor_may_notify_of_missing_data_after_a_while() -> None:
 
 @pytest.mark.parametrize(
     ('present', 'full'),
-    [('111111111111', True), ('x11111111111', False), ('11xxx1111111', True), ('1xxx1111xx11', False)],
+    [
+        ('111111111111', True),
+        ('x11111111111', False),
+        ('11xxx1111111', True),
+        ('1xxxx1111111', False),
+        ('1xxx1111xx11', False),
+    ],
 )
 def test_a_full_window_has_its_first_bucket_and_lacks_three_at_most(present: str, full: bool) -> None:
     # The documented example: two hours are twelve buckets of ten minutes.
@@ -732,6 +775,7 @@ def test_a_change_alert_compares_with_an_earlier_time() -> None:
         ),
         (monitor('avg(last_5m):avg:m{*} > 5', critical=5, thresholds={'ok': 1}), 'thresholds ok'),
         (monitor('avg(last_5m):sum:m{*}.as_count() > 5', critical=5), 'goes with sum'),
+        (monitor('sum(last_5m):sum:m{*}.as_count() / avg:n{*} > 5', critical=5), 'does not mix as_count'),
         (monitor('last(last_5m):avg:m{*} > 5', critical=5), 'not understood'),
         (monitor('avg(last_5m):avg:m{*}', critical=5), 'ends too early'),
         (monitor('avg(last_5m):avg:m{*} > 5', critical=5, recover_soon=True), 'options recover_soon'),

@@ -185,8 +185,10 @@ def test_a_widget_may_have_a_span_of_its_own() -> None:
 
 def test_what_comes_from_tags_and_notes_is_text_and_no_markup() -> None:
     evil = '</script><img/onerror=1>'
+    asked = over_time('sum:m{*} by {team}')
+    asked['formulas'][0]['number_format'] = {'unit': {'type': 'custom_unit_label', 'label': '</script>'}}
     shown: list[dict[str, Any]] = [
-        {'type': 'timeseries', 'title': 'a', 'requests': [over_time('sum:m{*} by {team}')]},
+        {'type': 'timeseries', 'title': 'a', 'requests': [asked]},
         {'type': 'toplist', 'title': 'b', 'requests': [scalar('sum:m{*} by {team}')]},
         {'type': 'query_table', 'title': 'c', 'requests': [scalar('sum:m{*} by {team}')]},
         {'type': 'note', 'content': evil},

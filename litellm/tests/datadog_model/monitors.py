@@ -171,9 +171,13 @@ def _check_metric_monitor(
     for milder, graver in (('warning', 'critical'), (order[0], order[1]), (order[2], order[3])):
         if milder in thresholds and graver in thresholds and not beyond(thresholds[graver], thresholds[milder]):
             raise AssetError(f'{graver} must lie beyond {milder}')
-    if _uses_as_count(query.expression) and query.aggregation != 'sum':
+    forms = {one.form for one in metric_queries(query.expression)}
+    if 'as_count' in forms and query.aggregation != 'sum':
         # as_count() in Monitor Evaluations: "Aggregation methods other than sum cannot be used with as_count()".
         raise AssetError('as_count() goes with sum(last_…) only')
+    if 'as_count' in forms and len(forms) > 1:
+        # The documentation does not say what the sum before the arithmetic makes of the others.
+        raise AssetError('the model does not mix as_count() with other queries in one monitor')
     if options.get('on_missing_data', 'default') != 'default' and _calls(query.expression, 'default_zero'):
         # Datadog answers 400 Bad Request, https://github.com/DataDog/terraform-provider-datadog/issues/2815.
         raise AssetError('with default_zero(), on_missing_data can only be default')
@@ -187,10 +191,6 @@ def _check_service_check_monitor(query: ServiceCheckQuery, thresholds: Mapping[s
         # Create a monitor, https://docs.datadoghq.com/api/latest/monitors/: last() is at least the highest threshold,
         # and at most 100.
         raise AssetError('last() must be at least the highest threshold, and at most 100')
-
-
-def _uses_as_count(expression: Node) -> bool:
-    return any(query.form == 'as_count' for query in metric_queries(expression))
 
 
 def _calls(node: Node | String, function: str) -> bool:
@@ -214,7 +214,7 @@ class _MetricRun:
         # as_count() in Monitor Evaluations,
         # https://docs.datadoghq.com/monitors/guide/as-count-in-monitor-evaluations/: with arithmetic and at least one
         # as_count(), the aggregation comes before the arithmetic. Without arithmetic the order makes no difference.
-        self._aggregates_first = _uses_as_count(query.expression)
+        self._aggregates_first = any(one.form == 'as_count' for one in metric_queries(query.expression))
 
     def at(self, times: Iterable[float]) -> list[Evaluation]:
         return [evaluation for time in times for evaluation in self._evaluate(time)]
