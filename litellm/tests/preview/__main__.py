@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,6 +28,7 @@ from .recording import ScrapeError, record_for
 DASHBOARDS = Path(__file__).parents[2] / 'assets' / 'dashboards'
 PAGES = Path(__file__).parents[3] / '.cache' / 'preview'
 THEMES = ('light', 'dark')
+DAY_SECONDS = 86400
 EPILOG = f"""\
 The proxy's key is taken from --key-file, or from the environment variable {KEY_VARIABLE}. It is neither printed nor
 written into a page. A page does hold what the tags hold: names of teams, keys, users and models.
@@ -37,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line. Returns 0 when the pages are written, 1 if a scrape or picture failed, 2 for bad usage."""
     options = _parse(arguments)
     redact = Redactor(())
+    # What the base package logs of a failure is in the error as well, and is not redacted.
+    logging.getLogger().addHandler(logging.NullHandler())
     try:
         if options.url is None and options.config is None:
             store, window, source = _full_day()
@@ -59,9 +63,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _full_day() -> tuple[Store, Window, str]:
-    print(f'Playing a day of the fixture proxy ({FULL.description}) ...', flush=True)
+    print('Playing a day of the fixture proxy, which takes some minutes. For your own: make preview URL=… KEY=…')
+    sys.stdout.flush()
     store = record(FULL)
-    return store, Window(FULL.start, FULL.end), f'A day of the fixture proxy, a stand-in for LiteLLM {FULL.release}.'
+    # What comes before that day is there for comparisons with it.
+    window = Window(FULL.end - DAY_SECONDS, FULL.end)
+    return store, window, f'A day of the fixture proxy, a stand-in for LiteLLM {FULL.release}.'
 
 
 def _recorded(store: Store) -> Window:

@@ -46,8 +46,8 @@ _DASHES = {'dashed': 'dash', 'dotted': 'dot', 'solid': 'solid'}
 _WIDTHS = {'thick': 3.0, 'normal': 1.6, 'thin': 1.0}
 # Lines of heat maps and of single values need no more rows than these.
 _HEATMAP_ROWS = 16
-# Up to here the time axis shows hours, beyond it days.
-_MOST_SECONDS_OF_HOURS = 36 * 3600
+# How the time axis is labelled, by the seconds of the window.
+_TIMES = ((600, '%H:%M:%S'), (36 * 3600, '%H:%M'), (math.inf, '%-d %b'))
 
 
 def name_of(group: Sequence[str], result: Result, alone: bool) -> str:
@@ -147,7 +147,7 @@ def _layout(widget: Widget, scales: dict[str, Scale], window: Window) -> dict[st
         'xaxis': {
             'type': 'date',
             'range': [round(window.start * 1000), round(window.end * 1000)],
-            'tickformat': '%H:%M' if window.end - window.start <= _MOST_SECONDS_OF_HOURS else '%-d %b',
+            'tickformat': next(form for seconds, form in _TIMES if window.end - window.start <= seconds),
         },
         'yaxis': _yaxis(widget.definition.get('yaxis') or {}, scales.get('y', Scale(1.0))),
         'hovermode': 'x unified' if widget.type == 'timeseries' else 'closest',
