@@ -38,15 +38,24 @@ test:  ## run all tests, the real LiteLLM included, on the newest and the oldest
 	@echo 'Testing on two base packages at a time. Each prints when it is done: three to six minutes.'
 	@$(MAKE) --no-print-directory -j2 -Otarget test-newest test-oldest
 
+drills = tests/test_drills.py tests/test_real_drills.py
+not_drills = $(addprefix --ignore ,$(drills))
 test-newest: $(NEWEST)/ready
-	cd litellm && ../$(NEWEST)/bin/python -m pytest -q tests --ignore tests/test_real_exactness.py
+	cd litellm && ../$(NEWEST)/bin/python -m pytest -q tests --ignore tests/test_real_exactness.py $(not_drills)
 
 test-oldest: $(OLDEST)/ready
-	cd litellm && ../$(OLDEST)/bin/python -m pytest -q tests --ignore-glob 'tests/test_real_*.py'
+	cd litellm && ../$(OLDEST)/bin/python -m pytest -q tests --ignore-glob 'tests/test_real_*.py' $(not_drills)
 
 .PHONY: exactness
 exactness: $(NEWEST)/ready  ## kill, restart and expire the real LiteLLM, and compare what the Agent counts with what was sent
 	cd litellm && ../$(NEWEST)/bin/python -m pytest -q tests/test_real_exactness.py
+
+.PHONY: drills drills-table
+drills: $(NEWEST)/ready  ## play faults on a proxy, the real one as well: does each monitor notice its own, has each panel data
+	cd litellm && ../$(NEWEST)/bin/python -m pytest -q $(drills)
+
+drills-table: $(NEWEST)/ready  ## play them, and write what each monitor did into assets/monitors/README.md
+	cd litellm && ../$(NEWEST)/bin/python -m tests.drills --write
 
 .PHONY: bench
 bench: $(NEWEST)/ready  ## measure the scraper beside the base package's
@@ -60,7 +69,7 @@ e2e: $(NEWEST)/ready  ## run the real proxy at eight releases from 1.60 on, with
 	@cd litellm && ../$(NEWEST)/bin/python -m tests.matrix
 
 .PHONY: check lint format
-check: lint validate test exactness  ## all that the gate demands
+check: lint validate test exactness drills  ## all that the gate demands
 
 lint: $(NEWEST)/ready  ## formatter, linter and types
 	$(NEWEST)/bin/ruff format --check .

@@ -67,7 +67,10 @@ class Shared:
             stored = json.loads(self._controls_file.read_text())
         except FileNotFoundError:
             return Controls()
-        return Controls(**{name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()})
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()
+        }
+        return Controls(**values)
 
     @controls.setter
     def controls(self, controls: Controls) -> None:
