@@ -183,8 +183,10 @@ SCENARIOS: dict[str, Scenario] = {
         ),
         _with_fault(
             'wrong keys',
-            'A client goes on with a key that is no longer valid.',
-            _fault(10, (*USUAL, chat('sk-revoked-1', 'gpt-4o'), chat('sk-revoked-1', 'gpt-4o')), 24),
+            'One client goes on with a key that is no longer valid, another sends something that is no key.',
+            _fault(
+                10, (*USUAL, *(chat(key, 'gpt-4o') for key in ('sk-revoked-1', 'sk-revoked-1', 'no-key', 'no-key'))), 32
+            ),
         ),
         Scenario(
             'budget running out',
