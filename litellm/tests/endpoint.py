@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-__all__ = ['OPENMETRICS', 'PROMETHEUS', 'Answer', 'answering', 'serving', 'serving_page']
+__all__ = [
+    'OPENMETRICS',
+    'PROMETHEUS',
+    'Answer',
+    'answering',
+    'answering_json',
+    'serving',
+    'serving_page',
+    'serving_paths',
+]
 
 PROMETHEUS = 'text/plain; version=0.0.4; charset=utf-8'
 OPENMETRICS = 'application/openmetrics-text; version=1.0.0; charset=utf-8'
@@ -17,27 +27,40 @@ Answer = Callable[[BaseHTTPRequestHandler], None]
 
 
 @contextmanager
-def serving(answer: Answer) -> Iterator[str]:
-    """Answer every GET request alike, and yield the URL `http://127.0.0.1:PORT/metrics/`."""
+def serving_paths(answers: Mapping[str, Answer]) -> Iterator[str]:
+    """Answer the GET requests for each path in its own way, and yield the URL `http://127.0.0.1:PORT`.
+
+    All other paths are not found.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = 'HTTP/1.1'
 
         def do_GET(self) -> None:
             self.close_connection = True
-            answer(self)
+            answers.get(self.path.partition('?')[0], answering(404))(self)
 
         def log_message(self, *_: object) -> None:
             pass
 
     with ThreadingHTTPServer(('127.0.0.1', 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         try:
-            yield f'http://127.0.0.1:{server.server_port}/metrics/'
+            yield f'http://127.0.0.1:{server.server_port}'
         finally:
             server.shutdown()
             thread.join()
+
+
+@contextmanager
+def serving(answer: Answer) -> Iterator[str]:
+    """Answer every GET request for the metrics page alike, and yield its URL `http://127.0.0.1:PORT/metrics/`.
+
+    Other paths are not found, as on LiteLLM's port for metrics alone.
+    """
+    with serving_paths({'/metrics': answer, '/metrics/': answer}) as url:
+        yield f'{url}/metrics/'
 
 
 def answering(status: int, body: str = '', headers: dict[str, str] | None = None) -> Answer:
@@ -53,6 +76,11 @@ def answering(status: int, body: str = '', headers: dict[str, str] | None = None
         request.wfile.write(content)
 
     return answer
+
+
+def answering_json(body: object, status: int = 200) -> Answer:
+    """Return an answer whose body is this as JSON."""
+    return answering(status, json.dumps(body), {'Content-Type': 'application/json'})
 
 
 @contextmanager

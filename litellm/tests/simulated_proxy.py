@@ -26,6 +26,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any, Self, cast
 from unittest.mock import patch
+from urllib.parse import parse_qs, urlsplit
 
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.exposition import choose_encoder
@@ -202,7 +203,10 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = 'HTTP/1.1'
 
     def do_GET(self) -> None:
-        self.server.answer(self)  # type: ignore[attr-defined]
+        if self.path.startswith('/metrics'):
+            self.server.answer(self)  # type: ignore[attr-defined]
+        else:
+            self.send_error(404)
         self.close_connection = True
 
     def log_message(self, *_: object) -> None:
@@ -232,7 +236,8 @@ class SimulatedProxy(_LoopbackServer):
     The processes' clocks are `skew` seconds ahead of the Agent's, and each worker's by its number in `skews` more.
     With `multiprocess` it is LiteLLM in multiprocess mode: one set of series whoever answers, no `_created`, no
     `process_start_time_seconds`; label gauges with a `pid` as the real one does. `date_lag` is how old in seconds the
-    server's `Date` header is when it is sent.
+    server's `Date` header is when it is sent. With `selects`, `?name[]=` chooses samples as prometheus_client does it,
+    which in multiprocess mode leaves nothing; URLs longer than `longest_url` are refused.
     """
 
     def __init__(
@@ -244,6 +249,8 @@ class SimulatedProxy(_LoopbackServer):
         skews: Sequence[float] = (),
         date_lag: float = 0.0,
         up: bool = True,
+        selects: bool = True,
+        longest_url: int = 65536,
     ) -> None:
         self.clock = Clock()
         self.answering = 0
@@ -251,6 +258,10 @@ class SimulatedProxy(_LoopbackServer):
         self._multiprocess = multiprocess
         self._skews = [skew + more for more in skews or [0.0] * workers]
         self._date_lag = date_lag
+        self._selects = selects
+        self._longest_url = longest_url
+        self.paths: list[str] = []
+        """What was asked for, in order."""
         self._families: dict[str, str] = {} if multiprocess else dict(FAMILIES_FROM_THE_START)
         self._processes = [_Process(self.clock.now()) for _ in range(1 if multiprocess else workers)]
         self._instances: dict[SeriesKey, list[Series]] = defaultdict(list)
@@ -338,6 +349,10 @@ class SimulatedProxy(_LoopbackServer):
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         """Answer one request, with the next fault if there is one."""
+        self.paths.append(request.path)
+        if len(request.path) > self._longest_url:
+            self._send(request, 414, 'text/plain', b'URI Too Long')
+            return
         fault = self.faults.popleft() if self.faults else None
         if isinstance(fault, Status):
             self._send(request, fault.status, 'text/plain', fault.body.encode())
@@ -353,10 +368,11 @@ class SimulatedProxy(_LoopbackServer):
             page.add(key, one)
         if not self._multiprocess:
             page.add_start_time(started)
-        registry = CollectorRegistry()
+        registry = CollectorRegistry(auto_describe=not self._multiprocess)
         registry.register(cast(Any, page))
+        names = parse_qs(urlsplit(request.path).query).get('name[]') if self._selects else None
         encode, content_type = choose_encoder(request.headers.get('Accept', ''))
-        body = encode(registry)
+        body = encode(cast(CollectorRegistry, registry.restricted_registry(names)) if names else registry)
         if isinstance(fault, Cut):
             self._send(request, 200, content_type, body, fault)
         else:

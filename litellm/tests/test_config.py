@@ -72,7 +72,7 @@ def example_config(*, uncomment: str = r'\w+') -> dict[str, Any]:
 
 
 class Proxy(NamedTuple):
-    """Where a stand-in for a proxy listens, and the `Authorization` header of each request that it got."""
+    """Where a stand-in for a proxy listens, and the `Authorization` header of each request for its metrics page."""
 
     port: int
     authorizations: list[str | None]
@@ -89,10 +89,11 @@ def serving(page: str, key: str | None = None) -> Iterator[Proxy]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            authorizations.append(self.headers.get('Authorization'))
             if self.path != '/metrics/':
                 self.send_error(404)
-            elif key is not None and authorizations[-1] != f'Bearer {key}':
+                return
+            authorizations.append(self.headers.get('Authorization'))
+            if key is not None and authorizations[-1] != f'Bearer {key}':
                 self.send_error(401)
             else:
                 self.send_response(200)
@@ -163,11 +164,19 @@ def test_the_uncommented_line_of_the_example_leaves_the_stock_scraper_off() -> N
         ('extra_headers', 'Authorization: Bearer key'),
         ('exclude_labels', 'end_user'),
         ('timeout', 'soon'),
+        ('exclude_personal_labels', 'most'),
+        ('drop_empty_labels', 'None'),
+        ('exclude_metric_groups', 'services'),
     ],
 )
 def test_a_value_of_the_wrong_type_is_refused_by_the_name_of_its_option(option: str, value: object) -> None:
     with pytest.raises(ConfigurationError, match=rf'InstanceConfig`:\n{option}\n'):
         load_models({'openmetrics_endpoint': ENDPOINT, option: value})
+
+
+def test_a_group_that_does_not_exist_is_refused_by_the_names_of_those_that_do() -> None:
+    with pytest.raises(ConfigurationError, match=r"InstanceConfig`:\nexclude_metric_groups -> 2\n.*'by_tag', 'cache'"):
+        load_models({'openmetrics_endpoint': ENDPOINT, 'exclude_metric_groups': ['services', 'service']})
 
 
 @pytest.mark.parametrize('option', FILE_OPTIONS)

@@ -6,11 +6,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from itertools import product
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from datadog_checks.litellm.names import PREFIX
+from tests.drift.lineage import Lineage
 from tests.matrix.capture import Capture, captured_releases
 from tests.matrix.conformance import Difference, allowed, differences, unexplained, unneeded
 from tests.matrix.releases import RELEASES
@@ -53,6 +58,26 @@ def test_a_known_difference_has_a_reason_and_is_of_releases_that_were_captured()
     for known in allowed():
         assert known.reason.endswith('.')
         assert known.releases == '*' or set(known.releases.split()) <= set(RELEASES)
+
+
+def test_the_families_that_no_real_proxy_moved_are_those_of_the_readme() -> None:
+    moved = set().union(*(Capture.load(release).moved for release in RELEASES))
+    unmoved = Lineage.read().rows.keys() - moved
+    readme = (Path(__file__).parent / 'README.md').read_text(encoding='utf-8')
+    patterns = list(patterns_of_the_table_below('## What is not exercised', readme))
+
+    assert {family for family in unmoved if not any(fnmatchcase(family, pattern) for pattern in patterns)} == set()
+    assert {family for family in moved if any(fnmatchcase(family, pattern) for pattern in patterns)} == set()
+    assert {pattern for pattern in patterns if not any(fnmatchcase(family, pattern) for family in unmoved)} == set()
+
+
+def patterns_of_the_table_below(heading: str, page: str) -> Iterator[str]:
+    """Yield the patterns of the first column, without braces: `a_{b,c}_*` as `litellm_a_b_*` and `litellm_a_c_*`."""
+    section = page.partition(heading)[2].partition('\n## ')[0]
+    for row in re.findall(r'^\|(.*?)\|', section, flags=re.MULTILINE)[2:]:
+        for cell in re.findall('`(.*?)`', row):
+            parts = [part.split(',') for part in re.split(r'[{}]', cell)]
+            yield from (PREFIX + ''.join(spelled) for spelled in product(*parts))
 
 
 @pytest.fixture(scope='module')

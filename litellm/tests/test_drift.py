@@ -12,11 +12,12 @@ from textwrap import dedent
 import pytest
 
 from datadog_checks.litellm import names
-from tests.drift import wheels
+from tests.drift import lineage as lineage_module
+from tests.drift import page, wheels
 from tests.drift.__main__ import main
 from tests.drift.dynamic import Run, read_dynamically
 from tests.drift.family import CLIENT_BUCKETS, DriftError, Family
-from tests.drift.lineage import FAMILIES_CSV, RELEASES_CSV, Lineage
+from tests.drift.lineage import FILES, Files, Lineage
 from tests.drift.report import compared
 from tests.drift.static import Reading, read_statically
 from tests.real_litellm.environment import RELEASE
@@ -106,12 +107,31 @@ def test_a_class_of_the_client_is_known_by_any_name(read: Read) -> None:
         import prometheus_client
         from prometheus_client import Gauge as PrometheusGauge
 
-        def make():
-            PrometheusGauge('litellm_first', '')
-            prometheus_client.Gauge('litellm_second', '')
+        class Logger:
+            def __init__(self):
+                self.gauge, self.counter = PrometheusGauge, prometheus_client.Counter
+                self.histogram: type = prometheus_client.Histogram
+                PrometheusGauge('litellm_first', '')
+                prometheus_client.Gauge('litellm_second', '')
+                self.gauge('litellm_third', '')
+                self.histogram('litellm_fourth', '')
     """)
 
-    assert list(reading.families) == ['litellm_first', 'litellm_second']
+    assert list(reading.families) == ['litellm_first', 'litellm_fourth', 'litellm_second', 'litellm_third']
+
+
+@pytest.mark.parametrize(
+    'imported',
+    [
+        'import prometheus_client as client',
+        'import prometheus_client.metrics as client',
+        'from prometheus_client import metrics as client',
+    ],
+)
+def test_the_client_is_known_by_any_name(imported: str, read: Read) -> None:
+    reading = read(f"{imported}\nclient.Counter('litellm_requests', '')\n")
+
+    assert (list(reading.families), reading.unread) == (['litellm_requests'], [])
 
 
 def test_a_counter_of_things_in_python_is_no_family(read: Read) -> None:
@@ -372,6 +392,43 @@ def test_a_family_whose_name_cannot_be_read_is_reported_with_its_place(read: Rea
     assert reading.unread == ['litellm/metrics.py:4: a family is made here, but its name could not be read']
 
 
+@pytest.mark.parametrize(
+    'line',
+    [
+        "SPECIFIED = [(Counter, 'litellm_first'), (Counter, 'litellm_second')]",
+        "BY_KIND = {'counter': Counter}",
+        'class Ours(Counter): ...',
+        'def chosen(): return Counter',
+        'chosen = lambda: Counter',
+        "made = getattr(prometheus_client, kind)('litellm_first', '')",
+        'modules = [prometheus_client]',
+    ],
+)
+def test_a_class_that_goes_where_it_cannot_be_followed_is_reported_with_its_place(line: str, read: Read) -> None:
+    reading = read(f'import prometheus_client\nfrom prometheus_client import Counter\n{line}\n')
+
+    assert reading.unread == [
+        'litellm/metrics.py:3: what makes families is handed on here, and what becomes of it could not be read'
+    ]
+
+
+@pytest.mark.parametrize(
+    'line',
+    [
+        'def count(counter: Counter, more: list[Counter] | None = None) -> Counter: ...',
+        'counter: Counter | None = None',
+        'Metric = Union[Counter, Gauge]',
+        'is_one = isinstance(metric, (Counter)) and type(metric) is Counter',
+        'is_there = Counter is not None and prometheus_client is not None',
+        'app = prometheus_client.make_asgi_app()',
+    ],
+)
+def test_a_class_that_is_only_named_makes_no_family(line: str, read: Read) -> None:
+    reading = read(f'import prometheus_client\nfrom prometheus_client import Counter, Gauge\n{line}\n')
+
+    assert reading == Reading({}, [])
+
+
 def test_one_caller_with_a_name_does_not_hide_another_one_without(read: Read) -> None:
     reading = read("""\
         from prometheus_client import Counter
@@ -546,6 +603,18 @@ def test_a_withdrawn_enterprise_pin_is_replaced_by_its_nearest_version_and_told(
     assert (cache / 'litellm_enterprise-0.1.79.post1-py3-none-any.whl').exists()
 
 
+def test_what_was_read_once_is_read_without_a_registry(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pin = 'Requires-Dist: litellm-enterprise==0.1.79.post2\n'
+    wheel(cache, 'litellm', '9.9.9', {'litellm/__init__.py': ''}, requires=pin)
+    wheel(cache, 'litellm-enterprise', '0.1.79', UNKNOWN_FAMILY)
+    monkeypatch.delenv('PIP_FIND_LINKS')
+
+    assert main(['9.9.9', '--static']) == 1
+    assert 'read instead: litellm_enterprise-0.1.79-py3-none-any.whl' in capsys.readouterr().out
+
+
 def test_an_unknown_release_is_one_line_and_a_usage_error(
     cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -646,32 +715,77 @@ def test_only_releases_proper_enter_the_lineage(release: str) -> None:
         Lineage((), {}).extend(release, {})
 
 
-def test_one_command_extends_the_files_by_a_release(
-    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Files:
+    """Keep the lineage, and the page that shows it, in a folder of the test's own."""
+    files = Files(*(tmp_path / path.name for path in FILES))
+    monkeypatch.setattr(lineage_module, 'FILES', files)
+    monkeypatch.setattr(page, 'FAMILIES_MD', tmp_path / 'FAMILIES.md')
+    page.FAMILIES_MD.write_text('Before.\n<!-- table -->\nold\n<!-- end of table -->\nAfter.\n')
+    return files
+
+
+def test_one_command_extends_data_and_page_by_a_release(
+    cache: Path, files: Files, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    files = (tmp_path / 'families.csv', tmp_path / 'releases.csv')
-    monkeypatch.setattr(Lineage.read.__func__, '__defaults__', files)  # type: ignore[attr-defined]
-    monkeypatch.setattr(Lineage.write, '__defaults__', files)
     before = Lineage((), {})
-    before.extend('9.9.8', reading_of(family('litellm_ends')).families)
-    before.write(*files)
+    before.extend(
+        '9.9.8', reading_of(family('litellm_ends'), family('litellm_spend_metric', labels=('team',))).families
+    )
+    before.write()
     wheel(cache, 'litellm', '9.9.9', UNKNOWN_FAMILY)
 
     assert main(['--extend', '9.9.9']) == 0
-    assert 'new in the lineage: litellm_planted, litellm_spend_metric' in capsys.readouterr().out
-    assert files[1].read_text() == 'release,families\n9.9.8,1\n9.9.9,2\n'
-    assert [line.split(',')[:5] for line in files[0].read_text().splitlines()[1:]] == [
+    assert 'new in the lineage: litellm_planted\n' in capsys.readouterr().out
+    assert files.releases.read_text() == 'release,families\n9.9.8,2\n9.9.9,2\n'
+    assert [line.split(',')[:5] for line in files.families.read_text().splitlines()[1:]] == [
         ['litellm_ends', 'counter', '', '9.9.8', '9.9.8'],
         ['litellm_planted', 'counter', '', '9.9.9', ''],
-        ['litellm_spend_metric', 'counter', '', '9.9.9', ''],
+        ['litellm_spend_metric', 'counter', '', '9.9.8', ''],
     ]
+    assert files.former_labels.read_text() == 'family,through_release,labels\nlitellm_spend_metric,9.9.8,team\n'
+    before_table, *rows, after_table = page.FAMILIES_MD.read_text().splitlines()
+    assert (before_table, after_table) == ('Before.', 'After.')
+    assert '| 9.9.9 | 2 | `litellm_planted` | `litellm_ends` |' in rows
 
 
 def test_the_files_are_as_the_tool_writes_them(tmp_path: Path) -> None:
-    Lineage.read().write(tmp_path / 'families.csv', tmp_path / 'releases.csv')
+    written = Files(*(tmp_path / path.name for path in FILES))
+    Lineage.read().write(written)
 
-    assert (tmp_path / 'families.csv').read_bytes() == FAMILIES_CSV.read_bytes()
-    assert (tmp_path / 'releases.csv').read_bytes() == RELEASES_CSV.read_bytes()
+    assert [path.read_bytes() for path in written] == [path.read_bytes() for path in FILES]
+
+
+def test_the_page_shows_the_lineage() -> None:
+    assert f'<!-- table -->\n{page.table(Lineage.read())}\n<!-- end' in page.FAMILIES_MD.read_text(encoding='utf-8')
+
+
+def test_the_page_tells_renamed_families_from_new_and_gone_ones() -> None:
+    old, new = 'litellm_total_tokens', 'litellm_total_tokens_metric'
+    lineage = Lineage((), {})
+    lineage.extend('1.74.15', reading_of(family(old), family('litellm_ends')).families)
+    lineage.extend('1.75.0', reading_of(family(new), family('litellm_begins')).families)
+
+    _, _, row, _ = page.table(lineage).splitlines()
+    assert row == f'| 1.75.0 | 2 | `litellm_begins`; `{old}` → `{new}` | `litellm_ends` |'
+
+
+@pytest.mark.parametrize('order', itertools.permutations(('1.53.1', '1.54.0', '1.55.0', '1.56.0', '1.57.0')))
+def test_former_labels_are_known_in_whatever_order_releases_are_added(order: tuple[str, ...]) -> None:
+    labels = {
+        '1.53.1': ('team',),
+        '1.54.0': ('team',),
+        '1.55.0': ('team', 'user'),
+        '1.56.0': ('user', 'team'),
+        '1.57.0': (),
+    }
+    lineage = Lineage((), {})
+    for release in order:
+        lineage.extend(release, reading_of(family('litellm_stays', labels=labels[release])).families)
+
+    found = {release: set(lineage.labels_of('litellm_stays', release).split('|')) - {''} for release in labels}
+    assert found == {release: set(names) for release, names in labels.items()}
+    assert [through for through, _ in lineage.former_labels['litellm_stays']] == ['1.54.0', '1.56.0']
 
 
 def test_every_release_that_was_read_has_as_many_families_as_the_lineage_gives_it() -> None:

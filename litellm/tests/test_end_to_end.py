@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 
 from datadog_checks.base.stubs.aggregator import AggregatorStub
+from datadog_checks.base.stubs.datadog_agent import DatadogAgentStub
 from datadog_checks.dev.utils import get_metadata_metrics
 from datadog_checks.litellm import LitellmCheck
 from datadog_checks.litellm.names import raw_names
 
 from .agent_model import AgentModel
 from .fixture_proxy import FixtureProxy, start
+from .fixture_proxy.catalogue import DEPLOYMENTS, UPSTREAM_ERRORS, Deployment
 from .fixture_proxy.releases import Profile, Release
 from .fixture_proxy.traffic import Sent, drive, exercise
 
@@ -23,6 +25,10 @@ RunCheck = Callable[..., object]
 
 NEWEST = '1.106.2'
 HEALTH = 'litellm.openmetrics.health'
+READY, DATABASE = 'litellm.proxy.ready', 'litellm.proxy.database'
+
+# One with each shape of the bodies: with its version in the readiness, without it, and with less in the health.
+RELEASES_OF_HEALTH = ['1.74.0', '1.88.6', NEWEST]
 
 
 def check_of(proxy: FixtureProxy, path: str = '/metrics/', **options: Any) -> LitellmCheck:
@@ -178,3 +184,67 @@ def test_several_processes_at_one_url_are_told_of_once() -> None:
                 os.kill(worker, signal.SIGCONT)
 
     assert len([warning for warning in warnings if 'Several processes answer in turn' in warning]) == 1
+
+
+def health_check_of(proxy: FixtureProxy, **options: Any) -> LitellmCheck:
+    check = check_of(proxy, litellm_health_endpoint=f'{proxy.url}/health', **options)
+    check.check_id = 'litellm:1'
+    return check
+
+
+@pytest.mark.parametrize('release', RELEASES_OF_HEALTH)
+def test_the_health_the_readiness_and_the_version_are_those_of_the_proxy(
+    release: str, aggregator: AggregatorStub, datadog_agent: DatadogAgentStub, dd_run_check: RunCheck
+) -> None:
+    with start('--release', release) as proxy:
+        dd_run_check(health_check_of(proxy))
+
+        told = {(sample.value, *sorted(sample.tags)) for sample in aggregator.metrics('litellm.endpoint.info')}
+        shared = [f'endpoint:{proxy.metrics_url}', f'health_endpoint:{proxy.url}/health']
+        assert told == {(1, *sorted([*shared, *tags_of_health(deployment)])) for deployment in DEPLOYMENTS}
+        failing = sum(deployment.fails_with is not None for deployment in DEPLOYMENTS)
+        aggregator.assert_metric('litellm.endpoint.healthy_count', len(DEPLOYMENTS) - failing, tags=shared)
+        aggregator.assert_metric('litellm.endpoint.unhealthy_count', failing, tags=shared)
+        for name in (READY, DATABASE, 'litellm.health.can_connect'):
+            aggregator.assert_service_check(name, LitellmCheck.OK, count=1)
+        assert datadog_agent._metadata['litellm:1', 'version.raw'] == release
+
+        proxy.control('controls', db='down')
+        dd_run_check(health_check_of(proxy))
+    for name in (READY, DATABASE):
+        assert aggregator.service_checks(name)[-1].status == LitellmCheck.CRITICAL
+
+
+def tags_of_health(deployment: Deployment) -> list[str]:
+    tags = [f'llm_model:{deployment.provider}/{deployment.model}', f'model_id:{deployment.id}']
+    tags.append(f'custom_llm_provider:{deployment.provider}')
+    if deployment.fails_with is None:
+        return [*tags, 'endpoint_health:healthy']
+    return [*tags, 'endpoint_health:unhealthy', f'endpoint_error:{UPSTREAM_ERRORS[deployment.fails_with].name}']
+
+
+def test_each_model_is_called_once_however_often_the_check_runs(dd_run_check: RunCheck) -> None:
+    with start('--release', NEWEST) as proxy:
+        check = health_check_of(proxy)
+        for _ in range(5):
+            dd_run_check(check)
+        calls = [
+            float(line.rpartition(' ')[2])
+            for line in proxy.scrape().splitlines()
+            if line.startswith('litellm_deployment_success_responses_total{') and 'internal-health-check' in line
+        ]
+
+    assert calls == [1.0] * sum(deployment.fails_with is None for deployment in DEPLOYMENTS)
+
+
+def test_a_version_that_takes_no_key_is_no_refused_request(
+    aggregator: AggregatorStub, datadog_agent: DatadogAgentStub, dd_run_check: RunCheck
+) -> None:
+    with start('--release', NEWEST, '--no-auth') as proxy:
+        check = LitellmCheck('litellm', {}, [{'openmetrics_endpoint': proxy.metrics_url}])
+        check.check_id = 'litellm:1'
+        dd_run_check(check)
+        dd_run_check(check)
+
+    assert datadog_agent._metadata['litellm:1', 'version.raw'] == NEWEST
+    assert [s for s in aggregator.metrics('litellm.proxy.failed_requests.metric.count') if s.value] == []

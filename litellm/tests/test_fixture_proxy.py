@@ -22,7 +22,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.fixture_proxy import FixtureProxy, StartError, start
 from tests.fixture_proxy.accounts import VIRTUAL_KEYS
 from tests.fixture_proxy.cli import main
-from tests.fixture_proxy.releases import Profile, Release
+from tests.fixture_proxy.releases import NEWEST, Profile, Release
+from tests.fixture_proxy.series import Series
+from tests.fixture_proxy.settings import Settings
 from tests.fixture_proxy.traffic import Sent, drive, exercise
 
 FOLDER = Path(__file__).parents[1]
@@ -105,7 +107,7 @@ def known_families(release: str, unlicensed: bool = False) -> dict[str, tuple[st
                 labels = set(filter(None, row['labels'].split('|')))
                 no_licence = row['registered_when'].startswith('prometheus callback without')
                 known[row['family']] = (row['type'], labels, no_licence)
-    with (FOLDER / 'tests' / 'fixture_proxy' / 'former_labels.csv').open(newline='') as rows:
+    with (FOLDER / 'tests' / 'drift' / 'former_labels.csv').open(newline='') as rows:
         # The latest labels first, so that the earliest that still hold for the release are the last ones set.
         for row in sorted(csv.DictReader(rows), key=lambda row: number(row['through_release']), reverse=True):
             if row['family'] in known and number(release) <= number(row['through_release']):
@@ -120,6 +122,15 @@ def exposed_families(page: Page) -> dict[str, tuple[str, set[str]]]:
         name: (family.type, set().union(*(sample.labels for sample in family.samples)) - FORMAT_LABELS)
         for name, family in page.families.items()
         if family.samples and not PROCESS.match(name) and not is_creation_time(name, page)
+    }
+
+
+def unmoved_families(page: Page) -> set[str]:
+    """Every exposed family that has no labels and is still at the 0 that it began with."""
+    return {
+        name
+        for name in exposed_families(page)
+        if not any(sample.value or sample.labels.keys() - FORMAT_LABELS for sample in page.families[name].samples)
     }
 
 
@@ -187,12 +198,28 @@ def test_every_request_is_counted_once_by_workers_that_share_their_series(shared
     assert_counted(shared_by_two.page, shared_by_two.sent)
 
 
-@pytest.mark.parametrize('release', ['1.55.12', '1.56.6', '1.74.0', '1.83.0', '1.106.2', '1.109.1'])
-def test_a_release_exposes_the_families_of_the_table_with_samples_of_each(release: str) -> None:
+@pytest.mark.parametrize('release', ['1.55.12', '1.56.6', '1.74.0', '1.83.0', str(NEWEST)])
+def test_a_release_exposes_the_families_of_the_table_and_each_is_moved(release: str) -> None:
     with start('--release', release) as proxy:
         exercise(proxy.url, proxy.key)
         page = page_of(proxy)
     assert exposed_families(page) == known_families(release)
+    # Whoever asks for the page is not among the requests that these count.
+    are_back_at_zero = {'litellm_admission_admitted_requests', 'litellm_admission_queued_requests'}
+    assert unmoved_families(page) - are_back_at_zero == set()
+
+
+def test_some_families_are_there_from_the_start_whatever_is_configured(tmp_path: Path) -> None:
+    settings = Settings(directory=tmp_path, release=str(NEWEST), prometheus=False, service_metrics=False)
+    families = {family.name for family in Series(settings).exposed().collect()}
+    assert {name for name in families if name.startswith('litellm_')} == {
+        'litellm_accounting_batch_deliveries',
+        'litellm_accounting_batch_seconds',
+        'litellm_accounting_delivery_table_bytes',
+        'litellm_accounting_oldest_pending_seconds',
+        'litellm_accounting_parked',
+        'litellm_accounting_pending',
+    }
 
 
 def test_latencies_have_the_buckets_of_the_release(driven: Driven, before_1_84: FixtureProxy) -> None:
@@ -618,6 +645,19 @@ def simulated_seconds(proxy: FixtureProxy) -> float:
         and sample.labels['model'] == 'o4-mini'
         and sample.labels['hashed_api_key'] == 'litellm_proxy_master_key'
     )
+
+
+@pytest.mark.parametrize(('texts', 'vectors'), [('one', 1), (['one', 'two'], 2), ([17, 4, 9], 1), ([[17, 4], [9]], 2)])
+def test_each_text_gets_an_embedding(texts: object, vectors: int, driven: Driven) -> None:
+    body = {'model': 'text-embedding', 'input': texts}
+    answer = requests.post(f'{driven.proxy.url}/v1/embeddings', json=body, headers=driven.proxy.headers, timeout=30)
+    assert [each['index'] for each in answer.json()['data']] == list(range(vectors))
+
+
+def test_the_caller_is_told_of_the_first_failure_when_the_fallback_fails_as_well(driven: Driven) -> None:
+    answer = chat(driven.proxy, 'always-503')
+    assert answer.status_code == 503
+    assert 'ServiceUnavailableError' in answer.json()['error']['message']
 
 
 def test_the_models_are_listed(driven: Driven) -> None:

@@ -22,12 +22,12 @@ class Watch:
         self.ledger.add(self.series)
         self.ledger.add(None)
 
-    def read(self, raw: float, created: float = ABSENT, after: float = 15.0) -> float:
-        """Return the counter's total on the next page."""
+    def read(self, raw: float, created: float = ABSENT, after: float = 15.0, ahead: float = 0.0) -> float:
+        """Return the counter's total on the next page, which a process with a clock `ahead` of the others sends."""
         pages, ledger = self.ledger.pages, self.ledger
         values = array('d', [raw, created])
         now = NOW + after * pages
-        ledger.recognize([self.series], values, DATE + after * pages, now, since=now)
+        ledger.recognize([self.series], values, DATE + after * pages + ahead, now, since=now)
         total = next(ledger.settle(values))
         ledger.close_page(values)
         return total
@@ -95,3 +95,26 @@ def test_what_is_left_out_for_long_may_be_forgotten(watch: Watch) -> None:
         watch.read(ABSENT)
 
     assert watch.ledger.left_out() == {0, 1}
+
+
+def test_what_other_processes_hold_is_forgotten_by_the_clock_that_it_came_to_be_on(watch: Watch) -> None:
+    behind = -420.0
+    watch.read(3, DATE - 60)
+    assert watch.read(5, DATE + behind + 10, ahead=behind) == 8
+    for _ in range(101):
+        assert watch.read(3, DATE - 60) == 8
+
+    watch.ledger.forget(set(), [watch.series])
+
+    assert watch.read(5, DATE + behind + 10, ahead=behind) == 8
+
+
+@pytest.mark.parametrize('ahead', [-420.0, 420.0])
+def test_forgetting_what_one_clock_stamped_keeps_what_another_stamps_later(watch: Watch, ahead: float) -> None:
+    watch.read(3, DATE - 60 + ahead, ahead=ahead)
+    for _ in range(6):
+        watch.read(ABSENT)
+
+    watch.ledger.forget(watch.ledger.left_out(), [watch.series])
+
+    assert watch.read(5, DATE + 100) == 8

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from datadog_checks.base.stubs.aggregator import AggregatorStub
 from datadog_checks.dev.utils import get_metadata_metrics
-from datadog_checks.litellm import names
-from tests.test_names import RunCheck, exposition, families, metrics_of, rows, scrape
+from datadog_checks.litellm import LitellmCheck, names
+from tests.endpoint import PROMETHEUS, answering, answering_json, serving_paths
+from tests.test_names import RunCheck, exposition, families, metrics_of, rows
 
 METADATA_CSV = Path(__file__).parent.parent / 'metadata.csv'
 
@@ -17,6 +18,26 @@ METADATA_CSV = Path(__file__).parent.parent / 'metadata.csv'
 FIRST_SAMPLED_RELEASE = '1.53.1'
 
 UPTIME = f'litellm.{names.START_TIME[1]}'
+DROPPED = f'litellm.{names.CONTEXTS_DROPPED}'
+
+# The tags of the metrics that have no family, but for those of the instance.
+HEALTH_TAGS = {
+    'litellm.endpoint.age': {'health_endpoint'},
+    'litellm.endpoint.healthy_count': {'health_endpoint'},
+    'litellm.endpoint.info': {
+        'custom_llm_provider',
+        'endpoint_error',
+        'endpoint_health',
+        'health_endpoint',
+        'llm_model',
+        'model_id',
+    },
+    'litellm.endpoint.unhealthy_count': {'health_endpoint'},
+}
+HEALTH = {
+    'healthy_endpoints': [{'model': 'openai/gpt-4o', 'model_id': 'a'}],
+    'unhealthy_endpoints': [{'model': 'azure/gpt-4o', 'model_id': 'b', 'error': 'litellm.RateLimitError: slow down'}],
+}
 
 # The releases, as the last sentence of a description: `LiteLLM 1.80.15+.` or `LiteLLM 1.53-1.74.15, 1.75.0+.`
 RELEASES = re.compile(r' LiteLLM ([0-9][0-9.+, -]*)\.$')
@@ -74,22 +95,32 @@ def test_the_metrics_are_sorted_and_appear_once() -> None:
     assert listed == sorted(set(listed))
 
 
-def test_a_scrape_of_every_known_family_submits_what_the_metadata_describe(
+def test_a_run_on_every_known_family_and_the_health_submits_what_the_metadata_describe(
     aggregator: AggregatorStub, dd_run_check: RunCheck
 ) -> None:
-    scrape(exposition(), dd_run_check)
+    page = answering(200, exposition(), {'Content-Type': PROMETHEUS})
+    with serving_paths({'/metrics/': page, '/health': answering_json(HEALTH)}) as url:
+        instance = {
+            'openmetrics_endpoint': f'{url}/metrics/',
+            'litellm_health_endpoint': f'{url}/health',
+            'max_contexts': 10_000,
+        }
+        dd_run_check(LitellmCheck('litellm', {}, [instance]))
 
     aggregator.assert_metrics_using_metadata(metadata(), check_submission_type=True)
     # What `check_symmetric_inclusion` adds; the base package of Agent 7.68 does not have it yet.
     assert metadata().keys() - set(aggregator.metric_names) == set(), 'in metadata.csv, but not submitted'
+    for metric, names_of_tags in HEALTH_TAGS.items():
+        tags = {tag.partition(':')[0] for sample in aggregator.metrics(metric) for tag in sample.tags}
+        assert tags == {*names_of_tags, 'endpoint'}
 
 
 def test_every_description_ends_with_the_releases_that_have_the_family() -> None:
     expected = {
         metric: ', '.join(span(family) for family in sources) for metric, sources in families_of_metrics().items()
     }
-    # The Prometheus client's own, in every release looked at.
-    expected[UPTIME] = '1.53+'
+    # The Prometheus client's own, and what no family tells, are in every release looked at.
+    expected |= dict.fromkeys([DROPPED, UPTIME, *HEALTH_TAGS], '1.53+')
 
     described = {name: RELEASES.findall(row['description']) for name, row in metadata().items()}
 
@@ -118,7 +149,7 @@ def test_every_metric_has_a_description_and_short_name_of_its_own() -> None:
 
 
 def test_the_sample_tags_are_the_labels_of_the_families() -> None:
-    expected: dict[str, set[str]] = {UPTIME: set()}
+    expected: dict[str, set[str]] = {DROPPED: set(), UPTIME: set(), **HEALTH_TAGS}
     for metric, sources in families_of_metrics().items():
         expected[metric] = {label for family in sources for label in family['labels'].split('|') if label}
         if metric.endswith('.bucket'):

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from datadog_checks.base.stubs.aggregator import AggregatorStub
 from datadog_checks.litellm import LitellmCheck, names
@@ -34,6 +38,13 @@ def rows(file_name: str) -> list[dict[str, str]]:
 def families() -> list[dict[str, str]]:
     """Return every family that LiteLLM is known to have had, with its type, labels, first and last release."""
     return rows('families.csv')
+
+
+def options_of_an_instance() -> list[dict[str, Any]]:
+    """Return the options of an instance that are this integration's own, as `spec.yaml` describes them."""
+    spec = yaml.safe_load((HERE.parent / 'assets' / 'configuration' / 'spec.yaml').read_text())
+    (instances,) = [option for option in spec['files'][0]['options'] if option.get('template') == 'instances']
+    return list(instances['options'])
 
 
 def metrics_of(family: Mapping[str, str]) -> dict[str, str]:
@@ -68,10 +79,10 @@ def _sample(name: str, labels: list[str], value: float) -> str:
     return f'{name}{{{",".join(labels)}}} {value}' if labels else f'{name} {value}'
 
 
-def scrape(page: str, dd_run_check: RunCheck) -> None:
+def scrape(page: str, dd_run_check: RunCheck, **options: Any) -> None:
     """Run the check once over a page; what it submits is in the `aggregator` fixture."""
     with serving_page(page) as url:
-        dd_run_check(LitellmCheck('litellm', {}, [{'openmetrics_endpoint': url}]))
+        dd_run_check(LitellmCheck('litellm', {}, [{'openmetrics_endpoint': url, **options}]))
 
 
 @pytest.mark.parametrize('mapping', ['COUNTERS', 'GAUGES', 'HISTOGRAMS'])
@@ -136,6 +147,44 @@ def test_the_spelling_of_forks_maps_to_the_same_metrics() -> None:
     assert {raw.replace('litellm_', 'llm_', 1): name for raw, name in own.items()} == {
         raw: name for raw, name in mapped.items() if raw not in own
     }
+
+
+def test_the_groups_of_the_option_are_those_of_the_families() -> None:
+    in_use = {
+        family.group for mapping in (names.COUNTERS, names.GAUGES, names.HISTOGRAMS) for family in mapping.values()
+    }
+    (option,) = [one for one in options_of_an_instance() if one.get('name') == 'exclude_metric_groups']
+
+    assert option['value']['items']['enum'] == sorted(names.Group)
+    assert in_use == set(names.Group)
+
+
+def test_each_group_is_explained_where_it_is_chosen() -> None:
+    (option,) = [one for one in options_of_an_instance() if one.get('name') == 'exclude_metric_groups']
+
+    assert re.findall(r'^- (\w+)', option['description'], re.MULTILINE) == sorted(names.Group)
+
+
+def test_every_family_belongs_to_exactly_one_group_in_all_its_spellings() -> None:
+    groups = {group: names.families_of_groups([group]) for group in names.Group}
+
+    assert sorted(chain.from_iterable(groups.values())) == sorted(names.raw_names())
+
+
+@pytest.mark.parametrize('scraper', ['exact', 'stock'])
+@pytest.mark.parametrize('prefix', [names.PREFIX, names.FORK_PREFIX])
+def test_a_group_that_is_switched_off_is_not_collected_and_not_called_unknown(
+    prefix: str, scraper: str, aggregator: AggregatorStub
+) -> None:
+    with serving_page(exposition(prefix)) as url:
+        instance = {'openmetrics_endpoint': url, 'exclude_metric_groups': ['services', 'key_budgets']}
+        check = LitellmCheck('litellm', {}, [{**instance, 'use_stock_scraper': scraper == 'stock'}])
+        assert not check.run()
+
+    off = names.families_of_groups(['services', 'key_budgets'])
+    expected = {metric for family in families() if family['family'] not in off for metric in metrics_of(family)}
+    assert set(aggregator.metric_names) == {*expected, f'litellm.{names.START_TIME[1]}'}
+    assert not any('newer than this version' in warning for warning in check.get_warnings())
 
 
 @pytest.mark.parametrize('old', ['litellm_redis_fails', 'llm_redis_fails'])

@@ -293,29 +293,91 @@ litellm_new_metric_created{model="a"} 1.7953e+09
 # TYPE litellm_new_gauge gauge
 litellm_new_gauge 4.0
 """
+NEW_FAMILIES_AS_OPENMETRICS = """\
+# TYPE litellm_spend_metric counter
+litellm_spend_metric_total{model="a"} 1.0
+# TYPE litellm_new_metric counter
+litellm_new_metric_total{model="a"} 3.0
+litellm_new_metric_created{model="a"} 1.7953e+09
+# TYPE litellm_new_gauge gauge
+litellm_new_gauge 4.0
+# EOF
+"""
+with_new_families = pytest.mark.parametrize(
+    ('page', 'content_type'),
+    [
+        (NEW_FAMILIES, PROMETHEUS),
+        (NEW_FAMILIES_AS_OPENMETRICS, OPENMETRICS),
+    ],
+    ids=['Prometheus', 'OpenMetrics'],
+)
 
 
+@with_new_families
 def test_families_newer_than_the_check_are_named_and_not_collected(
-    options: dict[str, Any], aggregator: AggregatorStub, dd_run_check: RunCheck
+    page: str, content_type: str, options: dict[str, Any], aggregator: AggregatorStub, dd_run_check: RunCheck
 ) -> None:
-    check = scrape(dd_run_check, NEW_FAMILIES, **options)
+    check = scrape(dd_run_check, page, content_type, **options)
 
     (warning,) = check.warnings
-    assert '2 families of' in warning
-    assert 'not collected: litellm_new_gauge, litellm_new_metric.' in warning
+    assert warning.startswith('Not collected from http://')
+    assert '(2): litellm_new_gauge, litellm_new_metric. Upgrade' in warning
     assert aggregator.metric_names == ['litellm.spend.metric.count']
 
 
-def test_families_newer_than_the_check_are_collected_on_demand(
-    options: dict[str, Any], aggregator: AggregatorStub, dd_run_check: RunCheck
+@with_new_families
+def test_families_newer_than_the_check_are_collected_on_demand_and_still_named(
+    page: str, content_type: str, options: dict[str, Any], aggregator: AggregatorStub, dd_run_check: RunCheck
 ) -> None:
-    scrape(dd_run_check, NEW_FAMILIES, collect_unknown_metrics=True, **options)
+    check = scrape(dd_run_check, page, content_type, collect_unknown_metrics=True, **options)
 
+    (warning,) = check.warnings
+    assert warning.startswith('Collected under names that may change from http://')
+    assert '(2): litellm_new_gauge, litellm_new_metric. Upgrade' in warning
     assert submitted(aggregator) == [
         ('litellm.new_gauge', 4.0, []),
         ('litellm.new_metric.count', 3.0, ['model:a']),
         ('litellm.spend.metric.count', 1.0, ['model:a']),
     ]
+
+
+def test_families_newer_than_the_check_are_named_once_in_each_run(
+    options: dict[str, Any], dd_run_check: RunCheck
+) -> None:
+    with serving_page(NEW_FAMILIES) as url:
+        check = LitellmCheck('litellm', {}, [{'openmetrics_endpoint': url, **options}])
+        runs = []
+        for _ in range(3):
+            dd_run_check(check)
+            runs.append(len(check.get_warnings()))
+
+    assert runs == [1, 1, 1]
+
+
+def test_families_newer_than_the_check_are_found_behind_a_prefix_of_the_users_own(
+    options: dict[str, Any], aggregator: AggregatorStub, dd_run_check: RunCheck
+) -> None:
+    page = NEW_FAMILIES.replace('litellm_', 'gateway_litellm_')
+    check = scrape(dd_run_check, page, raw_metric_prefix='gateway_', collect_unknown_metrics=True, **options)
+
+    (warning,) = check.warnings
+    assert '(2): litellm_new_gauge, litellm_new_metric. Upgrade' in warning
+    assert {name for name, *_ in submitted(aggregator)} == {
+        'litellm.new_gauge',
+        'litellm.new_metric.count',
+        'litellm.spend.metric.count',
+    }
+
+
+def test_families_that_a_users_own_list_of_metrics_leaves_out_are_not_taken_for_new(
+    options: dict[str, Any], aggregator: AggregatorStub, dd_run_check: RunCheck
+) -> None:
+    metrics = [{'litellm_new_gauge': 'mine'}]
+    check = scrape(dd_run_check, NEW_FAMILIES, metrics=metrics, collect_unknown_metrics=True, **options)
+
+    (warning,) = check.warnings
+    assert '(1): litellm_new_metric. Upgrade' in warning
+    assert {name for name, *_ in submitted(aggregator)} == {'litellm.mine', 'litellm.new_metric.count'}
 
 
 @pytest.mark.parametrize('option', ['exclude_metrics', 'extra_metrics'])
@@ -332,6 +394,6 @@ def test_a_warning_of_unknown_families_stays_short(aggregator: AggregatorStub, d
     check = scrape(dd_run_check, ''.join(f'# TYPE litellm_new_{number:03} gauge\n' for number in range(500)))
 
     (warning,) = check.warnings
-    assert '500 families of' in warning
+    assert '(500): litellm_new_000, ' in warning
     assert 'litellm_new_009, ….' in warning
     assert len(warning) < 500

@@ -295,6 +295,20 @@ def test_series_whose_labels_are_dropped_are_summed(table: Table, single: RealPr
     table.judge(scene, 'labels of key and user dropped, 4 series in a context', stock_is='wrong')
 
 
+def test_a_page_without_the_groups_that_are_switched_off_counts_the_same(table: Table, single: RealProxy) -> None:
+    scene = Scene(single, exclude_metric_groups=['services'])
+    scene.send(4, 'gus')
+    scene.scrape()
+    scene.send(2, 'gus')
+    scene.send(3, 'gwen')
+    scene.scrape()
+    single.restart()
+    scene.send(5, 'gus')
+    for _ in range(3):
+        scene.scrape()
+    table.judge(scene, 'groups left out by the proxy, a restart in between', stock_is='wrong')
+
+
 def test_a_refused_scrape_loses_nothing(table: Table, single: RealProxy) -> None:
     scene = Scene(single)
     scene.send(1, 'cora')
@@ -381,6 +395,18 @@ def test_two_workers_in_multiprocess_mode_are_one(table: Table, multiprocess: Re
     scene.scrape(second)
     scene.scrape(first)
     table.judge(scene, 'two workers in multiprocess mode', stock_is='right')
+
+
+def test_groups_are_switched_off_in_multiprocess_mode_as_well(table: Table, multiprocess: RealProxy) -> None:
+    scene = Scene(multiprocess, exclude_metric_groups=['services'])
+    scene.send(2, 'hal')
+    scene.scrape()
+    scene.send(3, 'hal')
+    for _ in range(3):
+        scene.scrape()
+    services = [context.name for context in scene.ours.agent.count_totals if context.name.startswith('litellm.auth.')]
+    assert services == []
+    table.judge(scene, 'groups left out, two workers in multiprocess mode', stock_is='right')
 
 
 def test_a_worker_killed_in_multiprocess_mode_keeps_its_counts(table: Table, multiprocess: RealProxy) -> None:

@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from datadog_checks.base.stubs import aggregator
+from datadog_checks.base.stubs import aggregator, datadog_agent
 from datadog_checks.litellm import LitellmCheck
-from datadog_checks.litellm.names import raw_names, submitted_names
+from datadog_checks.litellm.names import families_of_groups, raw_names, submitted_names
 from tests.real_litellm.callers import ADA, BOB
 from tests.real_litellm.config import MAX_IN_FLIGHT, MAX_QUEUED, MCP_TOOL_PRICE
 from tests.real_litellm.environment import HarnessError, environment
-from tests.real_litellm.families import Coverage, coverage
+from tests.real_litellm.families import Coverage, Page, coverage
 from tests.real_litellm.proxy import RealProxy
 from tests.real_litellm.redis_server import FAMILIES as REDIS_FAMILIES
 from tests.real_litellm.traffic import Sent, drive
@@ -99,6 +99,29 @@ def test_every_family_with_samples_is_submitted(observed: Observed) -> None:
 def test_nothing_but_known_metrics_is_submitted(observed: Observed) -> None:
     own = {name for name in observed.submitted if name.startswith('litellm.')}
     assert own <= {name for name, _ in submitted_names()}
+
+
+def test_the_proxy_leaves_out_what_is_not_collected(observed: Observed) -> None:
+    groups = ['deprecated', 'services']
+    options = {'exclude_metric_groups': groups, 'collect_histogram_buckets': False}
+    check = LitellmCheck('litellm', {}, [{**_instance(observed.proxy), **options}])
+    contexts = []
+    for _ in range(2):
+        aggregator.reset()
+        assert not check.run()
+        contexts.append(
+            {(one.name, *sorted(one.tags)) for name in aggregator.metric_names for one in aggregator.metrics(name)}
+        )
+    (scraper,) = check.scrapers.values()
+    with scraper.ask() as response:
+        page = Page(response.text)
+
+    whole, by_name = contexts
+    assert whole == by_name
+    off = families_of_groups(groups)
+    expected = {name for name, family in observed.sent.page.families.items() if family.samples} - off
+    assert page.families.keys() == expected
+    assert '_bucket{' not in page.text
 
 
 def test_openmetrics_gives_the_same_counts_as_the_text_format(observed: Observed) -> None:
@@ -234,3 +257,80 @@ def test_no_key_is_submitted_in_clear(observed: Observed) -> None:
     tags = {tag for contexts in observed.submitted.values() for context in contexts for tag in context.tags}
     keys = (ADA.key, BOB.key, observed.proxy.key)
     assert [tag for tag in tags if any(key in tag for key in keys)] == []
+
+
+# The health comes last: LiteLLM calls every model for it, and counts these calls among the others.
+
+
+class Told(NamedTuple):
+    """What the check submitted of the proxy's health, and of its readiness and version."""
+
+    endpoints: dict[str, set[str]]
+    """The tags of each model endpoint, by the id of the model."""
+    counts: dict[str, float]
+    statuses: dict[str, tuple[int, str]]
+    metadata: dict[str, str]
+
+
+@pytest.fixture(scope='module')
+def told(observed: Observed) -> Told:
+    datadog_agent.reset()
+    submitted = _collect(observed.proxy, litellm_health_endpoint=f'{observed.proxy.url}/health')
+    tags_of_endpoints = [set(endpoint.tags) for endpoint in submitted['litellm.endpoint.info']]
+    checks = [check for name in aggregator.service_check_names for check in aggregator.service_checks(name)]
+    return Told(
+        {tag.partition(':')[2]: tags for tags in tags_of_endpoints for tag in tags if tag.startswith('model_id:')},
+        {name: contexts[0].value for name, contexts in submitted.items() if name.endswith('healthy_count')},
+        {check.name: (check.status, check.message) for check in checks},
+        {name: value for (_, name), value in datadog_agent._metadata.items()},
+    )
+
+
+FAILING_MODELS = {
+    'broken': 'InternalServerError',
+    'broken-too': 'InternalServerError',
+    'claude-refused': 'AuthenticationError',
+    'limited': 'RateLimitError',
+    'recovering-a': 'InternalServerError',
+    'timing-out': 'Timeout',
+    'too-long': 'ContextWindowExceededError',
+    'unauthorized': 'AuthenticationError',
+}
+HEALTHY_MODELS = {
+    'chat-a', 'chat-b', 'claude', 'embeddings', 'images', 'recovering-b', 'slow', 'unpriced', 'videos'
+}  # fmt: skip
+
+
+def test_every_model_endpoint_is_healthy_or_fails_as_it_is_made_to(told: Told) -> None:
+    healthy = {model for model, tags in told.endpoints.items() if 'endpoint_health:healthy' in tags}
+    errors = {
+        model: tag.partition(':')[2]
+        for model, tags in told.endpoints.items()
+        for tag in tags
+        if tag.startswith('endpoint_error:')
+    }
+    assert (healthy, errors) == (HEALTHY_MODELS, FAILING_MODELS)
+    assert told.counts == {
+        'litellm.endpoint.healthy_count': len(HEALTHY_MODELS),
+        'litellm.endpoint.unhealthy_count': len(FAILING_MODELS),
+    }
+
+
+def test_a_model_endpoint_is_tagged_with_its_model_and_provider(told: Told) -> None:
+    assert {'llm_model:anthropic/claude-sonnet-4-5', 'custom_llm_provider:anthropic'} <= told.endpoints['claude']
+
+
+def test_the_proxy_is_ready_and_without_a_database(told: Told) -> None:
+    assert told.statuses['litellm.health.can_connect'] == (LitellmCheck.OK, '')
+    assert told.statuses['litellm.proxy.ready'] == (LitellmCheck.OK, '')
+    assert told.statuses['litellm.proxy.database'] == (LitellmCheck.UNKNOWN, 'the proxy runs without a database.')
+
+
+def test_the_version_is_the_release(observed: Observed, told: Told) -> None:
+    assert told.metadata['version.raw'] == observed.proxy.environment.release
+
+
+def test_nothing_of_the_upstream_or_the_requests_is_told(observed: Observed, told: Told) -> None:
+    tags = {tag for tags in told.endpoints.values() for tag in tags}
+    private = (observed.proxy.upstream.url, 'upstream-key', 'Rate limit reached', 'Traceback', 'identity-of-this')
+    assert [tag for tag in tags if any(text in tag for text in private)] == []

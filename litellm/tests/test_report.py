@@ -32,7 +32,16 @@ from datadog_checks.litellm.report.text import TOP_METRICS
 
 from .agent_model import AgentModel, Sample, Submissions
 from .agent_model import Context as ModelContext
-from .endpoint import OPENMETRICS, PROMETHEUS, Answer, answering, serving, serving_page
+from .endpoint import (
+    OPENMETRICS,
+    PROMETHEUS,
+    Answer,
+    answering,
+    answering_json,
+    serving,
+    serving_page,
+    serving_paths,
+)
 from .fixture_proxy import start
 from .fixture_proxy.traffic import drive
 
@@ -160,6 +169,16 @@ def test_a_monotonic_count_flushes_what_the_agent_would(runs: list[list[tuple[in
         flushed = agent.commit(Submissions(samples)).counts.get(ModelContext('requests', frozenset()))
 
         assert ours.flush() == flushed
+
+
+def test_the_report_begins_with_the_version_and_how_the_proxy_is(report: Report) -> None:
+    readiness = answering_json({'status': 'healthy', 'db': 'Not connected', 'litellm_version': '1.80.11'})
+    with serving_paths({'/metrics/': pages(page()), '/health/readiness': readiness}) as url:
+        lines = report(f'{url}/metrics/').out.splitlines()
+
+    assert lines[0] == f'LiteLLM 1.80.11 at {url}/metrics/'
+    assert '  Service check litellm.proxy.ready: OK' in lines
+    assert '  Service check litellm.proxy.database: UNKNOWN the proxy runs without a database.' in lines
 
 
 def test_a_gauge_is_its_last_value_and_a_count_the_sum_of_a_run() -> None:
@@ -366,7 +385,7 @@ def test_personal_labels_and_what_they_cost_are_shown(report: Report) -> None:
     section = printed.section('Personal labels')
     assert printed.row('user_email') == ['user_email', '7', '1', '-85.7%']
     assert 'user_email        7         7' in section
-    assert '1 context' in section
+    assert '`exclude_personal_labels: true` the Agent would send 1 context.' in section
 
 
 def test_warnings_of_the_check_are_in_the_report(report: Report) -> None:
@@ -680,8 +699,7 @@ def test_secrets_are_nowhere_in_the_output(tmp_path: Path, form: tuple[str, ...]
     for secret in (KEY, clear, 'hunter2'):
         assert secret not in printed.out
         assert secret not in printed.err
-    assert ('hashed_api_key: 1 value not hashed' in printed.out) == ('--json' not in form)
-    assert '<not a hash, no. 1>' in printed.out
+    assert 'hashed_api_key:redacted' in printed.out
 
 
 @pytest.mark.parametrize('form', [(), ('--json',)])
@@ -697,15 +715,21 @@ def test_a_password_of_the_url_is_nowhere_in_the_output(form: tuple[str, ...], f
         assert secret not in printed.err
 
 
-def test_keys_in_clear_stay_apart_when_they_are_hidden(report: Report) -> None:
-    body = '# TYPE litellm_requests_metric_total counter\n' + ''.join(
-        f'litellm_requests_metric_total{{hashed_api_key="clear-{n}"}} 1.0\n' for n in range(3)
-    )
-    with serving_page(body) as url:
+def test_a_password_in_a_tag_of_the_instance_is_hidden(report: Report, tmp_path: Path) -> None:
+    config = tmp_path / 'instance.yaml'
+    config.write_text("tags: ['upstream:https://bot:hunter2@models.example/v1']\n")
+    with serving_page(page()) as url:
+        printed = report(url, '--config', str(config))
+
+    assert 'hunter2' not in printed.out
+    assert 'upstream:https://********@models.example/v1' in printed.out
+
+
+def test_keys_in_clear_are_warned_of(report: Report) -> None:
+    with serving_page(page(key='key-in-clear')) as url:
         printed = report(url)
 
-    assert 'in 3 contexts' in printed.out
-    assert 'hashed_api_key: 3 values not hashed' in printed.section('Secrets')
+    assert 'keys that do not begin with `sk-`' in printed.section('Warnings')
 
 
 def test_a_renamed_key_label_is_hidden_too(report: Report, tmp_path: Path) -> None:
@@ -715,7 +739,7 @@ def test_a_renamed_key_label_is_hidden_too(report: Report, tmp_path: Path) -> No
         printed = report(url, '--config', str(config))
 
     assert 'key-in-clear' not in printed.out
-    assert 'proxy_key:<not a hash, no. 1>' in printed.out
+    assert 'proxy_key:redacted' in printed.out
 
 
 # As shipped

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from datadog_checks.base import OpenMetricsBaseCheckV2, is_affirmative
+from datadog_checks.base import ConfigurationError, OpenMetricsBaseCheckV2, is_affirmative
 
 from .exact import ExactScraper
+from .health import HealthProbe, health_probe
 from .names import metrics_config
+from .readiness import ReadinessProbe, readiness_probe
 from .rules import options_of_the_base_scraper
 from .scraper import LitellmScraper
 
@@ -15,25 +17,54 @@ __all__ = ['LitellmCheck']
 
 
 class LitellmCheck(OpenMetricsBaseCheckV2):
-    """Collect the metrics of a LiteLLM proxy from its Prometheus endpoint."""
+    """Collect the metrics of a LiteLLM proxy from its Prometheus endpoint, and what its health endpoints say."""
 
     __NAMESPACE__ = 'litellm'
     # LiteLLM makes a series per key, user, team and model: the base's limit of 2000 contexts would cut a proxy off.
     DEFAULT_METRIC_LIMIT = 0
+
+    def __init__(self, name: str, init_config: dict[str, Any], instances: list[dict[str, Any]]) -> None:
+        super().__init__(name, init_config, instances)
+        self.probes: list[HealthProbe | ReadinessProbe] = []
+
+    def check(self, instance: Any) -> None:
+        """Scrape, then ask the other endpoints, whatever came of the scrape."""
+        try:
+            super().check(instance)
+        finally:
+            for probe in self.probes:
+                probe.run()
+
+    def configure_scrapers(self) -> None:
+        super().configure_scrapers()
+        # The base package names a scraper by its key in logs, exceptions and issues.
+        self.scrapers = {scraper.endpoint: scraper for scraper in self.scrapers.values()}
+        probes = [make(scraper) for scraper in self.scrapers.values() for make in (readiness_probe, health_probe)]
+        self.probes = [probe for probe in probes if probe is not None]
 
     def get_default_config(self) -> dict[str, Any]:
         return {'metrics': metrics_config()}
 
     def create_scraper(self, config: dict[str, Any]) -> LitellmScraper:
         options = self.get_config_with_defaults(config)
-        if is_affirmative(options.get('use_stock_scraper', False)):
-            return LitellmScraper(self, options)
+        stock = is_affirmative(options.get('use_stock_scraper', False))
         unsupported = options_of_the_base_scraper(options)
-        if unsupported:
+        if not stock and not unsupported:
+            return ExactScraper(self, options)
+        if options.get('max_contexts') is not None:
+            raise ConfigurationError(
+                'The scraper of the base package, which is used because of '
+                f'{", ".join(unsupported) or "use_stock_scraper"}, cannot honour the setting `max_contexts`'
+            )
+        if not stock:
             self.warning(
                 'The scraper of the base package is used because of %s: counts are as exact and as cheap as it makes '
                 'them.',
                 ', '.join(unsupported),
             )
-            return LitellmScraper(self, options)
-        return ExactScraper(self, options)
+        if is_affirmative(options.get('exclude_personal_labels', False)):
+            self.warning(
+                'With the scraper of the base package `exclude_personal_labels` sums the series that become one, and '
+                'the sum is wrong when the proxy drops one of them.'
+            )
+        return LitellmScraper(self, options)

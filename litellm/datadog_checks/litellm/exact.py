@@ -22,15 +22,19 @@ from math import isfinite, isnan
 from typing import Any
 
 from requests import Response
+from requests.exceptions import HTTPError
 
+from datadog_checks.base import is_affirmative
 from datadog_checks.base.agent import aggregator, datadog_agent
 from datadog_checks.base.utils.time import get_timestamp
 
 from .exposition import read_lines
 from .failures import TruncatedPageError
-from .names import NO_LIMIT, START_TIME
+from .limit import ContextLimit
+from .names import CONTEXTS_DROPPED, NO_LIMIT, START_TIME
 from .samples import Context, Metric, SampleTable, TaggedSeries
 from .scraper import LitellmScraper
+from .selection import Selection
 
 __all__ = ['ExactScraper']
 
@@ -40,6 +44,12 @@ OPENMETRICS = 'application/openmetrics-text'
 
 # The Agent remembers a monotonic count for a day and an hour after it was submitted last.
 AGENT_REMEMBERS = 24 * 3600.0
+
+# What servers answer to a URL that is too long for them.
+QUERY_REFUSED = frozenset({400, 414, 431})
+
+# So many metrics of which contexts are dropped are named in a warning.
+DROPPED_NAMED = 10
 
 # Forgetting numbers all slots anew, so it waits until it is worth it: a tenth of the slots, or this many pages.
 FORGET_SHARE = 10
@@ -52,24 +62,51 @@ class ExactScraper(LitellmScraper):
     def __init__(self, check: Any, config: Mapping[str, Any]) -> None:
         super().__init__(check, config)
         self._table = SampleTable(self.rules)
+        most = config.get('max_contexts')
+        self._limit = None if most is None else ContextLimit(self._table, int(most))
+        selects = bool(config.get('exclude_metric_groups')) and is_affirmative(config.get('filter_at_proxy', True))
+        self._selection = Selection(self.endpoint, selects)
         self._failed_at: float | None = None
         self._warned_of_several_processes = False
 
     def _scrape(self) -> None:
         asked_at = time.monotonic()
         try:
-            with self.get_connection() as response:
+            with self.ask() as response:
                 answered_at, date = time.monotonic(), _proxy_time(response)
                 values = self._table.read_page(self._lines(response))
             if not self._table.is_ended and response.headers.get('Content-Type', '').startswith(OPENMETRICS):
                 raise TruncatedPageError('the page has no end; nothing of it was submitted')
-            self.judge_page(self._table.families_on_page)
+            families = self._selection.families_of_proxy(self._table.families_on_page)
+            self.judge_page(map(self.rules.trimmed, families))
         except Exception:
             self._failed_at = asked_at
             self._table.forget_new()
             raise
+        self._select(values)
         self._submit_page(values, date, answered_at)
         self._failed_at = None
+
+    def ask(self) -> Response:
+        """Ask for the page, or for the part of it that is submitted."""
+        query = self._selection.query
+        if query is None:
+            return self.get_connection()
+        try:
+            return self.get_connection(params=query)
+        except HTTPError as error:
+            if error.response.status_code not in QUERY_REFUSED:
+                raise
+            self._selection.refuse()
+            return self.get_connection()
+
+    def _select(self, values: array[float]) -> None:
+        """Let a page tell what to ask for next."""
+        started = self._table.value_of(START_TIME[0].encode(), values)
+        if self._selection.query is None:
+            self._selection.read_whole(self._table.families_on_page, self._table.wanted_samples(), started)
+        else:
+            self._selection.read_selected(started)
 
     def _lines(self, response: Response) -> Iterator[list[bytes]]:
         if self.raw_line_filter is None:
@@ -82,8 +119,10 @@ class ExactScraper(LitellmScraper):
     def _submit_page(self, values: array[float], date: float, now: float) -> None:
         table, ledger = self._table, self._table.ledger
         submit = self._submitter()
-        if ledger.pages and now - ledger.page_asked_at > AGENT_REMEMBERS:
+        if ledger.pages and now - ledger.page_answered_at > AGENT_REMEMBERS:
             self._submit_last_totals(submit)
+        if self._limit is not None:
+            self._apply_limit(self._limit, submit, values)
 
         series = list(table.all_series())
         ledger.recognize(series, values, date, now, since=now if self._failed_at is None else self._failed_at)
@@ -100,6 +139,8 @@ class ExactScraper(LitellmScraper):
         self._submit_samples(submit, islice(samples, ledger.settled), flush_known)
         self._submit_samples(submit, samples, flush_new)
         for context in table.contexts.values():
+            if context.is_held:
+                continue
             if context.metric.is_gauge:
                 self._submit_gauge(submit, context, values)
             else:
@@ -109,6 +150,23 @@ class ExactScraper(LitellmScraper):
         self._forget(submit)
         if ledger.several_processes:
             self._warn_of_several_processes()
+
+    def _apply_limit(self, limit: ContextLimit, submit: Callable[..., None], values: array[float]) -> None:
+        """Hold contexts back beyond `max_contexts`, and say so."""
+        for metric, tags, hostname in limit.apply(values):
+            submit(MONOTONIC_COUNT, metric.name, 0.0, tags, hostname, False)
+        dropped = limit.dropped()
+        self.gauge(CONTEXTS_DROPPED, dropped.total(), tags=list(self.tags))
+        if dropped:
+            self.warning(
+                '%d contexts of %s are not sent, as `max_contexts` allows no more. They belong to %s%s. Raise the '
+                'limit, or leave out labels or metrics that nobody looks at, with `exclude_personal_labels`, '
+                '`exclude_metric_groups` or `collect_histogram_buckets: false`.',
+                dropped.total(),
+                self.endpoint,
+                ', '.join(f'{metric} ({contexts})' for metric, contexts in dropped.most_common(DROPPED_NAMED)),
+                ', …' if len(dropped) > DROPPED_NAMED else '',
+            )
 
     def _start_new_samples(self, values: array[float]) -> None:
         """Let samples that were never seen, but are older than our watching, count from now on."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from http.client import responses as status_names
+
 from requests import Response
 from requests.exceptions import (
     ChunkedEncodingError,
@@ -23,6 +25,7 @@ __all__ = [
     'NotMetricsError',
     'TruncatedPageError',
     'explain',
+    'explain_question',
     'explain_response',
 ]
 
@@ -78,6 +81,20 @@ def explain(error: Exception) -> Exception:
     return error
 
 
+def explain_question(error: Exception, seconds: float) -> str:
+    """Say what to do about an endpoint beside the metrics page that could not be asked within so many seconds.
+
+    Like all messages here it holds neither the URL nor anything that the endpoint answered.
+    """
+    if isinstance(error, Timeout) and not isinstance(error, ConnectTimeout):
+        return f'no whole answer within {seconds:g} seconds.'
+    if isinstance(error, ChunkedEncodingError):
+        return 'the answer broke off.'
+    if isinstance(error, ConnectionError | InvalidHeader | TooManyRedirects):
+        return str(explain(error))
+    return f'the request could not be made ({type(error).__name__}).'
+
+
 def explain_response(response: Response) -> RequestException | None:
     """Return the error that a response's status and content type stand for, or None for a page to read."""
     status = response.status_code
@@ -124,11 +141,15 @@ def _key_advice(response: Response) -> str:
             'the proxy asks for a key on /metrics/, as LiteLLM does by default since 1.84. Either '
             f'{KEY_HINT} in the instance, or set {OPEN_METRICS_HINT}.'
         )
-    return f'the proxy refused the key that was sent. To {KEY_HINT}, with the word Bearer, use a key that is valid now.'
+    return (
+        'the proxy refused the key that was sent. Is the key valid now, and does the header '
+        '`Authorization: Bearer <KEY>` have the word Bearer in it?'
+    )
 
 
 def _status(response: Response) -> str:
-    return f'{response.status_code} {response.reason or ""}'.strip()
+    """Return the status and its name, which is not what the endpoint may call it."""
+    return f'{response.status_code} {status_names.get(response.status_code, "")}'.strip()
 
 
 def _root_cause(error: BaseException) -> str:

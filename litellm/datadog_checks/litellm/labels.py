@@ -4,9 +4,26 @@ from __future__ import annotations
 
 import re
 
-__all__ = ['LABEL_GROUPS', 'PERSONAL_LABELS', 'PLACEHOLDERS', 'is_key_in_clear', 'is_personal']
+__all__ = [
+    'EMPTY_VALUES',
+    'KEY_LABEL',
+    'LABEL_GROUPS',
+    'METADATA_PREFIXES',
+    'PERSONAL_LABELS',
+    'PLACEHOLDERS',
+    'REDACTED',
+    'is_key_in_clear',
+    'is_personal',
+    'without_user_info',
+]
 
-# Labels whose values name, or lead to, the person, the client or the key behind a request.
+# The label with the hash of the key that a request was sent with, and what takes the place of a key in clear.
+KEY_LABEL = 'hashed_api_key'
+REDACTED = 'redacted'
+
+# Labels whose values name, or lead to, the person, the client or the key behind a request. A team may be one person.
+# Not among them: `tag_…` of `custom_prometheus_tags`, which says true or false of a tag in the proxy's configuration,
+# `tag`, and aliases of organizations and projects.
 PERSONAL_LABELS = frozenset(
     {
         'api_key_alias',
@@ -24,8 +41,11 @@ PERSONAL_LABELS = frozenset(
 # Labels of `custom_prometheus_metadata_labels`: whatever the requester or the key's owner put into the metadata.
 METADATA_PREFIXES = ('metadata_', 'requester_metadata_')
 
-# Values that stand for no value, and for all series beyond `prometheus_metrics_max_series_per_metric`.
-PLACEHOLDERS = frozenset({'', 'None', 'other'})
+# Values that stand for no value.
+EMPTY_VALUES = frozenset({'', 'None'})
+
+# Values that name nobody: those, ours, and that of all series beyond `prometheus_metrics_max_series_per_metric`.
+PLACEHOLDERS = EMPTY_VALUES | {'other', REDACTED}
 
 # Labels that describe the same thing. One of them alone often saves nothing, because the others still tell the series
 # apart.
@@ -43,6 +63,7 @@ LABEL_GROUPS: tuple[frozenset[str], ...] = (
 _KEY_NAMES = frozenset(
     {'litellm-cli', 'litellm-internal-health-check', 'litellm_internal_jobs', 'litellm_proxy_master_key'}
 )
+_USER_INFO = re.compile(r'(?<=://)[^/?#\s]*@')
 _KEY_HASH = re.compile(r'(?:hashed-jwt-)?[0-9a-f]{64}', re.IGNORECASE)
 
 
@@ -59,3 +80,8 @@ def is_key_in_clear(hashed_api_key: str) -> bool:
     if hashed_api_key in PLACEHOLDERS or hashed_api_key in _KEY_NAMES:
         return False
     return _KEY_HASH.fullmatch(hashed_api_key) is None
+
+
+def without_user_info(value: str) -> str:
+    """Return a label value with the `user:password@` taken out of the URLs in it, as `api_base` may have one."""
+    return _USER_INFO.sub('', value)

@@ -15,8 +15,8 @@ Without `_created` (several workers in multiprocess mode) a page always speaks f
 new start, and a new series counts in full from the second page on.
 
 Times of creation are on the clock of the process that answers, which may be minutes off ours. Its page says what time
-it is there, so a time is compared by how long before its page it was. A page says so in whole seconds: what a second
-process counted within the second or two before our first scrape may be taken for new.
+it is there, so how long before its page an instance was born, and with that when on our clock. A page says so in whole
+seconds: what a second process counted within the second or two before our first scrape may be taken for new.
 
 What is remembered of a sample is forgotten once the proxy has left it out for `FORGET_AFTER` pages, longer where
 several processes answer, as each leaves out what only the others have. A forgotten instance that returns must not count
@@ -31,11 +31,10 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from itertools import compress, count
 from operator import add, lt
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 __all__ = ['ABSENT', 'Ledger', 'Series', 'Slot']
 
@@ -56,27 +55,38 @@ NEVER = -math.inf
 Slot: TypeAlias = int
 
 
+class Parked(NamedTuple):
+    """An instance that the last page did not show, as another process answered."""
+
+    raws: list[float]
+    """In the order of the series' slots."""
+    born: float
+    absent_since: int
+    """The page from which on it was left out."""
+
+
 class Series:
     """The samples that share one label set, and the instance that the last page showed of them."""
 
-    __slots__ = ('created', 'created_slot', 'parked', 'slots')
+    __slots__ = ('born', 'created', 'created_slot', 'parked', 'slots')
 
     def __init__(self) -> None:
         self.slots: list[Slot] = []
         # Where a page says when the instance came to be, and what it said: seconds on the proxy's clock.
         self.created_slot: Slot | None = None
         self.created: float | None = None
-        # By time of creation, the raw values of instances that other processes hold, in the order of `slots`, and the
-        # page that showed them last.
-        self.parked: dict[float, tuple[list[float], int]] | None = None
+        # The same on our clock, at most `DATE_IS_BEHIND` late.
+        self.born = -math.inf
+        # By time of creation, the instances that other processes hold.
+        self.parked: dict[float, Parked] | None = None
 
     def renumber(self, moved: Mapping[Slot, Slot]) -> None:
         """Take over new slots, and forget the samples that have none."""
         kept = [position for position, slot in enumerate(self.slots) if slot in moved]
         if self.parked and len(kept) < len(self.slots):
             self.parked = {
-                created: ([values[position] for position in kept if position < len(values)], page)
-                for created, (values, page) in self.parked.items()
+                created: instance._replace(raws=[instance.raws[n] for n in kept if n < len(instance.raws)])
+                for created, instance in self.parked.items()
             }
         self.slots = [moved[self.slots[position]] for position in kept]
         if self.created_slot is not None:
@@ -101,11 +111,8 @@ class Ledger:
         self.several_processes = False
         # On our clock. Instances made later have counted nothing but what took place under our eyes.
         self.watching_since = math.inf
-        # When the last page was made on the proxy's clock, and asked for on ours.
-        self._page_made_at = 0.0
-        self.page_asked_at = 0.0
-        # By how much the proxy's clock was ahead of ours on the last pages.
-        self._ahead: deque[float] = deque(maxlen=FORGET_AFTER_WITH_SEVERAL_PROCESSES)
+        # When the last page was answered, on our clock.
+        self.page_answered_at = 0.0
         # The page from which on a sample was left out.
         self._absent: dict[Slot, int] = {}
 
@@ -137,16 +144,16 @@ class Ledger:
                 changed.append((series, series.created, created))
                 series.created = created
 
-        before_last, self.page_asked_at = self.page_asked_at, now
-        # No page is older than what it shows.
-        self._page_made_at = max(date, newest)
-        self._ahead.append(self._page_made_at - now)
+        page_before, self.page_answered_at = self.page_answered_at, now
         if not self.pages:
             self.watching_since = since
+        # No page is older than what it shows.
+        made_at = max(date, newest)
         for series, before, created in changed:
+            before_born, series.born = series.born, now - (made_at - created)
             if before is not None:
-                self._change_instance(series, before, created, values)
-            if self.pages and self._age(created) > now - before_last + DATE_IS_BEHIND and self._is_new(series, before):
+                self._change_instance(series, before, before_born, created, values)
+            if self.pages and series.born < page_before - DATE_IS_BEHIND and self._is_new(series, before):
                 # A single process would have shown it on the page before.
                 self.several_processes = True
 
@@ -154,7 +161,7 @@ class Ledger:
         """Tell whether all that this instance of a series has counted took place while we were watching."""
         if series.created is None:
             return self.pages > 0
-        return self._age(series.created) < self.page_asked_at - self.watching_since
+        return series.born > self.watching_since
 
     def unseen(self) -> list[Slot]:
         """Return the slots of counts that had no number on the pages before, as LiteLLM said NaN or infinity."""
@@ -163,6 +170,11 @@ class Ledger:
     def start_at_zero(self, slot: Slot, raw: float) -> None:
         """Count a new sample from the present value on."""
         self.carried[slot] = -raw
+
+    def restart_at_zero(self, slot: Slot) -> None:
+        """Count a sample from the value on that the last page showed, if it showed one."""
+        if self.last[slot] != NEVER:
+            self.carried[slot] = -self.last[slot]
 
     def settle(self, values: array[float]) -> Iterator[float]:
         """Return each sample's total. That of a new sample is its raw value, unless it was told to `start_at_zero`."""
@@ -197,15 +209,18 @@ class Ledger:
         """Count the instances of these samples no more in full, nor those that other processes stopped showing."""
         newest = -math.inf
         for series in all_series:
-            parked = series.parked or {}
-            if series.created is not None and not slots.isdisjoint(series.slots):
-                newest = max(newest, series.created, *parked)
-            if parked:
-                kept = {created: entry for created, entry in parked.items() if entry[1] > self._horizon}
-                newest = max(newest, -math.inf, *(parked.keys() - kept.keys()))
+            is_gone = not slots.isdisjoint(series.slots)
+            if is_gone:
+                newest = max(newest, series.born)
+            if series.parked:
+                kept = {}
+                for created, instance in series.parked.items():
+                    if instance.absent_since > self._horizon:
+                        kept[created] = instance
+                    if is_gone or created not in kept:
+                        newest = max(newest, instance.born)
                 series.parked = kept or None
-        least_ahead = min(list(self._ahead)[-self._limit :])
-        self.watching_since = max(self.watching_since, newest - least_ahead + DATE_IS_BEHIND)
+        self.watching_since = max(self.watching_since, newest + DATE_IS_BEHIND)
 
     def keep(self, slots: Collection[Slot]) -> None:
         """Drop all samples but these. Each gets its position among them as its new slot."""
@@ -216,16 +231,8 @@ class Ledger:
         self.settled = min(self.settled, len(slots))
 
     @property
-    def _limit(self) -> int:
-        return FORGET_AFTER_WITH_SEVERAL_PROCESSES if self.several_processes else FORGET_AFTER
-
-    @property
     def _horizon(self) -> int:
-        return self.pages - self._limit
-
-    def _age(self, created: float) -> float:
-        """Return how long before its page an instance came to be."""
-        return self._page_made_at - created
+        return self.pages - (FORGET_AFTER_WITH_SEVERAL_PROCESSES if self.several_processes else FORGET_AFTER)
 
     def _is_new(self, series: Series, before: float | None) -> bool:
         return before is not None or all(slot >= self.settled for slot in series.slots)
@@ -235,15 +242,17 @@ class Ledger:
             if self.owners[slot] is not None:
                 values[slot] = ABSENT
 
-    def _change_instance(self, series: Series, before: float, created: float, values: array[float]) -> None:
+    def _change_instance(
+        self, series: Series, before: float, before_born: float, created: float, values: array[float]
+    ) -> None:
         slots = [slot for slot in series.slots if slot < self.settled]
         parked = series.parked = series.parked or {}
-        parked[before] = ([self.last[slot] for slot in slots], self.pages)
-        is_known = created in parked
-        starts, _ = parked.pop(created, ([], 0))
-        if is_known or created < before:
+        parked[before] = Parked([self.last[slot] for slot in slots], before_born, self.pages)
+        known = parked.pop(created, None)
+        if known is not None or created < before:
             # A process that starts over does not go back in time.
             self.several_processes = True
+        starts = [] if known is None else known.raws
 
         young = self.is_young(series)
         for position, slot in enumerate(slots):

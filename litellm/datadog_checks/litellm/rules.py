@@ -17,7 +17,8 @@ from datadog_checks.base.checks.openmetrics.v2.transform import (
 )
 from datadog_checks.base.config import is_affirmative
 
-from .names import is_litellm_family, unprefixed
+from .names import is_litellm_family, raw_names, unprefixed
+from .outgoing import OutgoingLabels
 
 __all__ = ['Rules', 'options_of_the_base_scraper']
 
@@ -31,6 +32,7 @@ _BASE_SCRAPER_OPTIONS = (
     'target_info',
     'telemetry',
 )
+_KNOWN = frozenset(raw_names())
 _TYPES = frozenset({DEFAULT_METRIC_TYPE, 'native_dynamic', 'time_elapsed', *NATIVE_TRANSFORMERS})
 
 
@@ -44,10 +46,11 @@ def options_of_the_base_scraper(config: Mapping[str, Any]) -> list[str]:
 class Rules:
     """Answer how the samples of a family are named and tagged, as the base scraper would."""
 
-    def __init__(self, scraper: OpenMetricsScraper, config: Mapping[str, Any]) -> None:
+    def __init__(self, scraper: OpenMetricsScraper, outgoing: OutgoingLabels, config: Mapping[str, Any]) -> None:
         self.collect_buckets = is_affirmative(config.get('collect_histogram_buckets', True))
         self.collect_unknown = is_affirmative(config.get('collect_unknown_metrics', False))
         self._scraper = scraper
+        self._outgoing = outgoing
         self._exact: dict[str, tuple[str, str]] = {}
         self._patterns: list[tuple[re.Pattern[str], str]] = []
         for raw_name, metric in MetricTransformer.normalize_metric_config(config).items():
@@ -61,9 +64,13 @@ class Rules:
         return family.removeprefix(self._scraper.raw_metric_prefix)
 
     def is_unknown(self, family: str) -> bool:
-        """Tell whether a family is LiteLLM's and neither mapped nor excluded."""
+        """Tell whether a family is LiteLLM's, and neither this version of the check nor an option knows it.
+
+        A family that a list of `metrics` of the user's own leaves out is known, and not wanted.
+        """
         name = self.trimmed(family)
-        return is_litellm_family(family) and not self._is_excluded(name) and self._mapped(name) is None
+        is_known = name in _KNOWN or self._is_excluded(name) or self._mapped(name) is not None
+        return is_litellm_family(name) and not is_known
 
     def submission(self, family: str, type_: str) -> tuple[str | None, str]:
         """Return the metric name (None: not wanted) and the type under which a family is submitted."""
@@ -71,8 +78,8 @@ class Rules:
         if self._is_excluded(name):
             return None, type_
         mapped = self._mapped(name)
-        if mapped is None and self.collect_unknown and is_litellm_family(family):
-            mapped = unprefixed(family), DEFAULT_METRIC_TYPE
+        if self.collect_unknown and self.is_unknown(family):
+            mapped = unprefixed(name), DEFAULT_METRIC_TYPE
         if mapped is None:
             return None, type_
         datadog_name, submitted_type = mapped
@@ -86,10 +93,13 @@ class Rules:
         full_name = self._scraper.check._format_namespace(name)
         return full_name if self._scraper.check.should_send_metric(full_name) else None
 
-    def tags(self, type_: str, labels: dict[str, str]) -> tuple[list[str], str] | None:
+    def tags(self, type_: str, labels: Mapping[str, str]) -> tuple[list[str], str] | None:
         """Return tags and hostname for a label set of a family of this type, or None when it is not wanted."""
+        outgoing = self._outgoing.of(labels)
+        if outgoing is None:
+            return None
         family = PrometheusFamily('family', '', type_)
-        family.samples = [Sample('sample', labels, 1.0)]
+        family.samples = [Sample('sample', dict(outgoing), 1.0)]
         for _, tags, hostname in self._scraper.generate_sample_data(family):
             return self._scraper.check._normalize_tags_type(tags), hostname
         return None

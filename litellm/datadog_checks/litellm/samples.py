@@ -58,12 +58,13 @@ class Metric(NamedTuple):
 class Family:
     """A family as its TYPE line declares it."""
 
-    __slots__ = ('datadog_name', 'name', 'series', 'type', 'unsubmitted')
+    __slots__ = ('datadog_name', 'is_submitted', 'name', 'series', 'type', 'unsubmitted')
 
     def __init__(self, name: str, type_: str, datadog_name: str | None) -> None:
         self.name = name
         self.type = type_
         self.datadog_name = datadog_name
+        self.is_submitted = False
         # By the hash of their label text. None stands for a series that the instance does not want.
         self.series: dict[int, TaggedSeries | None] = {}
         # Samples that are only there, times of creation among them.
@@ -98,7 +99,7 @@ NOBODY = TaggedSeries([], '')
 class Context:
     """A metric with its tags, where more than one sample may belong to it. Gauges always have one."""
 
-    __slots__ = ('closed', 'hostname', 'metric', 'slots', 'tags', 'total')
+    __slots__ = ('closed', 'hostname', 'is_held', 'metric', 'slots', 'tags', 'total')
 
     def __init__(self, metric: Metric, tags: list[str], hostname: str) -> None:
         self.metric = metric
@@ -108,6 +109,8 @@ class Context:
         # What samples counted that are forgotten by now, and the total that was submitted last.
         self.closed = 0.0
         self.total: float | None = None
+        # Whether a `ContextLimit` holds it back. None until it has decided.
+        self.is_held: bool | None = None
 
 
 class SampleTable:
@@ -121,6 +124,8 @@ class SampleTable:
         self.bounds: list[str | None] = []
         self.series: list[TaggedSeries] = []
         self.contexts: dict[tuple[str, ...], Context] = {}
+        # What a slot would be submitted as, if a `ContextLimit` did not hold it back.
+        self.held: dict[Slot, Metric] = {}
         self.families_on_page: set[str] = set()
         # Whether the page said so itself, as OpenMetrics does.
         self.is_ended = False
@@ -175,13 +180,23 @@ class SampleTable:
         slot = self._slots.get(hash(sample))
         return None if slot is None or isnan(values[slot]) else values[slot]
 
+    def wanted_samples(self) -> Iterator[str]:
+        """Yield the names of the samples that are submitted of the families on the page, and of what dates them."""
+        for sample, role in self._roles.items():
+            family = role.family
+            # As Prometheus' Python client names them, a counter's sample always ends in `_total`.
+            is_alias = family.type == 'counter' and sample == family.name.encode()
+            is_wanted = role.metric is not None or (role.is_created and family.is_submitted)
+            if is_wanted and not is_alias and family.name in self.families_on_page:
+                yield sample.decode()
+
     def closed_by(self, gone: Container[Slot]) -> Iterator[tuple[Metric, list[str], str]]:
         """Yield metric, tags and hostname of each count of which all samples are gone."""
         for slot, metric in enumerate(self.metrics):
             if metric is not None and slot in gone:
                 yield metric, self.tags(slot), self.series[slot].hostname
         for context in self.contexts.values():
-            if not context.metric.is_gauge and all(slot in gone for slot in context.slots):
+            if not context.metric.is_gauge and not context.is_held and all(slot in gone for slot in context.slots):
                 yield context.metric, context.tags, context.hostname
 
     def forget_new(self) -> None:
@@ -207,6 +222,7 @@ class SampleTable:
 
         self.ledger.keep(kept)
         self.metrics = [self.metrics[slot] for slot in kept]
+        self.held = {moved[slot]: metric for slot, metric in self.held.items() if slot in moved}
         self.bounds = [self.bounds[slot] for slot in kept]
         self.series = [self.series[slot] for slot in kept]
         self._keys = [self._keys[slot] for slot in kept]
@@ -270,6 +286,7 @@ class SampleTable:
             if datadog_name is not None and (suffix != '_bucket' or self._rules.collect_buckets):
                 metric = self._metric(family, OVERRIDES.get(submitted_type, metric_suffix), submitted_type)
             roles[f'{name}{suffix}'.encode()] = Role(family, metric, is_bucket=suffix == '_bucket')
+        family.is_submitted = any(role.metric for role in roles.values())
         if type_ in CUMULATIVE_TYPES:
             roles[f'{name}{CREATED}'.encode()] = Role(family, None, is_created=True)
 
@@ -312,7 +329,7 @@ class SampleTable:
                 # Buckets are no counts of anything without their bound, and that of all observations is their count.
                 metric = None
         series = None
-        if metric is not None or role.is_created:
+        if metric is not None or (role.is_created and role.family.is_submitted):
             series = self._series_of(role.family, labels)
 
         slot, key = len(self._keys), hash(sample)
@@ -376,7 +393,7 @@ class SampleTable:
         if first.sharers is None:
             first.sharers = [first]
             for slot in first.slots:
-                metric = self.metrics[slot]
+                metric = self.metrics[slot] or self.held.get(slot)
                 if metric is not None:
                     self._move_to_context(slot, metric)
         first.sharers.append(series)
@@ -391,8 +408,10 @@ class SampleTable:
             context = self.contexts[key] = Context(metric, tags, hostname)
         context.slots.append(slot)
         if slot < self.ledger.settled:
-            context.total = self.ledger.last_total(slot)
+            context.is_held = slot in self.held
+            context.total = None if context.is_held else self.ledger.last_total(slot)
         self.metrics[slot] = None
+        self.held.pop(slot, None)
 
     def _tag_of_bound(self, bound: bytes) -> str | None:
         if bound not in self._bound_tags:

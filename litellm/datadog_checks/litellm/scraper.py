@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+import operator
+from collections import ChainMap
 from collections.abc import Iterable, Iterator
+from math import isfinite
 from typing import Any
 
 from prometheus_client import Metric
+from prometheus_client.samples import Sample
 from requests import Response
 from requests.exceptions import ConnectionError, RequestException
 
 from datadog_checks.base.checks.openmetrics.v2.scraper import OpenMetricsScraper
 from datadog_checks.base.checks.openmetrics.v2.transform import DEFAULT_METRIC_TYPE
 from datadog_checks.base.constants import ServiceCheck
+from datadog_checks.base.utils.http import RequestsWrapper
 
+from .addresses import Address, read_address
 from .failures import NOT_AN_EXPOSITION, URL_HINT, NotMetricsError, explain, explain_response
-from .names import NO_LIMIT, UNLICENSED_FAMILY, is_litellm_family, unprefixed
+from .labels import KEY_LABEL, REDACTED
+from .names import (
+    NO_LIMIT,
+    UNLICENSED_FAMILY,
+    families_of_groups,
+    gauge_reduction,
+    is_litellm_family,
+    unprefixed,
+)
+from .outgoing import OutgoingLabels
+from .requesting import Client
 from .rules import Rules
 
 __all__ = ['CREATED', 'CUMULATIVE_TYPES', 'LitellmScraper']
@@ -33,12 +49,19 @@ class LitellmScraper(OpenMetricsScraper):
     """Scrape as the base package does, with failures that explain themselves and nothing but metrics submitted.
 
     A page is read whole before the first sample is submitted, so that a scrape which fails leaves nothing behind.
-    Left out are `_created` series, which are timestamps and not metrics, and gauge values that mean "no limit".
+    Left out are `_created` series, which are timestamps and not metrics, gauge values that mean "no limit", and what
+    must not leave the host.
     """
 
     def __init__(self, check: Any, config: Any) -> None:
+        # Tags, messages and logs name the page by its URL without a password.
+        self.address = read_address('openmetrics_endpoint', config['openmetrics_endpoint'])
+        config = ChainMap({'openmetrics_endpoint': self.address.url}, config)
         super().__init__(check, config)
-        self.rules = Rules(self, config)
+        self._client = Client(self.http, self.address)
+        self.exclude_metrics |= families_of_groups(config.get('exclude_metric_groups') or ())
+        self.outgoing = OutgoingLabels(config, self.exclude_metrics_by_labels)
+        self.rules = Rules(self, self.outgoing, config)
 
         # The base asks for OpenMetrics only where `headers` is not set, and then parses any answer as OpenMetrics.
         # Here `headers` makes no difference, and the answer's content type chooses the parser.
@@ -67,10 +90,20 @@ class LitellmScraper(OpenMetricsScraper):
                 return
             raise explained from None
         self.submit_health_check(ServiceCheck.OK)
+        if self.outgoing.keys_in_clear:
+            self._warn_of_keys_in_clear()
 
-    def get_connection(self) -> Response:
+    def client_of(self, address: Address) -> Client:
+        """Return a client with this instance's options for another endpoint of the proxy."""
+        check = self.check
+        return Client(RequestsWrapper(self.config, check.init_config, check.HTTP_CONFIG_REMAPPER, check.log), address)
+
+    def send_request(self, **options: Any) -> Response:
+        return self._client.get(self.endpoint, **options)
+
+    def get_connection(self, **options: Any) -> Response:
         """Return the response of a page that can be read, or raise what is wrong with it."""
-        response: Response = self.send_request()
+        response: Response = self.send_request(**options)
         error = explain_response(response)
         if error is not None:
             response.close()
@@ -99,9 +132,32 @@ class LitellmScraper(OpenMetricsScraper):
                 continue
             elif family.type == 'gauge':
                 family.samples = [sample for sample in family.samples if sample.value not in NO_LIMIT]
+            self._withhold_labels(family)
             if self.rules.collect_unknown and self.rules.is_unknown(family.name):
                 self._map_unknown(family.name)
             yield family
+
+    def _withhold_labels(self, family: Metric) -> None:
+        """Leave a family the labels that may leave the host, and make one sample of those that become equal.
+
+        They are summed, or reduced by what the gauge means. When one of them is gone from the next page, the Agent
+        takes the lower sum for a counter that started over: only `ExactScraper` can tell.
+        """
+        outgoing = [self.outgoing.of(sample.labels) for sample in family.samples]
+        if all(labels is sample.labels for labels, sample in zip(outgoing, family.samples, strict=True)):
+            return
+        reduction = operator.add if family.type in CUMULATIVE_TYPES else gauge_reduction(family.name)
+        merged: dict[tuple[object, ...], Sample] = {}
+        for labels, sample in zip(outgoing, family.samples, strict=True):
+            if labels is None:
+                continue
+            key = sample.name, *sorted(labels.items())
+            other = merged.get(key)
+            value = sample.value
+            if other is not None and isfinite(other.value) and reduction is not None:
+                value = reduction(other.value, value) if isfinite(value) else other.value
+            merged[key] = sample._replace(labels=dict(labels), value=value)
+        family.samples = list(merged.values())
 
     def _map_unknown(self, family: str) -> None:
         transformers = self.metric_transformer
@@ -110,7 +166,10 @@ class LitellmScraper(OpenMetricsScraper):
             transformers.transformer_data[family] = transformers.compile_transformer({'name': name, 'type': type_})
 
     def judge_page(self, families: Iterable[str]) -> None:
-        """Raise when the families on a page are not LiteLLM's, and warn of a page that says less than it could."""
+        """Raise when the families on a page are not LiteLLM's, and warn of a page that says less than it could.
+
+        Their names are without what `raw_metric_prefix` takes off.
+        """
         families = set(families)
         if not families:
             self.warning(
@@ -136,11 +195,21 @@ class LitellmScraper(OpenMetricsScraper):
         )
         if unknown:
             self.warning(
-                '%d families of %s are newer than this version of the check and %s: %s%s. Upgrade the integration%s.',
-                len(unknown),
+                '%s from %s, because newer than this version of the check (%d): %s%s. Upgrade the integration%s.',
+                'Collected under names that may change' if self.rules.collect_unknown else 'Not collected',
                 self.endpoint,
-                'submitted under names that it will not keep' if self.rules.collect_unknown else 'not collected',
+                len(unknown),
                 ', '.join(unknown[:UNKNOWN_NAMED]),
                 ', …' if len(unknown) > UNKNOWN_NAMED else '',
                 '' if self.rules.collect_unknown else ', or set `collect_unknown_metrics`',
             )
+
+    def _warn_of_keys_in_clear(self) -> None:
+        self.warning(
+            'Clients of %s send keys that do not begin with `sk-`. LiteLLM hashes only keys that do, and writes others '
+            'into its metrics page as they are, for all who can read it. What is sent for the label `%s` is `%s` '
+            'instead. Give these clients keys that LiteLLM made.',
+            self.endpoint,
+            KEY_LABEL,
+            REDACTED,
+        )

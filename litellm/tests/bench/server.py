@@ -67,6 +67,9 @@ class _Handler(BaseHTTPRequestHandler):
     compressed = False
 
     def do_GET(self) -> None:
+        if not self.path.startswith('/metrics'):
+            self.send_error(404)
+            return
         self.send_response(200)
         self.send_header('Content-Type', 'text/plain; version=0.0.4; charset=utf-8')
         if self.compressed:

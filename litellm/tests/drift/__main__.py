@@ -6,11 +6,10 @@ import argparse
 import json
 import sys
 
-from packaging.version import Version
-
 from .dynamic import Run, read_dynamically
 from .family import DriftError
 from .lineage import Lineage, parsed_release
+from .page import write
 from .report import compared, lines
 from .static import Reading, read_statically
 from .wheels import newest_release, sources_of
@@ -32,29 +31,32 @@ def main(arguments: list[str] | None = None) -> int:
         '--static', action='store_true', help='read the sources only; do not install and run the release'
     )
     task = parser.add_mutually_exclusive_group()
-    task.add_argument('--extend', nargs='+', metavar='RELEASE', help='add releases to tests/families.csv')
-    task.add_argument(
-        '--rebuild', action='store_true', help='read all releases of tests/drift/releases.csv anew into families.csv'
-    )
+    task.add_argument('--extend', nargs='+', metavar='RELEASE', help='add releases to the lineage')
+    task.add_argument('--rebuild', action='store_true', help='read all releases of the lineage anew')
     options = parser.parse_args(arguments)
     if options.release and (options.extend or options.rebuild):
         parser.error('RELEASE goes with neither --extend nor --rebuild')
     try:
         if options.rebuild:
             known, lineage = Lineage.read(), Lineage((), {})
-            _extend(lineage, sorted(known.releases, key=Version))
+            _extend(lineage, known.in_order())
             lineage.described_like(known)
-            lineage.write()
+            _write(lineage)
             return 0
         if options.extend:
             lineage = Lineage.read()
             _extend(lineage, options.extend)
-            lineage.write()
+            _write(lineage)
             return 0
         return _report(options.release, options.json, options.static)
     except DriftError as error:
         print(f'drift: {error}', file=sys.stderr)
         return 2
+
+
+def _write(lineage: Lineage) -> None:
+    lineage.write()
+    write(lineage)
 
 
 def _report(release: str | None, as_json: bool, static_only: bool) -> int:

@@ -3,7 +3,8 @@
 A module is looked at when it names prometheus_client. Its *sites* are the calls that may make a family: of a class of
 prometheus_client under whatever name, of a factory made from such a class, and of a function that is given one. Every
 function that holds a site or leads to one is evaluated (see `evaluate`), first with LiteLLM's default settings, then,
-where that left sites unread, along all branches. A site that stays unread is reported rather than passed over.
+where that left sites unread, along all branches. A site that stays unread is reported rather than passed over, and so
+is a class that goes where no call of it can be seen, into a table for one.
 """
 
 from __future__ import annotations
@@ -18,10 +19,14 @@ from .wheels import Sources
 
 __all__ = ['Reading', 'read_statically']
 
+_CLIENT = 'prometheus_client'
+_CLIENT_MODULES = frozenset({'core', 'metrics', 'metrics_core', 'registry'})
+
 _FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 
 # Positions of a constructor's arguments.
 _POSITIONS = ('name', 'documentation', 'labelnames', 'namespace', 'subsystem', 'unit')
+_HANDED_ON = 'what makes families is handed on here, and what becomes of it could not be read'
 # Of the callables that are given a class of prometheus_client, those that make nothing of it.
 _HARMLESS = frozenset({'isinstance', 'issubclass', 'cast', 'type', 'getattr', 'hasattr'})
 
@@ -58,7 +63,7 @@ class _Reader:
         self._sites: dict[ast.Call, str] = {}
         self._read: set[ast.Call] = set()
         self._nameless: dict[ast.Call, str] = {}
-        self._unparsed: list[str] = []
+        self._unfollowed: list[str] = []
         self._entry = ''
         self._only_unread = False
         self._wants_caller = False
@@ -76,7 +81,7 @@ class _Reader:
                 self._evaluate(module)
         unread = [self._place(module, node) for node, module in self._unread_places()]
         families = {name: self._families[name] for name in sorted(self._families)}
-        return Reading(families, sorted({*self._unparsed, *unread}))
+        return Reading(families, sorted({*self._unfollowed, *unread}))
 
     # Which modules, which functions
 
@@ -89,8 +94,11 @@ class _Reader:
                 continue
             tree = self._evaluator.tree(module)
             if tree is None:
-                self._unparsed.append(f'{self._sources.path(module)}:1: not Python that this tool can parse')
+                self._unfollowed.append(f'{self._sources.path(module)}:1: not Python that this tool can parse')
                 continue
+            self._unfollowed += [
+                f'{self._sources.path(module)}:{node.lineno}: {_HANDED_ON}' for node in _handed_on(tree)
+            ]
             sites = set(_sites(tree))
             self._sites.update(dict.fromkeys(sites, module))
             if sites:
@@ -277,14 +285,14 @@ def _sites(tree: ast.Module) -> Iterator[ast.Call]:
     """Yield the calls of a module that may make a family."""
     classes = set(_class_names(tree))
     factories: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Assign):
-            targets = {_terminal(target) for target in node.targets}
-            if _terminal(node.value) in classes:
-                classes |= targets
-            elif isinstance(node.value, ast.Call) and _is_given(node.value, classes):
-                factories |= targets
-    made = {node.value for node in ast.walk(tree) if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call)}
+    made: set[ast.Call] = set()
+    for target, value in _assignments(tree):
+        if _terminal(value) in classes:
+            classes.add(_terminal(target))
+        elif isinstance(value, ast.Call):
+            made.add(value)
+            if _is_given(value, classes):
+                factories.add(_terminal(target))
     for call in _calls(tree):
         callee = _terminal(call.func)
         makes_a_factory = call in made and _is_given(call, classes) and callee not in classes | factories
@@ -292,13 +300,91 @@ def _sites(tree: ast.Module) -> Iterator[ast.Call]:
             yield call
 
 
+def _assignments(tree: ast.Module) -> Iterator[tuple[ast.expr, ast.expr]]:
+    """Yield each target with its value, those of `a, b = c, d` one by one."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.AnnAssign(annotated, _, ast.expr() as value):
+                yield annotated, value
+            case ast.Assign(targets, value):
+                for target in targets:
+                    if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+                        yield from zip(target.elts, value.elts, strict=False)
+                    else:
+                        yield target, value
+
+
+def _module_names(tree: ast.Module) -> set[str]:
+    """Return the names under which a module has prometheus_client or a module of it."""
+    names = {_CLIENT}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.asname for alias in node.names if alias.asname and _is_client(alias.name)}
+        elif isinstance(node, ast.ImportFrom) and node.module == _CLIENT:
+            names |= {alias.asname or alias.name for alias in node.names if alias.name in _CLIENT_MODULES}
+    names |= {_terminal(target) for target, value in _assignments(tree) if _imports_client(value)}
+    return names
+
+
+def _is_client(dotted: str) -> bool:
+    return dotted.split('.')[0] == _CLIENT
+
+
+def _imports_client(value: ast.expr) -> bool:
+    match value:
+        case ast.Call(func, [ast.Constant(str(name)), *_]):
+            return _terminal(func) in ('import_module', '__import__') and _is_client(name)
+    return False
+
+
 def _class_names(tree: ast.Module) -> Iterator[str]:
     """Yield the names under which a module has the classes of prometheus_client that make families."""
+    modules = _module_names(tree)
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and (node.module or '').split('.')[0] == 'prometheus_client':
+        if isinstance(node, ast.ImportFrom) and _is_client(node.module or ''):
             yield from (alias.asname or alias.name for alias in node.names if alias.name in COLLECTOR_TYPES)
-        elif isinstance(node, ast.Attribute) and ast.unparse(node.value).split('.')[0] == 'prometheus_client':
+        elif isinstance(node, ast.Attribute) and _root(node) in modules:
             yield from {node.attr} & COLLECTOR_TYPES.keys()
+
+
+def _root(node: ast.expr) -> str:
+    """Return the first part of a dotted name."""
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ''
+
+
+def _handed_on(tree: ast.Module) -> Iterator[ast.expr]:
+    """Yield where a class that makes families, or prometheus_client itself, goes to where it cannot be followed.
+
+    That is anywhere but into a call, into an alias, and into what makes nothing of it, such as an annotation.
+    """
+    modules, classes = _module_names(tree), set(_class_names(tree))
+    harmless: set[ast.AST] = {value for _, value in _assignments(tree)}
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func):
+                followed = [func, *node.args, *(keyword.value for keyword in node.keywords)]
+                if _terminal(func) in ('getattr', 'vars'):
+                    followed = [argument for argument in followed if _terminal(argument) not in modules]
+                harmless.update(followed)
+            case ast.Attribute(value):
+                harmless.add(value)
+            case ast.AnnAssign(_, annotation):
+                harmless.update(ast.walk(annotation))
+            case ast.arg(_, annotation) if annotation is not None:
+                harmless.update(ast.walk(annotation))
+            case ast.FunctionDef() | ast.AsyncFunctionDef() if node.returns is not None:
+                harmless.update(ast.walk(node.returns))
+            case ast.Subscript() | ast.Compare():
+                harmless.update(ast.walk(node))
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Name | ast.Attribute) or not isinstance(node.ctx, ast.Load) or node in harmless:
+            continue
+        if (_terminal(node) in classes and (isinstance(node, ast.Name) or _root(node) in modules)) or (
+            isinstance(node, ast.Name) and node.id in modules
+        ):
+            yield node
 
 
 def _is_given(call: ast.Call, classes: set[str]) -> bool:

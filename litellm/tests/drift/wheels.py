@@ -32,10 +32,6 @@ _SECONDS = 600
 _ENTERPRISE = 'litellm-enterprise'
 
 
-class _NotThereError(DriftError):
-    """The package registry answers, but has no such version."""
-
-
 class Sources:
     """The Python sources of one release: module name to text, read out of its wheels on demand.
 
@@ -94,10 +90,10 @@ def sources_of(release: str) -> Sources:
     for pinned in _pinned_enterprise(wheels[0]):
         try:
             wheels.append(_wheel(_ENTERPRISE, pinned))
-        except _NotThereError:
-            # Pins of a post-release that was never published, or was withdrawn.
+        except DriftError as error:
+            # Pins of a post-release that was never published, or was withdrawn; or there is no network just now.
             wheels.append(_wheel(_ENTERPRISE, f'{Version(pinned).base_version}.*'))
-            notes.append(f'{_ENTERPRISE} {pinned} is not in the package registry, read instead: {wheels[-1].name}')
+            notes.append(f'{error}; read instead: {wheels[-1].name}')
     return Sources(wheels, tuple(notes))
 
 
@@ -175,4 +171,4 @@ def _failure(stderr: str, requirement: str) -> DriftError:
         return DriftError(f'{wanted}: {errors[0]}')
     if versions[1] == 'none':
         return DriftError(f'{wanted}: the package registry gives no version at all; is it in reach?')
-    return _NotThereError(f'{wanted} is not in the package registry')
+    return DriftError(f'{wanted} is not in the package registry')

@@ -15,8 +15,8 @@ __all__ = ['Answer', 'Attempt', 'Call', 'Failure', 'Fallback', 'GuardrailRun', '
 class Call:
     """What a client asked for.
 
-    `digest` tells equal requests from others. `amount` is images or seconds of video. `fail_status` is the status that
-    the client wants the requested group's deployments to fail with.
+    `digest` tells equal requests from others. `amount` is texts to embed, images or seconds of video. `fail_status` is
+    the status that the client wants the requested group's deployments to fail with.
     """
 
     caller: Caller
@@ -55,7 +55,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Usage:
-    """Tokens, images and seconds of video of one answer. The details are parts of `prompt` and `completion`."""
+    """Tokens, embeddings, images and seconds of one answer. The details are parts of `prompt` and `completion`."""
 
     prompt: int = 0
     completion: int = 0
@@ -64,6 +64,7 @@ class Usage:
     input_audio: int = 0
     reasoning: int = 0
     output_audio: int = 0
+    embeddings: int = 0
     images: int = 0
     video_seconds: int = 0
 

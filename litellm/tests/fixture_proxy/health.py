@@ -1,4 +1,4 @@
-"""Health endpoints and the OpenAPI document, each in the shape of the release."""
+"""Health endpoints and what else tells the version, each in the shape of the release."""
 
 from __future__ import annotations
 
@@ -130,6 +130,14 @@ def _unhealthy(deployment: Deployment, status: int) -> dict[str, Any]:
     }
 
 
+async def _model_hub(request: Request) -> Response:
+    settings = proxy_of(request).settings
+    if not settings.profile.has_model_hub:
+        return JSONResponse({'detail': 'Not Found'}, 404)
+    body: dict[str, Any] = {'docs_title': 'LiteLLM API', 'custom_docs_description': None, 'useful_links': {}}
+    return JSONResponse({**body, 'litellm_version': settings.release})
+
+
 async def _openapi(request: Request) -> Response:
     info = {'title': 'LiteLLM API', 'version': proxy_of(request).settings.release}
     return JSONResponse({'openapi': '3.1.0', 'info': info, 'paths': {}})
@@ -141,5 +149,6 @@ ROUTES = [
     Route('/health/readiness', _readiness),
     Route('/health/readiness/details', _readiness_details),
     Route('/health', _health),
+    Route('/public/model_hub/info', _model_hub),
     Route('/openapi.json', _openapi),
 ]

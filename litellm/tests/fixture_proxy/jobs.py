@@ -43,6 +43,14 @@ _WITHOUT_FAILURES = (
 _CLEANED_TABLES = {'LiteLLM_SpendLogs': (1000, 250), 'LiteLLM_SpendLogToolIndex': (40, 0)}
 _STORAGE_BYTES = {'allocated': 8_000_000, 'estimated_live': 6_000_000, 'above_target': 0}
 _BATCH_SECONDS = 1800.0
+# What a run of the job leaves behind; deliveries of batches and videos stay for good.
+_DELIVERIES = {
+    'litellm_accounting_batch_deliveries': 2,
+    'litellm_accounting_delivery_table_bytes': 81_920,
+    'litellm_accounting_oldest_pending_seconds': 42.0,
+    'litellm_accounting_parked': 1,
+    'litellm_accounting_pending': 3,
+}
 
 
 class Jobs:
@@ -121,7 +129,14 @@ class Jobs:
             self._services.succeeded('batch_write_to_db', 0.0)
         if self._services.call_postgres('batch_write'):
             self._services.pending_writes = 0
+            self._report_deliveries()
         self._services.set_size('pod_lock_manager', 0, label='db_spend_update_job:fixture-pod')
+
+    def _report_deliveries(self) -> None:
+        """Tell what of the spend log is still to be added to the totals of keys, users and teams."""
+        for family, number in _DELIVERIES.items():
+            self._series.set(family, {}, number)
+        self._series.observe('litellm_accounting_batch_seconds', {}, 0.03)
 
     def _check_batch_cost(self) -> None:
         """Price the batches that clients created; those of models that always fail cannot be read."""

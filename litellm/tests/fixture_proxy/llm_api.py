@@ -98,12 +98,20 @@ def _call(request: Request, caller: Caller, kind: str, body: dict[str, Any], tex
             metadata=body.get('metadata') or {},
             guardrails=tuple(body.get('guardrails') or ()),
             max_tokens=int(body['max_tokens']) if body.get('max_tokens') else None,
-            amount=max(1, int(body.get('n') or body.get('seconds') or 1)),
+            amount=_amount(kind, body),
             cacheable=not (body.get('cache') or {}).get('no-cache'),
             fail_status=_fail_status(request),
         )
     except (AttributeError, TypeError, ValueError) as error:
         raise _BadRequestError(f'Invalid parameter: {error}', 'request_body') from error
+
+
+def _amount(kind: str, body: dict[str, Any]) -> int:
+    if kind == 'embedding':
+        # A list of numbers is one text, as tokens.
+        texts = body['input']
+        return len(texts) if isinstance(texts, list) and not all(isinstance(each, int) for each in texts) else 1
+    return max(1, int(body.get('n') or body.get('seconds') or 1))
 
 
 def _fail_status(request: Request) -> int | None:
@@ -164,7 +172,10 @@ def _embedding_body(answer: Answer) -> dict[str, Any]:
     return {
         'object': 'list',
         'model': answer.deployment.model,
-        'data': [{'object': 'embedding', 'index': 0, 'embedding': [0.25, -0.5, 0.75]}],
+        'data': [
+            {'object': 'embedding', 'index': index, 'embedding': [0.25, -0.5, 0.75]}
+            for index in range(answer.usage.embeddings)
+        ],
         'usage': {'prompt_tokens': answer.usage.prompt, 'total_tokens': answer.usage.total},
     }
 

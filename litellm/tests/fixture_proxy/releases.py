@@ -1,32 +1,16 @@
-"""What each LiteLLM release exposes: its families, read from `families.csv`, and how its endpoints behave."""
+"""What each LiteLLM release exposes: its families, as the lineage has them, and how its endpoints behave."""
 
 from __future__ import annotations
 
-import csv
 import re
-from collections import defaultdict
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cached_property
-from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ['FAMILIES', 'NEWEST', 'OLDEST', 'RENAMED', 'Family', 'Profile', 'Registration', 'Release']
+from tests.drift.lineage import Lineage
 
-_TESTS = Path(__file__).parents[1]
-_FAMILIES_CSV = _TESTS / 'families.csv'
-_FORMER_LABELS_CSV = Path(__file__).with_name('former_labels.csv')
-# The releases that families.csv was read from.
-_RELEASES_CSV = _TESTS / 'drift' / 'releases.csv'
-
-# Old spelling of a family -> the spelling that the code of this package uses.
-RENAMED = {
-    'litellm_input_tokens': 'litellm_input_tokens_metric',
-    'litellm_output_tokens': 'litellm_output_tokens_metric',
-    'litellm_total_tokens': 'litellm_total_tokens_metric',
-    'litellm_remaining_requests': 'litellm_remaining_requests_metric',
-    'litellm_remaining_tokens': 'litellm_remaining_tokens_metric',
-}
+__all__ = ['FAMILIES', 'NEWEST', 'OLDEST', 'Family', 'Profile', 'Registration', 'Release']
 
 # Upper bounds in seconds; the client adds +Inf.
 _HALF_SECONDS_TO_10_S = tuple(0.5 * halves for halves in range(1, 21))
@@ -47,7 +31,11 @@ _OWN_BUCKETS: dict[str, tuple[float, ...]] = {
 }
 # LiteLLM names no buckets for these, so they have the defaults of prometheus_client.
 _CLIENT_BUCKETS = frozenset(
-    {'litellm_deployment_latency_per_output_token', 'litellm_deployment_latency_per_output_token_by_tag'}
+    {
+        'litellm_accounting_batch_seconds',
+        'litellm_deployment_latency_per_output_token',
+        'litellm_deployment_latency_per_output_token_by_tag',
+    }
 )
 
 
@@ -76,6 +64,7 @@ class Registration(Enum):
     CALLBACK = 'the prometheus callback'
     SERVICE_CALLBACK = 'the prometheus_system service callback'
     NO_LICENCE = 'the prometheus callback of a release that asks for a licence, without one'
+    START = 'the start of the proxy, whatever its configuration'
     FIRST_USE = 'the first use of the feature in the process'
 
     @classmethod
@@ -85,6 +74,7 @@ class Registration(Enum):
             ('without an enterprise licence', cls.NO_LICENCE),
             ('"prometheus" in litellm_settings.callbacks', cls.CALLBACK),
             ('service_callback contains "prometheus_system"', cls.SERVICE_CALLBACK),
+            ('start of the proxy', cls.START),
             ('first ', cls.FIRST_USE),
         ):
             if words in registered_when:
@@ -110,7 +100,7 @@ class Family:
         return cls(
             name=row['family'],
             type=row['type'],
-            labels=tuple(filter(None, row['labels'].split('|'))),
+            labels=_labels(row['labels']),
             first_release=Release.parse(row['first_release']),
             last_release=Release.parse(row['last_release']) if row['last_release'] else None,
             value=row['value'],
@@ -119,30 +109,15 @@ class Family:
         )
 
 
-def _read_families() -> dict[str, Family]:
-    with _FAMILIES_CSV.open(newline='') as rows:
-        return {row['family']: Family.from_row(row) for row in csv.DictReader(rows)}
+def _labels(text: str) -> tuple[str, ...]:
+    """Read the labels of a family as the lineage writes them."""
+    return tuple(filter(None, text.split('|')))
 
 
-def _read_former_labels() -> dict[str, list[tuple[Release, tuple[str, ...]]]]:
-    """Read until when a family had which other labels, the earliest first."""
-    former = defaultdict(list)
-    with _FORMER_LABELS_CSV.open(newline='') as rows:
-        for row in csv.DictReader(rows):
-            labels = tuple(filter(None, row['labels'].split('|')))
-            former[row['family']].append((Release.parse(row['through_release']), labels))
-    return {family: sorted(labels) for family, labels in former.items()}
-
-
-def _read_releases() -> list[Release]:
-    with _RELEASES_CSV.open(newline='') as rows:
-        return [Release.parse(row['release']) for row in csv.DictReader(rows)]
-
-
-FAMILIES = _read_families()
-_FORMER_LABELS = _read_former_labels()
-RELEASES = _read_releases()
-OLDEST, NEWEST = min(RELEASES), max(RELEASES)
+_LINEAGE = Lineage.read()
+FAMILIES = {name: Family.from_row(row) for name, row in _LINEAGE.rows.items()}
+_RELEASES = [Release.parse(release) for release in _LINEAGE.in_order()]
+OLDEST, NEWEST = _RELEASES[0], _RELEASES[-1]
 
 
 @dataclass(frozen=True)
@@ -161,18 +136,11 @@ class Profile:
         return {family.name: self._as_it_was(family) for family in FAMILIES.values() if self._has(family)}
 
     def _as_it_was(self, family: Family) -> Family:
-        for through, labels in _FORMER_LABELS.get(family.name, ()):
-            if self.release <= through:
-                return replace(family, labels=labels)
-        return family
+        return replace(family, labels=_labels(_LINEAGE.labels_of(family.name, str(self.release))))
 
     def _has(self, family: Family) -> bool:
-        if self.release < family.first_release:
-            return False
-        if family.name in RENAMED:
-            # families.csv knows sampled releases only; between two samples the old name lives until the new one comes.
-            return self.release < FAMILIES[RENAMED[family.name]].first_release
-        return family.last_release is None or self.release <= family.last_release
+        ended = family.last_release is not None and family.last_release < self.release
+        return family.first_release <= self.release and not ended
 
     def buckets(self, family: str) -> tuple[float, ...] | None:
         """Upper bounds of a histogram, or None for the defaults of prometheus_client."""
@@ -221,6 +189,11 @@ class Profile:
             (1, 98, 0): {'show_env_credential_login_warning', 'show_no_redis_warning'},
         }
         return frozenset().union(*(names for since, names in keys.items() if self.release >= since))
+
+    @property
+    def has_model_hub(self) -> bool:
+        """Whether `/public/model_hub/info` tells the version to all."""
+        return self.release >= (1, 75, 0)
 
     @property
     def short_health(self) -> bool:

@@ -112,13 +112,16 @@ class Router:
 
     def _route(self, outcome: Outcome, rng: Random) -> None:
         call = outcome.call
-        for group in (call.group, *FALLBACKS.get(call.group, ())):
-            first_failure = outcome.failure
-            outcome.failure = self._try_group(outcome, group, rng)
-            if first_failure is not None:
-                outcome.fallbacks.append(Fallback(group, first_failure, outcome.failure is None))
-            if outcome.failure is None:
-                break
+        failure = self._try_group(outcome, call.group, rng)
+        if failure is not None:
+            # Whatever happens to the fallbacks, the caller is told of the failure that came first.
+            outcome.failure = failure
+            for group in FALLBACKS.get(call.group, ()):
+                succeeded = self._try_group(outcome, group, rng) is None
+                outcome.fallbacks.append(Fallback(group, failure, succeeded))
+                if succeeded:
+                    outcome.failure = None
+                    break
         if outcome.failure is None and outcome.looked_up_cache and not outcome.fallbacks:
             self._shared.add('answers', call.digest)
 
@@ -211,7 +214,7 @@ def _usage(call: Call, deployment: Deployment, rng: Random) -> Usage:
         return Usage(video_seconds=call.amount)
     prompt = 8 + len(call.text) // 4
     if deployment.kind == 'embedding':
-        return Usage(prompt=prompt)
+        return Usage(prompt=prompt, embeddings=call.amount)
     completion = rng.randint(12, 160)
     if call.max_tokens is not None:
         completion = max(1, min(completion, call.max_tokens))

@@ -16,7 +16,9 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from .releases import RENAMED, Family, Registration
+from tests.drift.lineage import RENAMED
+
+from .releases import Family, Registration
 from .settings import Settings
 
 __all__ = ['LabelValues', 'Series']
@@ -105,7 +107,7 @@ class Series:
 
     def _configured(self) -> dict[str, Family]:
         settings, profile = self._settings, self._settings.profile
-        wanted = {Registration.FIRST_USE}
+        wanted = {Registration.START, Registration.FIRST_USE}
         if settings.service_metrics:
             wanted.add(Registration.SERVICE_CALLBACK)
         if settings.prometheus:

@@ -1,4 +1,4 @@
-"""What one proxy showed: its metrics page and how its endpoints answered; kept in `tests/pages`."""
+"""What one proxy showed: its metrics page, and how its endpoints answered; kept in `tests/pages`."""
 
 from __future__ import annotations
 
@@ -18,27 +18,32 @@ class Capture(NamedTuple):
     """A proxy as its clients see it.
 
     `flipped` are the answers of the same proxy with `require_auth_for_metrics_endpoint` set to the opposite of its
-    default.
+    default, `moved` the families that the traffic moved, in the course of it if not on the page.
     """
 
     release: str
     page: str
     answers: Answers
     flipped: Answers
+    moved: frozenset[str] = frozenset()
 
     def save(self) -> None:
         """Write the capture into `tests/pages`."""
         FOLDER.mkdir(exist_ok=True)
         (FOLDER / f'{self.release}.txt.gz').write_bytes(gzip.compress(self.page.encode(), mtime=0))
-        answers = {'answers': _as_json(self.answers), 'flipped': _as_json(self.flipped)}
-        (FOLDER / f'{self.release}.json').write_text(f'{json.dumps(answers, indent=1)}\n')
+        plain = {
+            'answers': _as_json(self.answers),
+            'flipped': _as_json(self.flipped),
+            'moved': sorted(self.moved),
+        }
+        (FOLDER / f'{self.release}.json').write_text(f'{json.dumps(plain, indent=1)}\n')
 
     @classmethod
     def load(cls, release: str) -> Capture:
         """Read a capture back."""
         page = gzip.decompress((FOLDER / f'{release}.txt.gz').read_bytes()).decode()
-        answers = json.loads((FOLDER / f'{release}.json').read_text())
-        return cls(release, page, _from_json(answers['answers']), _from_json(answers['flipped']))
+        plain = json.loads((FOLDER / f'{release}.json').read_text())
+        return cls(release, page, _from_json(plain['answers']), _from_json(plain['flipped']), frozenset(plain['moved']))
 
 
 def captured_releases() -> list[str]:

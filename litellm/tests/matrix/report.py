@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from tests.markdown import put_table
+
 from .releases import needs_licence
 from .run import Result
 
 __all__ = ['README', 'table', 'write']
 
 README = Path(__file__).with_name('README.md')
-_BEGIN, _END = '<!-- table -->', '<!-- end of table -->'
 _COLUMNS = (
     'LiteLLM',
     'licence',
@@ -36,10 +37,7 @@ def table(results: Iterable[Result]) -> str:
 
 def write(results: Sequence[Result]) -> None:
     """Put the table into README.md, between its markers."""
-    text = README.read_text()
-    before, _, rest = text.partition(_BEGIN)
-    _, _, after = rest.partition(_END)
-    README.write_text(f'{before}{_BEGIN}\n{table(results)}\n{_END}{after}')
+    put_table(README, table(results))
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:

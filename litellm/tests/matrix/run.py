@@ -73,8 +73,8 @@ def _inspect(made: Environment) -> Result:
         setting = {'require_auth_for_metrics_endpoint': not asks_for_key(release)}
         proxy.reconfigure(Options(litellm_settings=setting))
         flipped = ask_for_metrics(proxy.url, proxy.key)
-    capture = Capture(release, sent.page.text, answers, flipped)
-    result = Result(release, coverage(sent.busy_page, sent.page), capture)
+    found = coverage(sent.busy_page, sent.page)
+    result = Result(release, found, Capture(release, sent.page.text, answers, flipped, frozenset(found.moved)))
     _judge_families(result, watcher, sent)
     _judge_sums(result, watcher, sent)
     _judge_auth(result, answers, flipped)

@@ -16,7 +16,7 @@ from typing import NamedTuple
 __all__ = ['RELEASE', 'Environment', 'HarnessError', 'environment', 'wanted_release']
 
 # The newest release that installs and starts. Its dependencies are locked in requirements/litellm-<release>.txt.
-RELEASE = '1.109.1'
+RELEASE = '1.110.2'
 
 _ROOT = Path(__file__).resolve().parents[3]
 _REQUIREMENTS = _ROOT / 'requirements'

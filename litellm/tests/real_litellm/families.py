@@ -12,6 +12,9 @@ from datadog_checks.litellm.names import PREFIX, raw_names
 
 __all__ = ['Coverage', 'Page', 'coverage']
 
+# Labels that the format adds, not the family.
+_FORMAT_LABELS = {'le', 'pid', 'quantile'}
+
 
 class Page:
     """A metrics page in the text format, parsed; creation times of other families are left out."""
@@ -56,8 +59,7 @@ class Coverage(NamedTuple):
 def coverage(*pages: Page) -> Coverage:
     """Return the coverage of pages of one proxy taken together.
 
-    A family without labels has a sample of 0 from the start: it counts as moved only when some page shows another
-    value.
+    A family without labels has samples of 0 from the start: it counts as moved only when some page shows another value.
     """
     registered, sampled, moved = set(), set(), set()
     for page in pages:
@@ -65,7 +67,7 @@ def coverage(*pages: Page) -> Coverage:
             registered.add(name)
             if family.samples:
                 sampled.add(name)
-            if any(sample.labels or sample.value for sample in family.samples):
+            if any(sample.value or sample.labels.keys() - _FORMAT_LABELS for sample in family.samples):
                 moved.add(name)
     known = {name for name in raw_names() if name.startswith(PREFIX)}
     return Coverage(known, registered, sampled, moved, registered - known)

@@ -36,11 +36,19 @@ def instance_collect_histogram_buckets():
     return True
 
 
+def instance_collect_readiness():
+    return True
+
+
 def instance_collect_unknown_metrics():
     return False
 
 
 def instance_disable_generic_tags():
+    return False
+
+
+def instance_drop_empty_labels():
     return False
 
 
@@ -53,6 +61,14 @@ def instance_enable_health_service_check():
 
 
 def instance_enable_legacy_tags_normalization():
+    return True
+
+
+def instance_exclude_personal_labels():
+    return False
+
+
+def instance_filter_at_proxy():
     return True
 
 
@@ -74,6 +90,14 @@ def instance_kerberos_delegate():
 
 def instance_kerberos_force_initiate():
     return False
+
+
+def instance_litellm_health_interval():
+    return 300
+
+
+def instance_litellm_health_timeout():
+    return 90
 
 
 def instance_log_requests():

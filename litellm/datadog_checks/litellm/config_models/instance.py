@@ -90,19 +90,48 @@ class InstanceConfig(BaseModel):
     cache_shared_labels: Optional[bool] = None
     collect_counters_with_distributions: Optional[bool] = None
     collect_histogram_buckets: Optional[bool] = None
+    collect_readiness: Optional[bool] = None
     collect_unknown_metrics: Optional[bool] = None
     connect_timeout: Optional[float] = None
     disable_generic_tags: Optional[bool] = None
+    drop_empty_labels: Optional[bool] = None
     empty_default_hostname: Optional[bool] = None
     enable_health_service_check: Optional[bool] = None
     enable_legacy_tags_normalization: Optional[bool] = None
     exclude_labels: Optional[tuple[str, ...]] = None
+    exclude_metric_groups: Optional[
+        tuple[
+            Literal[
+                'by_tag',
+                'cache',
+                'deployments',
+                'deprecated',
+                'files',
+                'guardrails',
+                'key_budgets',
+                'latency',
+                'mcp',
+                'media',
+                'rate_limits',
+                'requests',
+                'services',
+                'spend',
+                'team_budgets',
+                'token_details',
+                'tokens',
+                'user_budgets',
+                'users',
+            ], ...
+        ]
+    ] = None
     exclude_metrics: Optional[tuple[str, ...]] = None
     exclude_metrics_by_labels: Optional[MappingProxyType[str, Union[bool, tuple[str, ...]]]] = None
+    exclude_personal_labels: Optional[bool] = None
     extra_headers: Optional[MappingProxyType[str, Any]] = None
     extra_metrics: Optional[tuple[Union[str, MappingProxyType[str, Union[str, ExtraMetrics]]], ...]] = (
         None
     )
+    filter_at_proxy: Optional[bool] = None
     headers: Optional[MappingProxyType[str, Any]] = None
     histogram_buckets_as_distributions: Optional[bool] = None
     hostname_format: Optional[str] = None
@@ -117,7 +146,12 @@ class InstanceConfig(BaseModel):
     kerberos_hostname: Optional[str] = None
     kerberos_keytab: Optional[str] = None
     kerberos_principal: Optional[str] = None
+    litellm_health_endpoint: Optional[str] = None
+    litellm_health_interval: Optional[float] = None
+    litellm_health_timeout: Optional[float] = None
+    litellm_readiness_endpoint: Optional[str] = None
     log_requests: Optional[bool] = None
+    max_contexts: Optional[int] = Field(None, ge=1)
     metric_patterns: Optional[MetricPatterns] = None
     metrics: Optional[tuple[Union[str, MappingProxyType[str, Union[str, Metrics]]], ...]] = None
     min_collection_interval: Optional[float] = None

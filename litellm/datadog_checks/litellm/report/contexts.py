@@ -73,6 +73,11 @@ class ContextTable:
             self._rows = [row + digit for row, digit in zip(self._rows, self._columns[label], strict=True)]
             place *= max(column) + 1
 
+    @property
+    def labels(self) -> Collection[str]:
+        """All labels of the contexts."""
+        return self._columns.keys()
+
     def without(self, labels: Collection[str]) -> LabelCost:
         """Return what these labels cost together."""
         columns = [self._columns[label] for label in sorted(labels)]

@@ -12,13 +12,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from datadog_checks.base.errors import ConfigurationError
-from datadog_checks.base.stubs import aggregator
+from datadog_checks.base.stubs import aggregator, datadog_agent
 
 from ..check import LitellmCheck
-from ..labels import is_key_in_clear
 from ..names import is_litellm_family
 from .aggregation import Aggregation, Context, Series
-from .secrets import Redactor
+from .secrets import MASK, Redactor
 
 __all__ = [
     'Failure',
@@ -32,7 +31,6 @@ __all__ = [
     'read_page',
 ]
 
-KEY_LABEL = 'hashed_api_key'
 URL_PASSWORD = re.compile(r'://[^/@\s]+@')
 
 
@@ -89,14 +87,12 @@ class Measurement:
     """Seconds that the last run took."""
     time: float
     """When the last run started, in seconds since the epoch."""
+    version: str
+    """Of LiteLLM, as the Agent's metadata would have it. Empty when the proxy did not tell it in time."""
     failure: Failure | None = None
     page: Page | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     """The label behind each tag name that `rename_labels` changes."""
-    keys_in_clear: int = 0
-    """How many values of `hashed_api_key` are not hashes."""
-    url_passwords: int = 0
-    """How many tags are URLs with a user or password in them, other than the endpoint's own."""
 
 
 def create_check(init_config: dict[str, Any], instance: dict[str, Any]) -> LitellmCheck:
@@ -114,7 +110,6 @@ def measure(check: LitellmCheck, pause: Callable[[], object]) -> Measurement:
     Counts need two runs: the Agent sends what was added in between. A run that fails is the last one. Raises a
     `ConfigurationError` if the options do not get as far as a scrape.
     """
-    endpoint = check.instance['openmetrics_endpoint']
     aggregation = Aggregation()
     warnings: list[str] = []
     started = 0.0
@@ -131,9 +126,9 @@ def measure(check: LitellmCheck, pause: Callable[[], object]) -> Measurement:
             series = aggregation.flush(aggregator, started)
             if errors:
                 break
-    failure = _failure(errors, endpoint) if errors else None
-    if failure is not None and endpoint not in check.scrapers:
-        raise ConfigurationError(failure.message)
+    if not check.scrapers:
+        raise ConfigurationError(_failure(errors, '').message)
+    ((endpoint, scraper),) = check.scrapers.items()
     contexts = {series.context for series in series}
     contexts.update(
         Context(stub.name, stub.hostname or '', frozenset(stub.tags or ()))
@@ -151,14 +146,15 @@ def measure(check: LitellmCheck, pause: Callable[[], object]) -> Measurement:
         interval=started - previous,
         duration=duration,
         time=started,
-        failure=failure,
-        labels={tag: label for label, tag in check.scrapers[endpoint].rename_labels.items()},
+        version=datadog_agent._metadata.get((check.check_id, 'version.raw'), ''),
+        failure=_failure(errors, endpoint) if errors else None,
+        labels={tag: label for label, tag in scraper.rename_labels.items()},
     )
 
 
 def read_page(check: LitellmCheck) -> Page:
     """Read the page once more, for what is on it and not collected."""
-    scraper = check.scrapers[check.instance['openmetrics_endpoint']]
+    (scraper,) = check.scrapers.values()
     samples = size = process = other = 0
     litellm = set()
     with scraper.get_connection() as response:
@@ -182,19 +178,13 @@ def read_page(check: LitellmCheck) -> Page:
 
 
 def conceal(measurement: Measurement, redact: Redactor) -> Measurement:
-    """Return the measurement without secrets: known ones, keys that LiteLLM did not hash, and passwords in URLs.
+    """Return the measurement without known secrets, and without passwords in URLs of the instance's own tags."""
 
-    Tags that differ still differ afterwards, so that contexts stay as many as they are.
-    """
+    def hide(tag: str) -> str:
+        return URL_PASSWORD.sub(f'://{MASK}@', redact(tag))
+
     tags = frozenset[str]().union(*(context.tags for context in measurement.contexts))
-    keys = sorted(tag for tag in tags if _is_key_tag(tag, measurement.labels))
-    urls = sorted(tag for tag in tags if URL_PASSWORD.search(tag) and redact(tag) == tag)
-    concealed = {tag: redact(tag) for tag in tags}
-    for number, tag in enumerate(urls, 1):
-        concealed[tag] = URL_PASSWORD.sub(f'://<password no. {number}>@', tag)
-    for number, tag in enumerate(keys, 1):
-        concealed[tag] = f'{tag.partition(":")[0]}:<not a hash, no. {number}>'
-    concealed = {tag: replacement for tag, replacement in concealed.items() if replacement != tag}
+    concealed = {tag: hidden for tag in tags if (hidden := hide(tag)) != tag}
 
     def context_without_secrets(context: Context) -> Context:
         if concealed.keys().isdisjoint(context.tags):
@@ -208,16 +198,12 @@ def conceal(measurement: Measurement, redact: Redactor) -> Measurement:
         series=[one._replace(context=context_without_secrets(one.context)) for one in measurement.series],
         contexts=frozenset(map(context_without_secrets, measurement.contexts)),
         service_checks=[
-            check._replace(
-                message=redact(check.message), tags=tuple(concealed.get(tag, redact(tag)) for tag in check.tags)
-            )
+            check._replace(message=redact(check.message), tags=tuple(map(hide, check.tags)))
             for check in measurement.service_checks
         ],
         warnings=list(map(redact, measurement.warnings)),
         log=list(map(redact, measurement.log)),
         failure=failure and Failure(*map(redact, failure)),
-        keys_in_clear=len(keys),
-        url_passwords=len(urls),
     )
 
 
@@ -269,10 +255,6 @@ def _declared_family(line: str, prefix: str) -> str | None:
     if kind == 'counter':
         family = family.removesuffix('_total')
     return family.removeprefix(prefix)
-
-
-def _is_key_tag(tag: str, labels: Mapping[str, str]) -> bool:
-    return label_of(tag, labels) == KEY_LABEL and is_key_in_clear(tag.partition(':')[2])
 
 
 def _unique(messages: Iterable[str]) -> list[str]:

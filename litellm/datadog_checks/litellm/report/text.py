@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ..labels import is_personal
 from .contexts import ContextTable, contexts_per_metric, personal_labels, shared_tags
 from .measure import Measurement, Page
 from .summary import Row, count_of, rows
@@ -53,7 +54,6 @@ def render(measurement: Measurement, style: Style) -> str:
         _metrics(measurement, common, style),
         _labels(table, len(measurement.contexts), style),
         _personal(measurement, table, style),
-        _secrets(measurement, style),
         _families(measurement.page, style) if measurement.page else [],
     ]
     return '\n\n'.join('\n'.join(section) for section in sections if section) + '\n'
@@ -67,7 +67,9 @@ def printable(text: str) -> str:
 def _overview(measurement: Measurement, common: Iterable[str], style: Style) -> list[str]:
     metrics = count_of(len(contexts_per_metric(measurement.contexts)), 'metric')
     lines = [
-        style.paint(f'LiteLLM at {printable(measurement.endpoint)}', BOLD),
+        style.paint(
+            ' '.join(filter(None, ('LiteLLM', measurement.version, f'at {printable(measurement.endpoint)}'))), BOLD
+        ),
         f'  Two scrapes, {measurement.interval:.1f} s apart. The second took {measurement.duration:.2f} s.',
     ]
     if measurement.page:
@@ -152,24 +154,9 @@ def _personal(measurement: Measurement, table: ContextTable, style: Style) -> li
     lines.append(style.paint(f'  {"LABEL":<{width}}  {"VALUES":>7}  {"CONTEXTS":>8}', FAINT))
     for name, entry in zip(names, personal, strict=True):
         lines.append(f'  {name:<{width}}  {entry.values:>7,}  {entry.contexts:>8,}')
-    left = table.without([entry.label for entry in personal]).contexts_left
-    lines.append(f'  Without all of them the Agent would send {count_of(left, "context")}.')
+    left = table.without(list(filter(is_personal, table.labels))).contexts_left
+    lines += style.wrap(f'With `exclude_personal_labels: true` the Agent would send {count_of(left, "context")}.')
     return lines
-
-
-def _secrets(measurement: Measurement, style: Style) -> list[str]:
-    warnings = []
-    if measurement.keys_in_clear:
-        warnings.append(
-            f'hashed_api_key: {count_of(measurement.keys_in_clear, "value")} not hashed. LiteLLM hashes only keys that '
-            'start with sk-, and writes others in clear.'
-        )
-    if measurement.url_passwords:
-        warnings.append(f'URLs with user or password: in {count_of(measurement.url_passwords, "tag")}.')
-    lines = _title('Secrets that would leave this host', style)
-    for warning in warnings:
-        lines += [style.paint(line, RED) for line in style.wrap(warning, first='  ! ', rest='    ')]
-    return lines if warnings else []
 
 
 def _families(page: Page, style: Style) -> list[str]:

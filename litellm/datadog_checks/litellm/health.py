@@ -1,0 +1,234 @@
+"""What a proxy says of its models at `/health`, asked as rarely as what it costs demands.
+
+Unless a proxy checks its models in the background, it calls each of them for that answer. So it is asked once in an
+interval, in a thread of its own, and its last answer is submitted in every run with its age. Of an answer nothing but
+tags is kept: it holds addresses with passwords, headers with keys, and prompts.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import time
+from collections import Counter
+from functools import partial
+from typing import NamedTuple
+
+from requests.exceptions import ConnectTimeout, RequestException, Timeout
+
+from datadog_checks.base.constants import ServiceCheck
+from datadog_checks.base.errors import ConfigurationError
+from datadog_checks.base.utils.replay.constants import EnvVars
+
+from .addresses import Address, read_address, without_user_info
+from .failures import explain_question
+from .question import Question
+from .requesting import Answer, Client
+from .scraper import LitellmScraper
+
+__all__ = ['Health', 'HealthProbe', 'NoHealthError', 'NotCheckedYetError', 'error_class', 'health_probe', 'read_health']
+
+# Seconds between two questions, and for one of them. LiteLLM gives up on a model after 60 seconds.
+DEFAULT_INTERVAL = 300.0
+DEFAULT_TIMEOUT = 90.0
+
+# The run that asks waits so long, after its scrape: then one run alone, like `agent check`, shows an answer.
+PATIENCE_SECONDS = 10.0
+
+# An answer is submitted for so many intervals. What is older says nothing of now, and only its age is left.
+INTERVALS_UNTIL_STALE = 3
+
+# Stack traces make an answer long, some kB for each model that fails.
+MAX_BODY_BYTES = 32 << 20
+
+# Tags are cut by Datadog at 200 characters.
+MAX_TAG_VALUE = 150
+
+UNKNOWN_ERROR = 'unknown'
+
+# The class of an error is what its text begins with: `litellm.RateLimitError: ...`. The rest is not for Datadog.
+_ERROR_CLASS = re.compile(
+    r'(?:error:\s*)?(?:litellm\.(?:exceptions\.)?([A-Z][A-Za-z]{2,60})|([A-Z][A-Za-z]{2,50}(?:Error|Exception)))(?!\w)',
+    re.ASCII,
+)
+_TIMEOUT = 'Timeout exceeded'
+_PROVIDER = re.compile(r'[A-Za-z0-9][A-Za-z0-9_.-]{0,60}', re.ASCII)
+
+URL_HINT = '`litellm_health_endpoint` must be the health page of the proxy itself, like `http://HOST:4000/health`.'
+KEY_HINT = 'a key that may use all models, with `extra_headers: {Authorization: Bearer <KEY>}`: /health is never open.'
+
+
+class NoHealthError(RequestException):
+    """The endpoint answered, but not with the health of models. The message says what to do, and quotes nothing."""
+
+
+class NotCheckedYetError(RequestException):
+    """The proxy checks its models in the background, and has not done so since it started."""
+
+
+class Health(NamedTuple):
+    """What is kept of an answer."""
+
+    endpoints: Counter[tuple[str, ...]]
+    """How many model endpoints have these tags: more than one is possible in releases that leave their ids out."""
+    healthy: int
+    unhealthy: int
+    answered_at: float
+    """On the monotonic clock."""
+
+
+def read_health(answer: Answer, *, has_key: bool) -> Health:
+    """Return what is kept of an answer. Raises a `NoHealthError`, or a `NotCheckedYetError`."""
+    try:
+        body = answer.json()
+    except ValueError:
+        raise NoHealthError(_advice(answer, has_key)) from None
+    if not isinstance(body, dict):
+        raise NoHealthError(_advice(answer, has_key))
+    if body == {} and answer.status == 200:
+        raise NotCheckedYetError
+    healthy, unhealthy = body.get('healthy_endpoints'), body.get('unhealthy_endpoints')
+    # A proxy that is asked for one model only says 503 with the whole answer when it is not healthy.
+    if answer.status not in (200, 503) or not isinstance(healthy, list) or not isinstance(unhealthy, list):
+        raise NoHealthError(_advice(answer, has_key))
+    endpoints = Counter([*(_tags(one, True) for one in healthy), *(_tags(one, False) for one in unhealthy)])
+    return Health(endpoints, len(healthy), len(unhealthy), time.monotonic())
+
+
+def _tags(endpoint: object, is_healthy: bool) -> tuple[str, ...]:
+    told = endpoint if isinstance(endpoint, dict) else {}
+    model, provider, identity = (_text(told.get(name)) for name in ('model', 'custom_llm_provider', 'model_id'))
+    if not provider and '/' in model:
+        provider = model.partition('/')[0]
+    tags = [f'endpoint_health:{"healthy" if is_healthy else "unhealthy"}']
+    if not is_healthy:
+        tags.append(f'endpoint_error:{error_class(told.get("error"))}')
+    if model:
+        tags.append(f'llm_model:{model}')
+    if _PROVIDER.fullmatch(provider):
+        tags.append(f'custom_llm_provider:{provider}')
+    if identity:
+        tags.append(f'model_id:{identity}')
+    return tuple(tags)
+
+
+def _text(value: object) -> str:
+    """Return a name as it may be shown. That of a model can be the address it is served at."""
+    return without_user_info(value)[:MAX_TAG_VALUE] if isinstance(value, str) else ''
+
+
+def error_class(error: object) -> str:
+    """Return the class of the error that LiteLLM reports of a model, and nothing else of it."""
+    if not isinstance(error, str):
+        return UNKNOWN_ERROR
+    if error.startswith(_TIMEOUT):
+        return 'Timeout'
+    match = _ERROR_CLASS.match(error)
+    return UNKNOWN_ERROR if match is None else match[1] or match[2]
+
+
+def _advice(answer: Answer, has_key: bool) -> str:
+    """Say what to do about an answer that holds no health."""
+    status = answer.status
+    # Some releases answer a request without a key with 500.
+    if status in (401, 403) or (status == 500 and not has_key):
+        return f'{status}: ' + (f'the proxy refused the key. Send {KEY_HINT}' if has_key else f'send {KEY_HINT}')
+    if status == 404:
+        return f'404: {URL_HINT}'
+    if 300 <= status < 400:
+        return f'{status}: the endpoint redirects, and `allow_redirects` is off. Use the URL that it redirects to.'
+    if status >= 400:
+        return f'{status}: look for the cause in the log of the proxy.'
+    if not answer.is_whole:
+        return f'the answer is longer than {MAX_BODY_BYTES >> 20} MB. {URL_HINT}'
+    return f'the answer is not the health of models. {URL_HINT}'
+
+
+def health_probe(scraper: LitellmScraper) -> HealthProbe | None:
+    """Return the probe that an instance asks for, or None.
+
+    Raises a `ConfigurationError` when an option of it cannot be used.
+    """
+    url = scraper.config.get('litellm_health_endpoint')
+    if not url:
+        return None
+    if EnvVars.MESSAGE_INDICATOR in os.environ:
+        scraper.check.warning(
+            '`litellm_health_endpoint` is left out: with `process_isolation` every run is a process of its own, and '
+            'each would have the proxy call all its models.'
+        )
+        return None
+    interval = _seconds(scraper, 'litellm_health_interval', DEFAULT_INTERVAL)
+    timeout = _seconds(scraper, 'litellm_health_timeout', DEFAULT_TIMEOUT)
+    return HealthProbe(scraper, read_address('litellm_health_endpoint', url), interval, timeout)
+
+
+def _seconds(scraper: LitellmScraper, option: str, default: float) -> float:
+    try:
+        seconds = float(scraper.config.get(option, default))
+    except (TypeError, ValueError):
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise ConfigurationError(f'The setting `{option}` must be a number of seconds above 0')
+    return seconds
+
+
+class HealthProbe:
+    """Ask for the health of models once in an interval, and submit the last answer in every run."""
+
+    def __init__(self, scraper: LitellmScraper, address: Address, interval: float, timeout: float) -> None:
+        self._check = scraper.check
+        self._tags = [*scraper.static_tags, f'health_endpoint:{address.url}']
+        self._interval = interval
+        self._next_at = 0.0
+        self._health: Health | None = None
+        self._connection: tuple[int, str] | None = None
+        client = scraper.client_of(address)
+        self._question = Question(partial(_ask_health, client, address.url, timeout), timeout)
+
+    def run(self) -> None:
+        """Submit the last answer, and ask for the next when it is time to. Raises nothing."""
+        now = time.monotonic()
+        is_asking = now >= self._next_at and self._question.put()
+        if is_asking:
+            self._next_at = now + self._interval
+        self._take_answer(PATIENCE_SECONDS if is_asking else 0.0)
+        self._submit(time.monotonic())
+
+    def _take_answer(self, patience: float) -> None:
+        try:
+            health = self._question.answer(patience)
+        except NotCheckedYetError:
+            self._connection = (ServiceCheck.OK, '')
+        except Exception as error:  # noqa: BLE001, whatever it is must not cost the run
+            self._connection = (ServiceCheck.CRITICAL, self._explain(error))
+        else:
+            if health is not None:
+                self._health, self._connection = health, (ServiceCheck.OK, '')
+
+    def _explain(self, error: Exception) -> str:
+        if isinstance(error, NoHealthError):
+            return str(error)
+        message = f'/health cannot be asked: {explain_question(error, self._question.seconds)}'
+        if isinstance(error, Timeout) and not isinstance(error, ConnectTimeout):
+            message += ' Raise `litellm_health_timeout`, or set `background_health_checks: true` on the proxy.'
+        return message
+
+    def _submit(self, now: float) -> None:
+        if self._connection is not None:
+            status, message = self._connection
+            self._check.service_check('health.can_connect', status, tags=self._tags, message=message)
+        if self._health is None:
+            return
+        age = now - self._health.answered_at
+        self._check.gauge('endpoint.age', age, tags=self._tags)
+        if age <= INTERVALS_UNTIL_STALE * self._interval:
+            self._check.gauge('endpoint.healthy_count', self._health.healthy, tags=self._tags)
+            self._check.gauge('endpoint.unhealthy_count', self._health.unhealthy, tags=self._tags)
+            for tags, endpoints in self._health.endpoints.items():
+                self._check.gauge('endpoint.info', endpoints, tags=[*self._tags, *tags])
+
+
+def _ask_health(client: Client, url: str, seconds: float) -> Health:
+    return read_health(client.ask(url, seconds, MAX_BODY_BYTES), has_key=client.sends_credentials)

@@ -1,0 +1,135 @@
+"""GET requests with the HTTP options of an instance, whose credentials reach the host they are for and no other."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any, NamedTuple
+from urllib.parse import urljoin
+
+from requests import Response
+from requests.exceptions import ChunkedEncodingError, InvalidHeader, Timeout
+from requests.sessions import SessionRedirectMixin
+from urllib3.exceptions import HTTPError, TimeoutError
+
+from datadog_checks.base.utils.http import RequestsWrapper
+
+from .addresses import Address
+
+__all__ = ['Answer', 'Client']
+
+# Headers that say nothing about the instance. Any other may be a credential.
+HARMLESS_HEADERS = frozenset({'accept', 'accept-encoding', 'connection', 'user-agent'})
+
+# What arrives is read in pieces of at most this size, which is counted before decompression.
+CHUNK_BYTES = 1 << 14
+
+
+class Answer(NamedTuple):
+    """A status, and as much of the body as was wanted."""
+
+    status: int
+    body: bytes
+    is_whole: bool
+
+    def json(self) -> object:
+        """Return the body as data. Raises a `ValueError` when it is not JSON, or longer than was wanted."""
+        if not self.is_whole:
+            raise ValueError('too long')
+        try:
+            return json.loads(self.body)
+        except RecursionError:
+            raise ValueError('too deep') from None
+
+
+class Client:
+    """Send GET requests with the HTTP options of an instance. For one thread at a time.
+
+    URLs come without their user-info, whose user and password are sent unless the options have others. What goes wrong
+    is a `RequestException`, which never holds the value of a header, or an `OSError` about a file of the options.
+    """
+
+    def __init__(self, http: RequestsWrapper, address: Address) -> None:
+        self._http = http
+        if http.options['auth'] is None:
+            http.options['auth'] = address.auth
+        # By itself the base package logs what is wrong with a header, key and all, and sends whatever fails once more.
+        self._token = http.auth_token_handler
+        http.auth_token_handler = None
+        self._is_refused = False
+
+    @property
+    def timeout(self) -> float:
+        """Seconds that the instance gives an answer."""
+        return float(self._http.options['timeout'][1])
+
+    @property
+    def sends_credentials(self) -> bool:
+        """Whether a request carries anything that could be a key."""
+        headers = {name.lower() for name in self._http.options['headers']}
+        return bool(self._http.options['auth'] or self._token or headers - HARMLESS_HEADERS)
+
+    def get(self, url: str, **options: Any) -> Response:
+        """Return a response whose body is still to be read. Where a token is refused, it is sent anew once."""
+        response = self._send(url, options)
+        if self._is_refused and self._token is not None:
+            response.close()
+            response = self._send(url, options)
+        return response
+
+    def ask(self, url: str, seconds: float, limit: int) -> Answer:
+        """Send one request and no second, as answers may be paid for, and read as much as seconds and bytes allow.
+
+        A server that sends nothing at all is waited for as long once more at the worst.
+        """
+        deadline = time.monotonic() + seconds
+        connect_seconds, _ = self._http.options['timeout']
+        pieces, size = [], 0
+        with self._send(url, {'timeout': (min(connect_seconds, seconds), seconds)}) as response:
+            try:
+                # Returns what is there, where reading a fixed amount would wait for a slow sender again and again.
+                while piece := response.raw.read1(CHUNK_BYTES, decode_content=True):
+                    pieces.append(piece)
+                    size += len(piece)
+                    if size > limit:
+                        break
+                    if time.monotonic() > deadline:
+                        raise Timeout('the answer goes on')
+            except TimeoutError:
+                raise Timeout('the answer stalls') from None
+            except HTTPError as error:
+                raise ChunkedEncodingError(f'the answer breaks off ({type(error).__name__})') from None
+        return Answer(response.status_code, b''.join(pieces)[:limit], size <= limit)
+
+    def _send(self, url: str, options: dict[str, Any]) -> Response:
+        if self._token is not None:
+            renewal = {'error': 'refused'} if self._is_refused else {}
+            self._token.poll(method='get', url=url, default_options=self._http.options, **renewal)
+        if not all(map(_can_be_sent, self._http.options['headers'].values())):
+            raise InvalidHeader('a header has a line break, or a character that is none of HTTP')
+        response: Response = self._http.get(url, stream=True, hooks={'response': _leave_credentials}, **options)
+        self._is_refused = response.status_code in (401, 403)
+        return response
+
+
+def _can_be_sent(header: str | bytes) -> bool:
+    text = header.decode('latin-1') if isinstance(header, bytes) else str(header)
+    return '\r' not in text and '\n' not in text and all(ord(character) < 256 for character in text)
+
+
+def _leave_credentials(response: Response, **_: object) -> None:
+    """Take what the instance added off a request that is about to be redirected to another host.
+
+    By itself `requests` takes off `Authorization` only, and LiteLLM knows keys in other headers as well.
+    """
+    redirection, request = SessionRedirectMixin(), response.request
+    target = redirection.get_redirect_target(response)
+    if target is None or request.url is None:
+        return
+    # The body of a redirect is of no use, but would be read whatever its size.
+    response.close()
+    if redirection.should_strip_auth(request.url, urljoin(request.url, target)):
+        for name in [name for name in request.headers if name.lower() not in HARMLESS_HEADERS]:
+            del request.headers[name]
+        # Digest and NTLM authentication wait there for a challenge to answer.
+        request.hooks = {'response': [_leave_credentials]}
