@@ -11,10 +11,19 @@ __all__ = ['VirtualClock']
 # Who asks for the time, and is to be told this one. Sockets, threads and the server's event loop keep the real one.
 _MODULES_WITH_A_CLOCK = (
     'datadog_checks.litellm.exact.time',
+    'datadog_checks.litellm.health.time',
+    'datadog_checks.litellm.question.time',
+    'datadog_checks.litellm.readiness.time',
+    'datadog_checks.litellm.version.time',
     'prometheus_client.metrics.time',
     'tests.fixture_proxy.jobs.time',
 )
 _FUNCTIONS_THAT_TELL_TIME = ('datadog_checks.litellm.exact.get_timestamp',)
+# Real seconds that a run waits for an answer beside the page: time stands still meanwhile, so it has to have it.
+_PATIENCE = {
+    'datadog_checks.litellm.health.PATIENCE_SECONDS': 60.0,
+    'datadog_checks.litellm.version.PATIENCE_SECONDS': 60.0,
+}
 
 
 class VirtualClock:
@@ -36,4 +45,6 @@ class VirtualClock:
                 patches.enter_context(patch(module, self))
             for function in _FUNCTIONS_THAT_TELL_TIME:
                 patches.enter_context(patch(function, self.time))
+            for constant, seconds in _PATIENCE.items():
+                patches.enter_context(patch(constant, seconds))
             yield

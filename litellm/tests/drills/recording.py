@@ -35,7 +35,8 @@ class _Run:
         self._recorder = recorder
         self._name = scenario.name
         instance = {
-            'openmetrics_endpoint': stage.metrics_url,
+            'openmetrics_endpoint': f'{stage.url}/metrics/',
+            'litellm_health_endpoint': f'{stage.url}/health',
             'extra_headers': {'Authorization': f'Bearer {AGENT_KEY}'},
         }
         self._check = LitellmCheck('litellm', {}, [instance])

@@ -50,8 +50,8 @@ class Stage:
             self._port: int = probe.getsockname()[1]
 
     @property
-    def metrics_url(self) -> str:
-        return f'http://{_HOST}:{self._port}/metrics/'
+    def url(self) -> str:
+        return f'http://{_HOST}:{self._port}'
 
     @property
     def is_up(self) -> bool:
@@ -71,6 +71,7 @@ class Stage:
             release=self._release,
             started_at=self._clock.now,
             concurrent=True,
+            background_health_checks=True,
             broken_models=self._broken_models,
         )
         self._key = settings.key
