@@ -66,8 +66,9 @@ def _full_day() -> tuple[Store, Window, str]:
     print('Playing a day of the fixture proxy, which takes some minutes. For your own: make preview URL=… KEY=…')
     sys.stdout.flush()
     store = record(FULL)
-    # What comes before that day is there for comparisons with it.
-    window = Window(FULL.end - DAY_SECONDS, FULL.end)
+    # What comes before that day is there for comparisons with it. A run of the check tells of the time before it, so
+    # the one at midnight belongs to the day that ends there.
+    window = Window(FULL.end - DAY_SECONDS + 1, FULL.end + 1)
     return store, window, f'A day of the fixture proxy, a stand-in for LiteLLM {FULL.release}.'
 
 

@@ -9,8 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from datadog_checks.base import AgentCheck
-from datadog_checks.litellm.labels import is_key_in_clear
-from datadog_checks.litellm.report.measure import KEY_LABEL, URL_PASSWORD
+from datadog_checks.litellm.report.measure import URL_PASSWORD
 from datadog_checks.litellm.report.secrets import MASK, Redactor
 from tests.datadog_model import Recorder, Store
 
@@ -22,15 +21,8 @@ class ScrapeError(Exception):
 
 
 def concealing(redact: Redactor) -> Callable[[str], str]:
-    """Return what keeps keys and passwords out of tags, since tags end up in the page."""
-
-    def concealed(tag: str) -> str:
-        key, _, value = redact(tag).partition(':')
-        if key == KEY_LABEL and is_key_in_clear(value):
-            return f'{key}:{MASK}'
-        return URL_PASSWORD.sub(f'://{MASK}@', f'{key}:{value}')
-
-    return concealed
+    """Return what keeps the secrets of the instance, and passwords in URLs, out of tags: they end up in the page."""
+    return lambda tag: URL_PASSWORD.sub(f'://{MASK}@', redact(tag))
 
 
 def record_for(

@@ -193,7 +193,7 @@ def _table(widget: Widget, drawing: Drawing) -> str:
     by = _order_by(results)
     groups.sort(key=lambda group: -(values[by].get(group) or 0.0))
     keys = [tag.partition(':')[0] for tag in groups[0]]
-    head = ''.join(f'<th>{escape(name)}</th>' for name in keys)
+    head = ''.join(f'<th>{escape(name).replace("_", "_<wbr>")}</th>' for name in keys)
     head += ''.join(f'<th class="number">{escape(result.label)}</th>' for result in results)
     largest = [max((abs(value) for value in column.values() if value), default=1.0) for column in values]
     body = ''
