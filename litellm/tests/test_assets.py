@@ -292,9 +292,8 @@ def test_widgets_lie_within_twelve_columns_and_do_not_overlap(path: Path) -> Non
 
 
 def families() -> set[str]:
-    """Return the Datadog name of every family that the check maps."""
-    base = {*names.COUNTERS.values(), *names.HISTOGRAMS.values(), *(gauge.name for gauge in names.GAUGES.values())}
-    return {f'litellm.{name}' for name in {*base, names.START_TIME[1]}}
+    """Return the name of everything that the check submits, without what tells the parts of a family apart."""
+    return {name.rpartition('.')[0] if kind == 'count' else name for name, kind in names.submitted_names()}
 
 
 def charted() -> set[str]:
