@@ -22,14 +22,28 @@ help:
 demo: $(NEWEST)/ready  ## see what the Agent would collect from a LiteLLM proxy: a small stand-in proxy, traffic, a report
 	@cd litellm && ../$(NEWEST)/bin/python -m tests.demo
 
+# The key goes by the environment, where neither make nor ps shows it.
+ifdef KEY
+preview: export LITELLM_METRICS_KEY := $(KEY)
+endif
+.PHONY: preview pictures
+preview: $(NEWEST)/ready  ## draw the dashboards from a day of the fixture proxy, or from your proxy with URL=… KEY=…
+	@cd litellm && ../$(NEWEST)/bin/python -m tests.preview $(URL)
+
+pictures: $(NEWEST)/ready  ## renew the pictures of the dashboards in litellm/images, with Chromium
+	@cd litellm && ../$(NEWEST)/bin/python -m tests.preview --pictures images
+
 .PHONY: test test-newest test-oldest test-tools
 test:  ## run all tests, the real LiteLLM included, on the newest and the oldest base package
 	@echo 'Testing on two base packages at a time. Each prints when it is done: three to six minutes.'
 	@$(MAKE) --no-print-directory -j2 -Otarget test-newest test-oldest test-tools
 
 # What the tests stand on has nothing to do with the base package: once is enough.
-tools = $(addprefix tests/test_,conformance.py drift.py fixture_proxy.py matrix.py)
-without_tools = $(addprefix --ignore=,$(tools))
+tools = $(addprefix tests/test_,asset_style.py assets.py conformance.py datadog_dashboards.py datadog_model.py drift.py \
+	fixture_proxy.py matrix.py preview.py)
+# Minutes long, and a target of their own.
+drills = tests/test_drills.py tests/test_real_drills.py
+without_tools = $(addprefix --ignore=,$(tools) $(drills))
 
 test-newest: $(NEWEST)/ready
 	cd litellm && ../$(NEWEST)/bin/python -m pytest -q tests $(without_tools) --ignore tests/test_real_exactness.py
@@ -43,6 +57,13 @@ test-tools: $(NEWEST)/ready
 .PHONY: exactness
 exactness: $(NEWEST)/ready  ## kill, restart and expire the real LiteLLM, and compare what the Agent counts with what was sent
 	cd litellm && ../$(NEWEST)/bin/python -m pytest -q tests/test_real_exactness.py
+
+.PHONY: drills drills-table
+drills: $(NEWEST)/ready  ## play faults on a proxy, the real one as well: does each monitor notice its own, has each panel data
+	cd litellm && ../$(NEWEST)/bin/python -m pytest -q $(drills)
+
+drills-table: $(NEWEST)/ready  ## play them, and write what each monitor did into assets/monitors/README.md
+	cd litellm && ../$(NEWEST)/bin/python -m tests.drills --write
 
 .PHONY: bench
 bench: $(NEWEST)/ready  ## measure the scraper beside the base package's
@@ -59,7 +80,7 @@ e2e-ci: $(NEWEST)/ready  ## run the oldest, one of the middle and the newest of 
 	@cd litellm && ../$(NEWEST)/bin/python -m tests.matrix --ci
 
 .PHONY: check lint format
-check: lint validate test exactness e2e-ci  ## all that the gate demands
+check: lint validate test exactness drills e2e-ci  ## all that the gate demands
 
 lint: $(NEWEST)/ready  ## formatter, linter and types
 	$(NEWEST)/bin/ruff format --check .

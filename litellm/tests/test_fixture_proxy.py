@@ -530,6 +530,53 @@ def test_redis_that_is_down_opens_its_circuit_breaker_until_a_minute_has_passed(
         assert page.total('litellm_redis_circuit_breaker_transitions') == 3
 
 
+def test_surroundings_trouble_requests_until_they_are_well_again() -> None:
+    total, overhead = 'litellm_request_total_latency_metric', 'litellm_overhead_latency_metric'
+
+    def seconds(proxy: FixtureProxy, family: str) -> float:
+        samples = Page.of(proxy.scrape()).families[family].samples
+        return sum(sample.value for sample in samples if sample.name == f'{family}_sum')
+
+    with start('--no-auth', '--concurrent', '--no-broken-models') as proxy:
+        assert chat(proxy, 'o4-mini').status_code == 200
+        usual, usual_overhead = seconds(proxy, total), seconds(proxy, overhead)
+        proxy.control('controls', slow_providers={'openai': 30}, load=100)
+        chat(proxy, 'o4-mini')
+        assert seconds(proxy, total) > 10 * usual
+        assert seconds(proxy, overhead) > 10 * usual_overhead
+
+        proxy.control('controls', slow_providers={}, load=1, failing_providers={'openai': 503})
+        assert chat(proxy, 'o4-mini').status_code == 503
+        health = requests.get(f'{proxy.url}/health', headers=proxy.headers, timeout=30).json()
+        assert {entry['exception_status'] for entry in health['unhealthy_endpoints']} == {503}
+        proxy.control('controls', failing_providers={}, used_elsewhere={'openai': 0.999})
+        left = chat(proxy, 'o4-mini').headers['x-ratelimit-remaining-requests']
+        assert 0 < int(left) < 10
+
+        proxy.control('controls', blocked_keys=[VIRTUAL_KEYS['ci']])
+        assert chat(proxy, 'o4-mini', key=VIRTUAL_KEYS['ci']).status_code == 401
+        assert chat(proxy, 'o4-mini', key=VIRTUAL_KEYS['search']).status_code == 200
+        proxy.control('controls', blocked_keys=[])
+        assert chat(proxy, 'o4-mini', key=VIRTUAL_KEYS['ci']).status_code == 200
+        with pytest.raises(AssertionError, match='a provider fails with one of'):
+            proxy.control('controls', failing_providers={'openai': 200})
+
+
+def test_the_budget_of_a_provider_is_that_of_a_day() -> None:
+    family = 'litellm_provider_remaining_budget_metric'
+    with start('--no-auth', '--concurrent') as proxy:
+        requests.post(
+            f'{proxy.url}/v1/videos',
+            json={'model': 'sora', 'prompt': 'a film', 'seconds': 1000},
+            headers=proxy.headers,
+            timeout=30,
+        )
+        assert page_of(proxy, family).values(family, api_provider='openai') == [9900.0]
+        proxy.control('advance', seconds=24 * 3600)
+        chat(proxy, 'o4-mini')
+        assert page_of(proxy, family).values(family, api_provider='openai')[0] > 9999
+
+
 def test_a_job_that_the_proxy_does_not_have_is_refused(driven: Driven) -> None:
     with pytest.raises(AssertionError, match='unknown job: holiday'):
         driven.proxy.control('jobs', names=['budgets', 'holiday'])

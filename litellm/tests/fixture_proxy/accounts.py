@@ -126,6 +126,8 @@ VIRTUAL_KEYS = {
     'search': 'sk-fixture-search-11f0',
     'support': 'sk-fixture-support-22f0',
     'ci': 'sk-fixture-ci-33f0',
+    'batch': 'sk-fixture-batch-66f0',
+    'notebook': 'sk-fixture-notebook-77f0',
     'limited': 'sk-fixture-limited-44f0',
     'spent': 'sk-fixture-spent-55f0',
 }
@@ -136,10 +138,11 @@ HEALTH_CHECK = Caller(key=_PROBE, name=_PROBE, alias=_PROBE, team=Owner(_PROBE, 
 
 
 class Accounts:
-    """The accounts of one proxy: the master key and five virtual keys.
+    """The accounts of one proxy: the master key and seven virtual keys.
 
-    `search` and `support` have people, teams, budgets and limits; `ci` has none of them; `limited` is refused from its
-    fourth request in a minute on (429); `spent` has used its budget up.
+    `search` and `support` have people, teams, budgets and limits; `ci` has none of them; `batch` spends the team's
+    budget of `search` and `notebook` that of its user; `limited` is refused from its fourth request in a minute on
+    (429); `spent` has used its budget up.
     """
 
     def __init__(self, master_key: str) -> None:
@@ -161,6 +164,8 @@ class Accounts:
                 ),
                 Caller(keys['support'], hashed(keys['support']), 'support "night shift"', bob, support, retail),
                 Caller(keys['ci'], hashed(keys['ci']), 'ci'),
+                Caller(keys['batch'], hashed(keys['batch']), 'search-batch', team=search, org=retail),
+                Caller(keys['notebook'], hashed(keys['notebook']), 'alice-notebook', alice),
                 Caller(keys['limited'], hashed(keys['limited']), 'limited', limit=RateLimit(requests=3)),
                 Caller(keys['spent'], hashed(keys['spent']), 'spent', budget=Budget(0.0)),
             )

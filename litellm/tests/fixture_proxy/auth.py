@@ -24,7 +24,7 @@ def authenticate(request: Request, bearer_only: bool = False) -> Caller:
     """Find out who calls; a refusal is recorded as a failed request, then raised."""
     key = _bearer_key(request) if bearer_only else _key(request)
     caller = proxy_of(request).accounts.caller(key)
-    if caller is None:
+    if caller is None or key in proxy_of(request).shared.controls.blocked_keys:
         failure = _refusal(key)
         client_ip, agent = request.client and request.client.host, request.headers.get('user-agent')
         proxy_of(request).telemetry.record_refusal(request.url.path, hashed(key), failure, client_ip, agent)

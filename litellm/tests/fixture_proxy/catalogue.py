@@ -100,7 +100,7 @@ FALLBACKS = {
     'always-503': ('always-500',),
 }
 
-# US dollars. The limit of a provider that is not here is not known.
+# US dollars a day. The limit of a provider that is not here is not known.
 PROVIDER_BUDGETS: dict[str, float | None] = {'openai': 10_000.0, 'anthropic': 2_000.0, 'bedrock': None}
 
 # The success callbacks beside prometheus: a broken one fails once per logged request.

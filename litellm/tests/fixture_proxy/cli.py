@@ -70,6 +70,8 @@ def _parser() -> _Parser:
     add('--background-health-checks', action='store_true', help='answer /health from memory, without calling models')
     add('--failure-rate', type=_rate, default=0.0, help='share of upstream calls that fail, 0 to 1 (%(default)s)')
     add('--real-delay', action='store_true', help='take as long as the simulated latencies say')
+    add('--broken-models', action=yes_or_no, default=True, help='list models that always fail (always-500 ...)')
+    add('--concurrent', action='store_true', help='let requests take no simulated time, as if all came at once')
     add('--db', choices=('up', 'down'), default='up', help='state of the database (%(default)s)')
     add('--redis', choices=('up', 'down'), default='up', help='state of Redis (%(default)s)')
     add('--only-families', type=_names, default=(), metavar='NAMES', help='prometheus_metrics_config, comma-separated')

@@ -3,7 +3,7 @@
 | request | what it does |
 | --- | --- |
 | `GET /fixture/` | tells the release, seed, keys, controls, jobs and the pids of the workers |
-| `POST /fixture/controls {"redis": "down", "lens": "down", "broken_callbacks": []}` | changes the surroundings |
+| `POST /fixture/controls {"redis": "down", "failing_providers": {"openai": 503}}` | changes the surroundings |
 | `POST /fixture/advance {"seconds": 60}` | moves the simulated time on |
 | `POST /fixture/jobs {"names": ["budgets"]}` | runs background jobs once; without names, all that LiteLLM runs |
 | `POST /fixture/expire {"family": "litellm_...", "labels": {"end_user": "ann"}}` | drops the series with these labels |

@@ -13,7 +13,7 @@ from starlette.routing import Route
 from .accounts import HEALTH_CHECK
 from .auth import authenticate
 from .calls import Answer, Timings, Usage
-from .catalogue import CALLBACKS, DEPLOYMENTS, UPSTREAM_ERRORS, Deployment
+from .catalogue import CALLBACKS, UPSTREAM_ERRORS, Deployment
 from .proxy import Proxy, proxy_of
 
 __all__ = ['ROUTES']
@@ -71,17 +71,18 @@ async def _health(request: Request) -> Response:
     authenticate(request)
     proxy = proxy_of(request)
     healthy, unhealthy = [], []
-    for deployment in DEPLOYMENTS:
-        works = deployment.fails_with is None
+    failing = proxy.shared.controls.failing_providers
+    for deployment in proxy.settings.offered:
+        status = deployment.fails_with or failing.get(deployment.provider)
         if not proxy.settings.background_health_checks:
-            answer = _probe(proxy, deployment) if works else None
-            proxy.telemetry.record_probe(deployment, answer)
+            answer = _probe(proxy, deployment) if status is None else None
+            proxy.telemetry.record_probe(deployment, answer, status or 500)
             if answer is not None and proxy.settings.real_delay:
                 await asyncio.sleep(answer.timings.api)
-        if works:
+        if status is None:
             healthy.append(_healthy(deployment, short=proxy.settings.profile.short_health))
         else:
-            unhealthy.append(_unhealthy(deployment))
+            unhealthy.append(_unhealthy(deployment, status))
     return JSONResponse(
         {
             'healthy_endpoints': healthy,
@@ -106,9 +107,9 @@ def _healthy(deployment: Deployment, short: bool) -> dict[str, Any]:
     return {**entry, 'api_base': deployment.api_base, **{name: limit for name, limit in limits.items() if limit}}
 
 
-def _unhealthy(deployment: Deployment) -> dict[str, Any]:
+def _unhealthy(deployment: Deployment, status: int) -> dict[str, Any]:
     """Tell as much as LiteLLM does, which is more than anyone should see: credentials and the request's body."""
-    error = UPSTREAM_ERRORS[deployment.fails_with or 500]
+    error = UPSTREAM_ERRORS[status]
     return {
         'api_base': deployment.api_base.replace('https://', 'https://fixture:upstream-password@'),
         'model': f'{deployment.provider}/{deployment.model}',

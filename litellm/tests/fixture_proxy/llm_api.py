@@ -19,7 +19,7 @@ from starlette.routing import Route
 from .accounts import Caller
 from .auth import authenticate, error_response
 from .calls import Answer, Call, Failure, Outcome, Usage
-from .catalogue import DEPLOYMENTS, MCP_TOOLS, UPSTREAM_ERRORS
+from .catalogue import MCP_TOOLS, UPSTREAM_ERRORS
 from .proxy import proxy_of
 
 __all__ = ['ROUTES']
@@ -231,7 +231,7 @@ def _endpoint(kind: str, required: str) -> Callable[[Request], Awaitable[Respons
 
 async def _models(request: Request) -> Response:
     authenticate(request)
-    groups = dict.fromkeys(deployment.group for deployment in DEPLOYMENTS)
+    groups = dict.fromkeys(deployment.group for deployment in proxy_of(request).settings.offered)
     data = [{'id': group, 'object': 'model', 'created': _CREATED, 'owned_by': 'openai'} for group in groups]
     return JSONResponse({'object': 'list', 'data': data})
 

@@ -68,6 +68,6 @@ class Exposition:
         body = encode(registry.restricted_registry(names) if names else registry)
         headers = {'content-type': content_type}
         if gzip_accepted(request.headers.get('accept-encoding', '')):
-            body = gzip.compress(body)
+            body = gzip.compress(body, compresslevel=1)
             headers['content-encoding'] = 'gzip'
         await Response(body, headers=headers)(scope, receive, send)

@@ -25,7 +25,7 @@ class Proxy:
         self.shared = Shared(settings.directory)
         self.accounts = Accounts(settings.key)
         self.series = Series(settings)
-        self.clock = Clock(self.shared)
+        self.clock = Clock(self.shared, settings.concurrent)
         self.router = Router(settings, self.shared, self.clock)
         self.telemetry = Telemetry(settings, self.series, self.shared, self.accounts, self.clock)
         self.services = Services(self.series, self.shared, self.clock, settings.seed)

@@ -24,10 +24,14 @@ _WORDS = ('the', 'proxy', 'answers', 'each', 'question', 'with', 'words', 'that'
 
 
 class Clock:
-    """Simulated time: it moves by what a request is said to take, and when a test moves it on."""
+    """Simulated time: it moves by what a request is said to take, and when a test moves it on.
 
-    def __init__(self, shared: Shared) -> None:
+    Where requests are `concurrent`, only a test moves it.
+    """
+
+    def __init__(self, shared: Shared, concurrent: bool) -> None:
         self._shared = shared
+        self._concurrent = concurrent
         self._elapsed = 0.0
 
     @property
@@ -36,7 +40,8 @@ class Clock:
         return self._elapsed + self._shared.controls.advanced_seconds
 
     def pass_by(self, seconds: float) -> None:
-        self._elapsed += seconds
+        if not self._concurrent:
+            self._elapsed += seconds
 
 
 class Router:
@@ -147,6 +152,9 @@ class Router:
             return deployment.fails_with
         if call.fail_status is not None and group == call.group:
             return call.fail_status
+        failing = self._shared.controls.failing_providers
+        if deployment.provider in failing:
+            return failing[deployment.provider]
         return chosen if by_chance else None
 
     def _cool_down(self, group: str, deployment: Deployment, status: int) -> bool:
@@ -165,11 +173,13 @@ class Router:
         # Equal calls get equal answers, wherever they come from.
         content = Random(f'{self._settings.seed} {call.digest}')
         usage = _usage(call, deployment, content)
-        first_token = rng.uniform(0.08, 0.9)
+        controls = self._shared.controls
+        slowness = controls.slow_providers.get(deployment.provider, 1.0)
+        first_token = rng.uniform(0.08, 0.9) * slowness
         timings = Timings(
-            queue=rng.uniform(0.0004, 0.006),
-            overhead=rng.lognormvariate(-5.0, 0.4),
-            api=0.002 if from_cache else first_token + usage.completion * rng.uniform(0.004, 0.02),
+            queue=rng.uniform(0.0004, 0.006) * controls.load,
+            overhead=rng.lognormvariate(-5.0, 0.4) * controls.load,
+            api=0.002 if from_cache else first_token + usage.completion * rng.uniform(0.004, 0.02) * slowness,
             first_token=(0.001 if from_cache else first_token) if call.stream else None,
             guardrails=sum(run.guardrail.seconds for run in outcome.guardrail_runs if run.guardrail.is_overhead),
         )
@@ -187,7 +197,8 @@ class Router:
         window.admit(self._clock.now)
         window.used_tokens += usage.total
         requests, tokens = deployment.rpm or _PROVIDER_REQUESTS, deployment.tpm or _PROVIDER_TOKENS
-        return requests - window.used_requests, tokens - window.used_tokens
+        free = 1.0 - self._shared.controls.used_elsewhere.get(deployment.provider, 0.0)
+        return int(requests * free) - window.used_requests, int(tokens * free) - window.used_tokens
 
     def _charge(self, call: Call, answer: Answer) -> None:
         for budget in call.caller.budgets():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from prometheus_client import (
     CollectorRegistry,
@@ -10,6 +10,7 @@ from prometheus_client import (
     Gauge,
     GCCollector,
     Histogram,
+    Metric,
     PlatformCollector,
     ProcessCollector,
 )
@@ -31,6 +32,20 @@ _CONTROL_CHARACTERS = str.maketrans({'\n': ' ', '\r': None, '\u2028': None, '\u2
 _COOLED_DOWN = 'litellm_deployment_cooled_down'
 
 
+class _Process(ProcessCollector):
+    """What the process says of itself, with the start time that a test gives it."""
+
+    def __init__(self, started_at: float | None, registry: CollectorRegistry) -> None:
+        self._started_at = started_at
+        super().__init__(registry=registry)
+
+    def collect(self) -> Iterable[Metric]:
+        for family in super().collect():
+            if family.name == 'process_start_time_seconds' and self._started_at is not None:
+                family.samples = [sample._replace(value=self._started_at) for sample in family.samples]
+            yield family
+
+
 class Series:
     """Every series of one worker process.
 
@@ -43,8 +58,9 @@ class Series:
         self._metrics: dict[str, Counter | Gauge | Histogram] = {}
         self._label_values: dict[str, set[tuple[str, ...]]] = {}
         self._families = {RENAMED.get(name, name): family for name, family in self._configured().items()}
-        for collector in (GCCollector, PlatformCollector, ProcessCollector):
-            collector(registry=self._registry)
+        GCCollector(registry=self._registry)
+        PlatformCollector(registry=self._registry)
+        _Process(settings.started_at, self._registry)
         for name, family in self._families.items():
             if family.registration is not Registration.FIRST_USE:
                 self._metric(name)

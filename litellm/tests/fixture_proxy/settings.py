@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from .catalogue import DEPLOYMENTS, Deployment
 from .releases import Profile, Release
 
 __all__ = ['DEFAULT_KEY', 'DEFAULT_RELEASE', 'Settings']
@@ -18,10 +19,12 @@ DEFAULT_RELEASE = '1.106.2'
 class Settings:
     """The proxy's configuration, as each of its worker processes gets it.
 
-    `directory` holds what workers share: see `shared.py`. `metrics_auth` None means the release's default.
+    `directory` holds what workers share: see `shared.py`. `metrics_auth` None means the release's default, `started_at`
+    (unix seconds, for tests that simulate the time of day) when the process really started.
     """
 
     directory: Path
+    started_at: float | None = None
     release: str = DEFAULT_RELEASE
     key: str = DEFAULT_KEY
     seed: int = 0
@@ -34,6 +37,8 @@ class Settings:
     background_health_checks: bool = False
     failure_rate: float = 0.0
     real_delay: bool = False
+    concurrent: bool = False
+    broken_models: bool = True
     only_families: tuple[str, ...] = ()
     exclude_labels: tuple[str, ...] = ()
     metadata_labels: tuple[str, ...] = ()
@@ -48,6 +53,11 @@ class Settings:
         if self.metrics_auth is None:
             return self.profile.protects_metrics
         return self.metrics_auth and self.profile.can_protect_metrics
+
+    @cached_property
+    def offered(self) -> tuple[Deployment, ...]:
+        """The deployments that are listed, and called for `/health`; those that always fail can be left out."""
+        return tuple(each for each in DEPLOYMENTS if self.broken_models or each.fails_with is None)
 
     @property
     def shares_metrics(self) -> bool:

@@ -4,21 +4,35 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+from .catalogue import UPSTREAM_ERRORS
 
 __all__ = ['Controls', 'Shared']
 
 
 @dataclass(frozen=True)
 class Controls:
-    """What tests may change while the proxy runs. A `lens` that is down refuses the rows that it is sent."""
+    """What tests may change while the proxy runs. A `lens` that is down refuses the rows that it is sent,
+    and whoever comes with one of the `blocked_keys` is refused.
+
+    By provider: `failing_providers` are the HTTP status that all its calls fail with, `slow_providers` what its
+    latencies are multiplied by, `used_elsewhere` the share of its limits that others use up. `load` multiplies the time
+    that the proxy itself takes for a request.
+    """
 
     redis: str = 'up'
     db: str = 'up'
     lens: str = 'up'
     broken_callbacks: tuple[str, ...] = ()
+    blocked_keys: tuple[str, ...] = ()
+    failing_providers: Mapping[str, int] = field(default_factory=dict)
+    slow_providers: Mapping[str, float] = field(default_factory=dict)
+    used_elsewhere: Mapping[str, float] = field(default_factory=dict)
+    load: float = 1.0
     advanced_seconds: float = 0.0
 
     def changed(self, **changes: Any) -> Controls:
@@ -31,6 +45,10 @@ class Controls:
             raise ValueError('redis, db and lens are "up" or "down"')
         if not isinstance(controls.broken_callbacks, (list, tuple)):
             raise ValueError('broken_callbacks is a list of callback names')
+        if not isinstance(controls.blocked_keys, (list, tuple)):
+            raise ValueError('blocked_keys is a list of keys')
+        if not set(controls.failing_providers.values()) <= UPSTREAM_ERRORS.keys():
+            raise ValueError(f'a provider fails with one of {", ".join(map(str, UPSTREAM_ERRORS))}')
         if controls.advanced_seconds < self.advanced_seconds:
             raise ValueError('time does not go back')
         return controls
@@ -49,7 +67,10 @@ class Shared:
             stored = json.loads(self._controls_file.read_text())
         except FileNotFoundError:
             return Controls()
-        return Controls(**{**stored, 'broken_callbacks': tuple(stored['broken_callbacks'])})
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()
+        }
+        return Controls(**values)
 
     @controls.setter
     def controls(self, controls: Controls) -> None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections import defaultdict
 
-from .accounts import HEALTH_CHECK, Accounts
+from .accounts import HEALTH_CHECK, Accounts, Budget
 from .budgets import BudgetGauges
 from .calls import Answer, Attempt, Call, Failure, Outcome
 from .catalogue import PROVIDER_BUDGETS, UPSTREAM_ERRORS, Deployment, McpTool, deployments_of
@@ -18,6 +17,7 @@ __all__ = ['Telemetry']
 
 _OUTAGE_NONE, _OUTAGE_PARTIAL, _OUTAGE_COMPLETE = 0, 1, 2
 _UNKNOWN_MODEL = 'other'
+_PROVIDER_BUDGET_HOURS = 24.0
 # Releases around 1.56 had these latencies once more for each tag of a request.
 _BY_TAG = {
     'litellm_deployment_latency_per_output_token': 'litellm_deployment_latency_per_output_token_by_tag',
@@ -35,7 +35,10 @@ class Telemetry:
         self._shared = shared
         self._accounts = accounts
         self._budgets = BudgetGauges(series, accounts, clock)
-        self._spent_at: defaultdict[str, float] = defaultdict(float)
+        self._clock = clock
+        self._provider_budgets = {
+            provider: Budget(limit, _PROVIDER_BUDGET_HOURS) for provider, limit in PROVIDER_BUDGETS.items()
+        }
 
     def record(self, outcome: Outcome) -> None:
         """Record one request that went through the router."""
@@ -92,14 +95,14 @@ class Telemetry:
         self._series.inc('litellm_spend_metric', values, tool.cost)
         self._series.inc('litellm_proxy_total_requests_metric', values)
 
-    def record_probe(self, deployment: Deployment, answer: Answer | None) -> None:
-        """Record that `/health` called a model for real: an answer, or the failure that the deployment always has."""
+    def record_probe(self, deployment: Deployment, answer: Answer | None, status: int = 500) -> None:
+        """Record that `/health` called a model for real: an answer, or else a failure with this status."""
         probe = Call(HEALTH_CHECK, route='', group='')
         known = {**probe.labels(), **deployment.labels(), 'route': None, 'model_id': ''}
         if answer is not None:
             self._record_answer(probe, answer, known, looked_up_cache=False)
             return
-        error = UPSTREAM_ERRORS[deployment.fails_with or 500]
+        error = UPSTREAM_ERRORS[status]
         if error.status != 401:
             self._series.inc('litellm_llm_api_failed_requests_metric', known)
             exception = error.class_at(deployment.provider)
@@ -308,8 +311,8 @@ class Telemetry:
 
     def _set_provider_budget(self, answer: Answer) -> None:
         provider = answer.deployment.provider
-        if provider in PROVIDER_BUDGETS:
-            self._spent_at[provider] += answer.cost
-            limit = PROVIDER_BUDGETS[provider]
-            remaining = float('inf') if limit is None else limit - self._spent_at[provider]
-            self._series.set('litellm_provider_remaining_budget_metric', {'api_provider': provider}, remaining)
+        budget = self._provider_budgets.get(provider)
+        if budget is not None:
+            budget.reset_if_due(self._clock.now)
+            budget.spent += answer.cost
+            self._series.set('litellm_provider_remaining_budget_metric', {'api_provider': provider}, budget.remaining)

@@ -58,13 +58,17 @@ _RATE_LIMIT_HEADERS = {
 
 
 class Upstream:
-    """The upstream server, running in a thread between `with` and its end; counts the requests by model."""
+    """The upstream server, running in a thread between `with` and its end; counts the requests by model.
+
+    While `outage` is set, all chat completions are answered with that status, one of 429 and 500.
+    """
 
     def __init__(self) -> None:
         self.port = free_port()
         self.url = f'http://127.0.0.1:{self.port}'
         self.requests: Counter[str] = Counter()
         self.refuses_rows = False
+        self.outage: int | None = None
         routes = [
             Route('/v1/chat/completions', self._chat, methods=['POST']),
             Route('/v1/embeddings', self._embeddings, methods=['POST']),
@@ -94,7 +98,7 @@ class Upstream:
 
     async def _chat(self, request: Request) -> Response:
         body = await self._counted(request)
-        if failure := _failure(body['model']):
+        if failure := _failure(body['model'] if self.outage is None else f'fails-with-{self.outage}'):
             return failure
         if body['model'] == _SLOW_MODEL:
             await asyncio.sleep(_SLOW_SECONDS)

@@ -1,0 +1,49 @@
+"""A small model of Datadog: what becomes of the check's submissions, and what dashboards and monitors make of them.
+
+It exists because no account is at hand in a test. Its rules are those of Datadog's public documentation; each docstring
+names its page. What an asset uses and the model does not know is an error, never a pass.
+"""
+
+from .dashboards import (
+    CheckStatuses,
+    Dashboard,
+    Result,
+    Scalar,
+    Widget,
+    evaluate_check_status,
+    evaluate_over_time,
+    evaluate_widget,
+)
+from .errors import AssetError, QueryError
+from .evaluate import Timeseries, Variables, default_interval, evaluate
+from .frames import Window
+from .monitors import Evaluation, Monitor, run_monitor
+from .store import Recorder, Series, Store
+from .syntax import MetricQuery, metric_queries, parse
+
+__all__ = [
+    'AssetError',
+    'CheckStatuses',
+    'Dashboard',
+    'Evaluation',
+    'MetricQuery',
+    'Monitor',
+    'QueryError',
+    'Recorder',
+    'Result',
+    'Scalar',
+    'Series',
+    'Store',
+    'Timeseries',
+    'Variables',
+    'Widget',
+    'Window',
+    'default_interval',
+    'evaluate',
+    'evaluate_check_status',
+    'evaluate_over_time',
+    'evaluate_widget',
+    'metric_queries',
+    'parse',
+    'run_monitor',
+]

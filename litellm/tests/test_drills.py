@@ -1,0 +1,80 @@
+"""Monitors against faults, and dashboards against a full day. Run by `make drills`: it takes minutes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.datadog_model import Dashboard, Store, Window
+from tests.datadog_model.dashboards import evaluate_check_status, evaluate_widget
+from tests.drills import FULL, SCENARIOS, record
+from tests.drills.expected import EXPECTED
+from tests.drills.matrix import TABLE, Matrix, faults, load_monitors, play, table, written_table
+
+DAY_SECONDS = 24 * 3600
+DASHBOARDS = sorted((Path(__file__).parents[1] / 'assets' / 'dashboards').glob('*.json'))
+
+# What only releases before 1.80.12 have: the widget asks for the former name beside the one of today.
+FORMER_NAMES = {'Remaining requests at the provider': 'former', 'Remaining tokens at the provider': 'former'}
+
+
+def boards() -> list[Dashboard]:
+    return [Dashboard.from_json(json.loads(path.read_text())) for path in DASHBOARDS]
+
+
+def without_data(dashboard: Dashboard, store: Store, window: Window) -> list[str]:
+    """Name the formulas and service checks of a dashboard that find nothing."""
+    empty = []
+    for widget in dashboard.all_widgets():
+        if widget.type == 'check_status' and not sum(evaluate_check_status(widget, store, window)):
+            empty.append(widget.title)
+        if widget.requests:
+            results = evaluate_widget(widget, store, window, dashboard.choices())
+            empty += [f'{widget.title}: {result.label}' for result in results if not result.has_data]
+    return empty
+
+
+@pytest.fixture(scope='module')
+def matrix() -> Matrix:
+    return play()
+
+
+@pytest.fixture(scope='module')
+def full() -> Store:
+    return record(FULL)
+
+
+def test_every_monitor_fires_in_its_drills_recovers_and_is_silent_in_all_others(matrix: Matrix) -> None:
+    assert faults(matrix) == []
+
+
+def test_every_cell_was_played(matrix: Matrix) -> None:
+    assert matrix.keys() == {(monitor, scenario) for monitor in load_monitors() for scenario in SCENARIOS}
+
+
+def test_every_monitor_has_a_drill_that_it_fires_in() -> None:
+    assert {one.monitor for one in EXPECTED} == load_monitors().keys()
+
+
+def test_the_table_in_the_docs_is_up_to_date(matrix: Matrix) -> None:
+    assert written_table(TABLE.read_text()) == table(matrix), 'make drills-table'
+
+
+def test_every_query_of_every_dashboard_has_data_on_a_full_day(full: Store) -> None:
+    window = Window(FULL.end - DAY_SECONDS, FULL.end)
+    empty = {line for board in boards() for line in without_data(board, full, window)}
+
+    assert empty == {f'{title}: {label}' for title, label in FORMER_NAMES.items()}
+
+
+def test_former_names_have_data_on_former_releases() -> None:
+    former = replace(FULL, phases=FULL.phases[20:22], broken_models=False).on('1.74.0')
+    store = record(former)
+    window = Window(former.start, former.end)
+    empty = {line for board in boards() for line in without_data(board, store, window)}
+
+    assert not [title for title, label in FORMER_NAMES.items() if f'{title}: {label}' in empty]
+    assert not [line for line in empty if line.startswith('Tokens in and out')]
