@@ -116,15 +116,11 @@ def test_the_largest_metrics_are_cut_first(proxy: SimulatedProxy) -> None:
 def test_no_room_is_left_over_that_something_fits_into(proxy: SimulatedProxy) -> None:
     for model in 'abcd':
         proxy.observe(LATENCY, 0.5, model=model)
-    one = watch(proxy, 11)
+    one = watch(proxy, 5)
     one.scrape()
 
-    # Four counts, four sums, and the three buckets of one series.
-    assert Counter(context.name.rpartition('.')[2] for context in sent(one.scrape())) == {
-        'count': 4,
-        'sum': 4,
-        'bucket': 3,
-    }
+    # No three buckets of a series fit in beside the counts and sums that are as many.
+    assert Counter(context.name.rpartition('.')[2] for context in sent(one.scrape())) == {'count': 3, 'sum': 2}
 
 
 @pytest.mark.parametrize('options', [{}, {'exclude_labels': ['key']}], ids=['each', 'summed'])
@@ -209,6 +205,19 @@ def test_what_was_sent_and_left_and_waited_comes_back_without_a_spike(proxy: Sim
     one.scrape()
 
     assert one.requests() == 3 + 2
+
+
+@pytest.mark.parametrize('options', [{}, {'exclude_labels': ['key']}], ids=['each', 'summed'])
+def test_what_was_never_sent_is_not_closed_either(proxy: SimulatedProxy, options: dict[str, Any]) -> None:
+    count_each(proxy, 'a')
+    for key in '12':
+        proxy.count(REQUESTS, model='waits', key=key)
+    one = watch(proxy, 1, **options)
+    one.scrape()
+    for key in '12':
+        proxy.forget(REQUESTS, model='waits', key=key)
+
+    assert [models(one.scrape()) for _ in range(12)] == [['a']] * 12
 
 
 def test_a_failed_scrape_decides_nothing(proxy: SimulatedProxy) -> None:

@@ -181,13 +181,12 @@ class SampleTable:
         return None if slot is None or isnan(values[slot]) else values[slot]
 
     def wanted_samples(self) -> Iterator[str]:
-        """Yield the names of the samples that are submitted of the families on the page, and of what dates them."""
+        """Yield the names of the samples that are submitted, and of those that date them, of all known families."""
         for sample, role in self._roles.items():
             family = role.family
             # As Prometheus' Python client names them, a counter's sample always ends in `_total`.
             is_alias = family.type == 'counter' and sample == family.name.encode()
-            is_wanted = role.metric is not None or (role.is_created and family.is_submitted)
-            if is_wanted and not is_alias and family.name in self.families_on_page:
+            if not is_alias and (role.metric is not None or (role.is_created and family.is_submitted)):
                 yield sample.decode()
 
     def closed_by(self, gone: Container[Slot]) -> Iterator[tuple[Metric, list[str], str]]:
