@@ -23,7 +23,7 @@ from .endpoint import serving_page
 
 __all__ = ['CAPTURE', 'busy_page', 'contexts_of', 'table_of_groups', 'table_of_levers']
 
-CAPTURE = Path(__file__).parent / 'pages' / '1.109.1.txt.gz'
+CAPTURE = Path(__file__).parent / 'pages' / '1.110.2.txt.gz'
 CALLERS = 10
 MASTER_KEY = 'hashed_api_key="litellm_proxy_master_key"'
 

@@ -37,6 +37,7 @@ LATENCY = 'litellm_request_total_latency_metric'
 IN_FLIGHT = 'litellm_in_flight_requests'
 
 SEVEN_MINUTES = 420.0
+FIFTEEN_MINUTES = 900.0
 
 Tags = frozenset[str]
 TagsOf = Callable[[Labels], Tags | None]
@@ -1020,6 +1021,19 @@ def test_a_failed_scrape_submits_no_counts() -> None:
         assert watch.scrape(fault=Cut(0.9)).counts == {}
 
 
+def test_a_page_that_fails_is_not_remembered() -> None:
+    with SimulatedProxy() as proxy:
+        watch = Watch(proxy, LitellmCheck)
+        proxy.count(REQUESTS, 40, model='a')
+        watch.scrape()
+        ledger = watch.check.scrapers[proxy.url]._table.ledger
+        samples = len(ledger.owners)
+        for model in 'bcdefgh':
+            proxy.count(REQUESTS, 1, model=model)
+        watch.fail(Cut(0.9))
+        assert len(ledger.owners) == samples
+
+
 def test_a_worker_that_returns_after_a_long_time_is_not_counted_twice() -> None:
     """Losing what it counted meanwhile is allowed: nothing can be remembered for ever."""
     with SimulatedProxy(2) as proxy:
@@ -1034,6 +1048,25 @@ def test_a_worker_that_returns_after_a_long_time_is_not_counted_twice() -> None:
         proxy.count(REQUESTS, 2, worker=1, model='a')
         watch.scrape(worker=1)
         assert 7 <= watch.requests() <= 7 + 2
+
+
+@pytest.mark.parametrize('scrapes', [85, 95, 105])
+def test_a_worker_that_returns_when_the_agent_has_forgotten_it_causes_no_spike(scrapes: int) -> None:
+    """At the longest usual interval, what is remembered here must not outlive what the Agent remembers."""
+    with SimulatedProxy(2) as proxy:
+        watch = Watch(proxy, LitellmCheck)
+        for series in range(40):
+            proxy.count(REQUESTS, 35, worker=0, model=f'{series}')
+        proxy.count(REQUESTS, 1000, worker=1, model='a')
+        watch.scrape(worker=0)
+        watch.scrape(worker=1)
+        proxy.count(REQUESTS, 2, worker=1, model='a')
+        watch.scrape(worker=1)
+        for _ in range(scrapes):
+            proxy.clock.advance(FIFTEEN_MINUTES - 15)
+            watch.scrape(worker=0)
+        watch.scrape(worker=1)
+        assert watch.requests() == 2
 
 
 # Gauges: series that share a context become one value, by what the gauge means.

@@ -73,10 +73,25 @@ def test_a_process_that_returns_goes_on_from_its_own_value(watch: Watch) -> None
     assert watch.read(501, DATE - 120) == 5
 
 
-@pytest.mark.parametrize('raws', [(0.1, 0.2, 1e17), (1e17, 0.3), (0.7, 1e-9, 3e15)])
+@pytest.mark.parametrize('created', [ABSENT, DATE + 10])
+def test_a_sum_that_is_negative_after_a_new_start_adds_nothing(created: float, watch: Watch) -> None:
+    watch.read(100)
+    watch.read(101, DATE - 60)
+
+    assert [watch.read(raw, created) for raw in (-5, -4, -6)] == [101, 102, 102]
+
+
+def test_a_sum_that_fell_while_another_process_answered_adds_nothing(watch: Watch) -> None:
+    watch.read(30, DATE - 60)
+    watch.read(500, DATE - 120)
+
+    assert watch.read(29, DATE - 60) == 30
+
+
+@pytest.mark.parametrize('raws', [(51.1, 9.3, 0.0079), (31.27, 7.5252, 8.9104), (0.0, 3.9, 0.9715), (0.3, 1e17, 0.7)])
 def test_rounding_never_makes_a_total_fall(raws: tuple[float, ...], watch: Watch) -> None:
     """The Agent would take it for a new start and count the whole total again."""
-    totals = [watch.read(raw, DATE + 10 * start) for start, raw in enumerate(raws * 3)]
+    totals = [watch.read(raw, DATE - 60) for raw in raws]
 
     assert totals == sorted(totals)
 
@@ -95,6 +110,25 @@ def test_what_is_left_out_for_long_may_be_forgotten(watch: Watch) -> None:
         watch.read(ABSENT)
 
     assert watch.ledger.left_out() == {0, 1}
+
+
+def test_an_instance_born_just_before_the_first_page_is_not_young(watch: Watch) -> None:
+    """`Date` has whole seconds, so it may be before what its page shows."""
+    watch.read(3, DATE + 0.9)
+
+    assert not watch.ledger.is_young(watch.series)
+
+
+def test_an_instance_that_was_forgotten_is_not_young_when_it_returns(watch: Watch) -> None:
+    watch.read(3, DATE - 60)
+    watch.read(5, DATE + 10)
+    assert watch.ledger.is_young(watch.series)
+    for _ in range(6):
+        watch.read(ABSENT)
+
+    watch.ledger.forget(watch.ledger.left_out(), [watch.series])
+
+    assert not watch.ledger.is_young(watch.series)
 
 
 def test_what_other_processes_hold_is_forgotten_by_the_clock_that_it_came_to_be_on(watch: Watch) -> None:

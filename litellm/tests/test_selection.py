@@ -210,9 +210,12 @@ def test_a_failure_is_not_taken_for_a_refusal(proxy: SimulatedProxy) -> None:
     for _ in range(2):
         one.scrape()
     one.fail(Status(503))
+    # A proxy without its database answers so to a key that it does not know.
+    proxy.faults.append(Status(400))
+    one.fail(Status(400))
     one.scrape()
 
-    assert asked_by_name(proxy) == [False, True, True, True]
+    assert asked_by_name(proxy) == [False, True, True, True, False, True]
 
 
 def test_a_proxy_that_has_served_nothing_yet_is_no_failure(proxy: SimulatedProxy) -> None:

@@ -97,8 +97,10 @@ class ExactScraper(LitellmScraper):
         except HTTPError as error:
             if error.response.status_code not in QUERY_REFUSED:
                 raise
-            self._selection.refuse()
-            return self.get_connection()
+        # It was the query if the same request without it is answered.
+        response = self.get_connection()
+        self._selection.refuse()
+        return response
 
     def _select(self, values: array[float]) -> None:
         """Let a page tell what to ask for next."""
@@ -130,7 +132,7 @@ class ExactScraper(LitellmScraper):
         # A first page is where counting starts, which the Agent is told by `flush_first_value`, unless some of it came
         # to be while we waited for the proxy. From then on every new count says itself what it starts from.
         is_start = not ledger.pages and not any(map(ledger.is_young, series))
-        flush_known = bool(ledger.pages and self.flush_first_value) or self._is_younger_than_agent(values)
+        flush_known = bool(self.flush_first_value) or self._is_younger_than_agent(values)
         flush_new = flush_known if is_start else True
         if not is_start:
             self._start_new_samples(values)

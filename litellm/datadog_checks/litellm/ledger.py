@@ -14,9 +14,10 @@ one process at one time is called an instance here; each instance is followed on
 Without `_created` (several workers in multiprocess mode) a page always speaks for all processes: only a decrease is a
 new start, and a new series counts in full from the second page on.
 
-Times of creation are on the clock of the process that answers, which may be minutes off ours. Its page says what time
-it is there, so how long before its page an instance was born, and with that when on our clock. A page says so in whole
-seconds: what a second process counted within the second or two before our first scrape may be taken for new.
+Times of creation are on the clock of the process that answers, which may be minutes off ours. The `Date` of its page
+says what time it is there, so how long before its page an instance was born, and with that when on our clock. It says
+so in whole seconds, which a busy server renews late: what a second process counted within the seconds before our first
+scrape may be taken for new. A reverse proxy that sets a `Date` of its own must have the time of LiteLLM.
 
 What is remembered of a sample is forgotten once the proxy has left it out for `FORGET_AFTER` pages, longer where
 several processes answer, as each leaves out what only the others have. A forgotten instance that returns must not count
@@ -24,7 +25,7 @@ twice, so from then on only instances younger than the forgotten ones count in f
 
 Not exact, because a page does not tell: several pods in multiprocess mode behind one URL, which look like one proxy
 that keeps restarting; what a process counts before the first of its pages, if it is older than ours; instances that
-stay away for longer than is remembered.
+stay away for longer than is remembered. Nor are sums of which something negative was observed, as totals only grow.
 """
 
 from __future__ import annotations
@@ -41,9 +42,10 @@ __all__ = ['ABSENT', 'Ledger', 'Series', 'Slot']
 # The value of a sample that the page does not have. A page may say it as well, and means as little by it.
 ABSENT = math.nan
 
-# Pages, not seconds: scrape intervals differ.
+# Pages, not seconds: scrape intervals differ. At 15 minutes this is still less than the Agent remembers a count for,
+# which would take a total that it does not know for what took place.
 FORGET_AFTER = 5
-FORGET_AFTER_WITH_SEVERAL_PROCESSES = 100
+FORGET_AFTER_WITH_SEVERAL_PROCESSES = 80
 
 # Seconds that the time of a page may be behind: `Date` has whole seconds, and a server renews it once a second.
 DATE_IS_BEHIND = 3.0
@@ -260,18 +262,18 @@ class Ledger:
             if math.isnan(raw):
                 continue
             start = starts[position] if position < len(starts) else NEVER
-            if start == NEVER and not young:
-                increase = 0.0
+            if start > NEVER:
+                increase = raw - start
             else:
-                increase = raw - start if NEVER < start <= raw else raw
+                increase = raw if young else 0.0
             self._carry(slot, raw, increase)
             # The jump is dealt with.
             self.last[slot] = raw
 
     def _carry(self, slot: Slot, raw: float, increase: float) -> None:
-        """Let a total go on from its last value by an increase, whatever raw did."""
+        """Let a total go on from its last value by an increase, whatever raw did. It does not go down with a sum."""
         total = self.last_total(slot)
-        carried = total + increase - raw
+        carried = total + max(increase, 0.0) - raw
         # Rounding must not make a total fall, which the Agent would take for a counter that started over.
         while raw + carried < total:
             carried = math.nextafter(carried, math.inf)
