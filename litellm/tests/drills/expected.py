@@ -28,6 +28,9 @@ EXPECTED = (
     Expectation('scrape_down', 'proxy gone', 3, 'Nobody answers the Agent.', recovers=2),
     Expectation('scrape_down', 'Agent refused', 3, 'The Agent is refused; it alone is affected.', recovers=2),
     Expectation('proxy_failure_rate', 'provider outage', 5, 'Models of OpenAI alone have nothing to fall back to.'),
+    Expectation(
+        'proxy_failure_rate', 'fallback storm', 5, 'Clients of claude-sonnet get the 503 of its own providers.'
+    ),
     Expectation('deployment_failure_rate', 'provider outage', 6, 'All calls to deployments at OpenAI fail.'),
     Expectation('deployment_failure_rate', 'fallback storm', 6, 'Four providers fail, the last two for being overrun.'),
     Expectation('complete_outage', 'provider outage', 12, 'o4-mini has deployments at OpenAI only.'),
