@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
+from collections import Counter
 
 import pytest
 
@@ -31,7 +32,7 @@ def table() -> CountingTable:
 
 def read(table: CountingTable, page: str) -> list[float]:
     """Read a page as the scraper does, and return the values by slot."""
-    values = table.read_page([page.encode().split(b'\n')])
+    values = table.read_page([page.encode().split(b'\n')], Counter())
     read = list(values)
     table.ledger.close_page(values)
     return read

@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import time
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from functools import partial, reduce
 from itertools import islice
-from math import isfinite, isnan
+from math import isfinite, isinf, isnan
 from typing import Any
 
 from requests import Response
@@ -27,10 +28,12 @@ from datadog_checks.base.agent import aggregator, datadog_agent
 from datadog_checks.base.utils.time import get_timestamp
 
 from .exposition import read_lines
-from .failures import TruncatedPageError
+from .failures import TruncatedPageError, explain_bad_lines
 from .names import NO_LIMIT, START_TIME
+from .ledger import CLOCKS_DIFFER
 from .samples import Context, Metric, SampleTable, TaggedSeries
 from .scraper import LitellmScraper
+from .transfer import read_body
 
 __all__ = ['ExactScraper']
 
@@ -57,10 +60,11 @@ class ExactScraper(LitellmScraper):
 
     def _scrape(self) -> None:
         asked_at = time.monotonic()
+        bad_lines: Counter[str] = Counter()
         try:
             with self.get_connection() as response:
                 answered_at, date = time.monotonic(), _proxy_time(response)
-                values = self._table.read_page(self._lines(response))
+                values = self._table.read_page(self._lines(response, bad_lines), bad_lines)
             if not self._table.is_ended and response.headers.get('Content-Type', '').startswith(OPENMETRICS):
                 raise TruncatedPageError('the page has no end; nothing of it was submitted')
             self.judge_page(self._table.families_on_page)
@@ -68,16 +72,18 @@ class ExactScraper(LitellmScraper):
             self._failed_at = asked_at
             self._table.forget_new()
             raise
+        if bad_lines:
+            self.warning(explain_bad_lines(bad_lines))
+        self._table.ledger.note_unread(sum(bad_lines.values()))
         self._submit_page(values, date, answered_at)
         self._failed_at = None
 
-    def _lines(self, response: Response) -> Iterator[list[bytes]]:
+    def _lines(self, response: Response, bad_lines: Counter[str]) -> Iterator[list[bytes]]:
+        batches = read_lines(read_body(response, self.page_limits), bad_lines)
         if self.raw_line_filter is None:
-            return read_lines(response)
+            return batches
         wanted = self.raw_line_filter.search
-        return (
-            [line for line in lines if not wanted(line.decode('utf-8', 'replace'))] for lines in read_lines(response)
-        )
+        return ([line for line in lines if not wanted(line.decode('utf-8', 'replace'))] for lines in batches)
 
     def _submit_page(self, values: array[float], date: float, now: float) -> None:
         table, ledger = self._table, self._table.ledger
@@ -174,6 +180,9 @@ class ExactScraper(LitellmScraper):
         if present:
             # A family that is not LiteLLM's has no reduction: as in the Agent, the value submitted last stays.
             value = reduce(metric.reduction, present) if metric.reduction is not None else present[-1]
+            if isinf(value):
+                # The sum of what two workers say, if that is more than there are numbers for.
+                return
             submit(
                 GAUGE,
                 metric.name,
@@ -194,6 +203,7 @@ class ExactScraper(LitellmScraper):
             for metric, tags, hostname in table.closed_by(gone):
                 submit(MONOTONIC_COUNT, metric.name, 0.0, tags, hostname, True)
             table.forget(gone)
+        table.forget_families()
 
     def _is_younger_than_agent(self, values: array[float]) -> bool:
         """Tell whether, on the first page, the proxy says that it started after the Agent did."""
@@ -215,8 +225,10 @@ class ExactScraper(LitellmScraper):
 
 
 def _proxy_time(response: Response) -> float:
-    """Return the time of the answer on the proxy's clock, or on ours when it does not say: seconds since the epoch."""
+    """Return the time of the answer on the proxy's clock, or on ours when it tells none: seconds since the epoch."""
+    now = time.time()
     try:
-        return parsedate_to_datetime(response.headers['Date']).timestamp()
-    except (KeyError, TypeError, ValueError):
-        return time.time()
+        date = parsedate_to_datetime(response.headers['Date']).timestamp()
+    except (KeyError, OverflowError, TypeError, ValueError):
+        return now
+    return date if abs(date - now) < CLOCKS_DIFFER else now

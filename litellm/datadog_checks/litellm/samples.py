@@ -14,13 +14,12 @@ What is remembered lasts until the proxy has left a line out for several pages: 
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from collections.abc import Container, Iterable, Iterator
 from math import isnan
 from typing import NamedTuple
 
-from requests.exceptions import RequestException
-
-from .exposition import parse_labels, split_bound, split_sample
+from .exposition import NO_LABELS, NO_NAME, BadLineError, is_name, parse_labels, parse_value, split_bound, split_sample
 from .failures import NOT_AN_EXPOSITION, NotMetricsError
 from .ledger import ABSENT, Ledger, Series, Slot
 from .names import Reduction, gauge_reduction
@@ -40,8 +39,10 @@ SUFFIXES = {
     'summary': {'': '.quantile', '_count': '.count', '_sum': '.sum'},
     'unknown': {'': ''},
 }
-# What the text exposition calls them.
-TYPE_ALIASES = {'untyped': 'unknown'}
+# The type of what no TYPE line declares, or declares to be something else.
+UNKNOWN = 'unknown'
+# What stands for a character that is none.
+UNREADABLE = '\ufffd'
 # Types that an option may give to a family whatever the page declares: all of its samples are submitted alike.
 OVERRIDES = {'counter': '.count', 'gauge': '', 'time_elapsed': ''}
 
@@ -134,10 +135,13 @@ class SampleTable:
         # The same tags come with series of many families, and with many series of one: each is kept once.
         self._tags_of_page: dict[str, str] = {}
 
-    def read_page(self, batches: Iterable[list[bytes]]) -> array[float]:
-        """Return the value of every slot, `ABSENT` for those that the page does not have.
+    def read_page(self, batches: Iterable[list[bytes]], bad_lines: Counter[str]) -> array[float]:
+        """Return the value of every slot, `ABSENT` for those that the page does not have, and count the bad lines.
 
-        Raises `NotMetricsError` when a line is not in an exposition format.
+        A line that cannot be read costs that line: the proxy has thousands of others, and what their samples counted
+        would be lost for one label that somebody chose. Its sample is absent, as if the proxy had left it out, so its
+        count goes on when the line is well again. Raises `NotMetricsError` when there are bad lines and not one TYPE
+        line: then it is another page. What breaks off never gets here as a page: see `read_lines`.
         """
         self.families_on_page = set()
         self.is_ended = False
@@ -153,14 +157,15 @@ class SampleTable:
                         if keys[slot] != hash(key):
                             slot = slots[hash(key)]
                         values[slot] = float(value)
-                    except LookupError:
-                        slot = self._read_unknown(line, values, slot - 1)
-        except RequestException:
-            raise
-        except ValueError:
-            raise NotMetricsError(NOT_AN_EXPOSITION) from None
+                    except (LookupError, ValueError):
+                        try:
+                            slot = self._read_unknown(line, values, slot - 1)
+                        except BadLineError as error:
+                            bad_lines[str(error)] += 1
         finally:
             self._tags_of_page = {}
+        if bad_lines and not self.families_on_page:
+            raise NotMetricsError(NOT_AN_EXPOSITION)
         return values
 
     def all_series(self) -> Iterator[TaggedSeries]:
@@ -217,6 +222,16 @@ class SampleTable:
         for series in self.all_series():
             series.renumber(moved)
         self._forget_series()
+        self._bound_tags = {}
+
+    def forget_families(self) -> None:
+        """Forget the families of which no sample is known. A page that declares them again has them learned again."""
+        self._families = {
+            declared: family for declared, family in self._families.items() if family.series or family.unsubmitted
+        }
+        self._roles = {
+            name: role for name, role in self._roles.items() if role.family.series or role.family.unsubmitted
+        }
 
     def _forget_series(self) -> None:
         """Forget the series that have no sample left. Dictionaries are made anew, as they never shrink."""
@@ -232,7 +247,10 @@ class SampleTable:
         self._first_with_tags = first_with_tags
 
     def _read_unknown(self, line: bytes, values: array[float], slot_before: Slot) -> Slot:
-        """Read a line that is not where it was, or not in its plain form, or new. Return the slot it has."""
+        """Read a line that is not where it was, or not in its plain form, or new. Return the slot it has.
+
+        Raises `BadLineError` when it is none of these.
+        """
         line = line.strip()
         if not line:
             return slot_before
@@ -240,22 +258,26 @@ class SampleTable:
             self._read_comment(line.decode('utf-8', 'replace'))
             return slot_before
 
-        sample, value = split_sample(line)
+        sample, text = split_sample(line)
+        value = parse_value(text)
         slot = self._slots.get(hash(sample))
         if slot is None:
+            # All that can be wrong with a line is found before anything of it is remembered.
             slot = self._learn(sample)
             values.append(ABSENT)
-        values[slot] = float(value)
+        values[slot] = value
         return slot
 
     def _read_comment(self, comment: str) -> None:
         match comment.split():
             case ['#', 'TYPE', declared, type_, *_]:
-                type_ = TYPE_ALIASES.get(type_, type_)
+                if not is_name(declared):
+                    raise BadLineError(NO_NAME)
+                type_ = type_ if type_ in SUFFIXES else UNKNOWN
                 name = declared.removesuffix('_total') if type_ == 'counter' else declared
                 self.families_on_page.add(name)
                 known = self._families.get(declared)
-                if known is None or (known.type == 'unknown' and type_ != 'unknown'):
+                if known is None or (known.type == UNKNOWN != type_ and known.datadog_name is None):
                     self._declare(declared, name, type_)
             case ['#', 'EOF']:
                 self.is_ended = True
@@ -295,6 +317,8 @@ class SampleTable:
     def _unlearn(self, family: Family) -> None:
         """Make the lines of a family that are not submitted unknown."""
         for slot in family.unsubmitted:
+            if slot < self.ledger.settled:
+                self.ledger.reveals = True
             self._slots.pop(self._keys[slot], None)
             # No line has this hash: hash() is never -1.
             self._keys[slot] = -1
@@ -342,7 +366,7 @@ class SampleTable:
         if role is None:
             # No TYPE line covers it. An option may still give it a type.
             name = sample_name.decode('utf-8', 'replace')
-            self._declare(name, name, 'unknown')
+            self._declare(name, name, UNKNOWN)
             role = self._roles[sample_name]
         return role
 
@@ -352,10 +376,15 @@ class SampleTable:
         if key in family.series:
             return family.series[key]
 
-        parsed = parse_labels(labels.decode('utf-8', 'replace'))
+        # The Agent ends a tag at a NUL, and so would take two series for one.
+        parsed = parse_labels(labels.decode('utf-8', 'replace').replace('\0', UNREADABLE))
         if family.type == 'gauge':
             parsed.pop(PID, None)
-        tagged = self._rules.tags(family.type, parsed)
+        try:
+            tagged = self._rules.tags(family.type, parsed)
+        except ValueError:
+            # A bound or a quantile that is no number, where only numbers are.
+            raise BadLineError(NO_LABELS) from None
         if tagged is None:
             family.series[key] = None
             return None

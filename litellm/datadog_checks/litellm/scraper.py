@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -13,9 +14,11 @@ from datadog_checks.base.checks.openmetrics.v2.scraper import OpenMetricsScraper
 from datadog_checks.base.checks.openmetrics.v2.transform import DEFAULT_METRIC_TYPE
 from datadog_checks.base.constants import ServiceCheck
 
+from .exposition import read_lines
 from .failures import NOT_AN_EXPOSITION, URL_HINT, NotMetricsError, explain, explain_response
 from .names import NO_LIMIT, UNLICENSED_FAMILY, is_litellm_family, unprefixed
 from .rules import Rules
+from .transfer import PageLimits, read_body
 
 __all__ = ['CREATED', 'CUMULATIVE_TYPES', 'LitellmScraper']
 
@@ -39,6 +42,7 @@ class LitellmScraper(OpenMetricsScraper):
     def __init__(self, check: Any, config: Any) -> None:
         super().__init__(check, config)
         self.rules = Rules(self, config)
+        self.page_limits = PageLimits.of(config)
 
         # The base asks for OpenMetrics only where `headers` is not set, and then parses any answer as OpenMetrics.
         # Here `headers` makes no difference, and the answer's content type chooses the parser.
@@ -75,11 +79,25 @@ class LitellmScraper(OpenMetricsScraper):
         if error is not None:
             response.close()
             raise error
-        # Never derive the encoding from the locale.
-        if response.encoding is None:
-            response.encoding = 'utf-8'
-        self.submit_telemetry_endpoint_response_size(response)
         return response
+
+    def stream_connection_lines(self) -> Iterator[str]:
+        """Yield the lines of the page, read as `ExactScraper` reads them, and not as requests would.
+
+        That reads what it is sent, whatever there is of it, and ends lines where Unicode does and a page does not.
+        """
+        bad_lines: Counter[str] = Counter()
+        size = 0
+        with self.get_connection() as response:
+            self._content_type = response.headers.get('Content-Type', '')
+            for lines in read_lines(read_body(response, self.page_limits), bad_lines):
+                size += sum(map(len, lines)) + len(lines)
+                yield from (line.decode('utf-8', 'replace') for line in lines)
+        if bad_lines:
+            raise NotMetricsError(NOT_AN_EXPOSITION)
+        if self.enable_telemetry:
+            length = response.headers.get('Content-Length', '')
+            self.gauge('telemetry.payload.size', int(length) if length.isdecimal() else size, tags=self.tags)
 
     def parse_metrics(self) -> Iterator[Metric]:
         try:
