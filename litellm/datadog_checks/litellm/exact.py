@@ -29,8 +29,8 @@ from datadog_checks.base.utils.time import get_timestamp
 
 from .exposition import read_lines
 from .failures import TruncatedPageError, explain_bad_lines
-from .names import NO_LIMIT, START_TIME
 from .ledger import CLOCKS_DIFFER
+from .names import NO_LIMIT, START_TIME
 from .samples import Context, Metric, SampleTable, TaggedSeries
 from .scraper import LitellmScraper
 from .transfer import read_body
@@ -74,7 +74,7 @@ class ExactScraper(LitellmScraper):
             raise
         if bad_lines:
             self.warning(explain_bad_lines(bad_lines))
-        self._table.ledger.note_unread(sum(bad_lines.values()))
+        self._table.ledger.note_unread(sum(bad_lines.values()) + self._table.unlearned)
         self._submit_page(values, date, answered_at)
         self._failed_at = None
 
@@ -120,8 +120,7 @@ class ExactScraper(LitellmScraper):
         """Let samples that were never seen, but are older than our watching, count from now on."""
         ledger = self._table.ledger
         for slot in [*ledger.unseen(), *range(ledger.settled, len(values))]:
-            owner = ledger.owners[slot]
-            if owner is not None and not isnan(values[slot]) and not ledger.is_young(owner):
+            if ledger.owners[slot] is not None and not isnan(values[slot]) and not ledger.is_new(slot):
                 ledger.start_at_zero(slot, values[slot])
 
     def _submitter(self) -> Callable[..., None]:

@@ -14,8 +14,8 @@ from collections.abc import Iterable, Iterator
 from .failures import URL_HINT, NotMetricsError, TruncatedPageError
 
 __all__ = [
+    'NO_FAMILY',
     'NO_LABELS',
-    'NO_NAME',
     'BadLineError',
     'is_name',
     'parse_labels',
@@ -30,7 +30,7 @@ MAX_LINE_BYTES = 1 << 20
 
 # What can be wrong with a line, to be counted. The text of a line is never shown.
 NO_SAMPLE = 'without a name, labels and a value'
-NO_NAME = 'that declare a family without a proper name'
+NO_FAMILY = 'that declare a family without a proper name and type'
 NO_NUMBER = 'with a value that is no number'
 NO_LABELS = 'with labels that cannot be read'
 NO_BOUND = 'of buckets without a bound'

@@ -78,6 +78,8 @@ def explain(error: Exception) -> Exception:
         return ConnectionError(f'no connection ({_root_cause(error)}): is the proxy running, and listening there?')
     if isinstance(error, TooManyRedirects):
         return TooManyRedirects('the endpoint redirects in circles: use the URL that it ends with.')
+    if isinstance(error, InvalidHeader) and any(isinstance(argument, Exception) for argument in error.args):
+        return InvalidHeader('the headers of the answer contradict each other: look at what is in front of LiteLLM.')
     if isinstance(error, InvalidHeader):
         return InvalidHeader('a header cannot be sent: look for line breaks in the key.')
     if isinstance(error, RequestException):

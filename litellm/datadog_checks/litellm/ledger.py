@@ -157,15 +157,21 @@ class Ledger:
         for series, before, created in changed:
             if before is not None:
                 self._change_instance(series, before, created, values)
-            if self.pages and self._age(created) > now - before_last + DATE_IS_BEHIND and self._is_new(series, before):
-                # A single process would have shown it on the page before.
-                self.several_processes = True
+            if self._age(created) > now - before_last + DATE_IS_BEHIND and self._is_new(series, before):
+                # A single process would have shown it on the page before, if there was one that could be read.
+                self.several_processes |= self.settled > 0 and not self.reveals
 
     def is_young(self, series: Series) -> bool:
         """Tell whether all that this instance of a series has counted took place while we were watching."""
         if series.created is None:
             return self.pages > 0 and not self.reveals
         return self._age(series.created) < self.page_asked_at - self.watching_since
+
+    def is_new(self, slot: Slot) -> bool:
+        """Tell whether all that a sample has counted which has its first number took place while we were watching."""
+        owner = self.owners[slot]
+        since_the_first_page = self._absent.get(slot) == 0
+        return owner is not None and self.is_young(owner) and not (owner.created is None and since_the_first_page)
 
     def note_unread(self, lines: int) -> None:
         """Take note of how many lines of a page could not be read, before the page is recognized.

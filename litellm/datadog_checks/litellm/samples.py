@@ -19,7 +19,16 @@ from collections.abc import Container, Iterable, Iterator
 from math import isnan
 from typing import NamedTuple
 
-from .exposition import NO_LABELS, NO_NAME, BadLineError, is_name, parse_labels, parse_value, split_bound, split_sample
+from .exposition import (
+    NO_FAMILY,
+    NO_LABELS,
+    BadLineError,
+    is_name,
+    parse_labels,
+    parse_value,
+    split_bound,
+    split_sample,
+)
 from .failures import NOT_AN_EXPOSITION, NotMetricsError
 from .ledger import ABSENT, Ledger, Series, Slot
 from .names import Reduction, gauge_reduction
@@ -39,8 +48,10 @@ SUFFIXES = {
     'summary': {'': '.quantile', '_count': '.count', '_sum': '.sum'},
     'unknown': {'': ''},
 }
-# The type of what no TYPE line declares, or declares to be something else.
+# The type of what no TYPE line declares, or declares to be what no LiteLLM exposes.
 UNKNOWN = 'unknown'
+# By the words of TYPE lines.
+TYPES = {type_: type_ for type_ in SUFFIXES} | dict.fromkeys(('gaugehistogram', 'info', 'stateset', 'untyped'), UNKNOWN)
 # What stands for a character that is none.
 UNREADABLE = '\ufffd'
 # Types that an option may give to a family whatever the page declares: all of its samples are submitted alike.
@@ -125,6 +136,8 @@ class SampleTable:
         self.families_on_page: set[str] = set()
         # Whether the page said so itself, as OpenMetrics does.
         self.is_ended = False
+        # Samples of the page that came before the TYPE line which says what they are.
+        self.unlearned = 0
 
         self._keys: list[int] = []
         self._slots: dict[int, Slot] = {}
@@ -145,6 +158,7 @@ class SampleTable:
         """
         self.families_on_page = set()
         self.is_ended = False
+        self.unlearned = 0
         values = array('d', [ABSENT]) * len(self._keys)
         keys, slots = self._keys, self._slots
         slot = -1
@@ -270,15 +284,15 @@ class SampleTable:
 
     def _read_comment(self, comment: str) -> None:
         match comment.split():
-            case ['#', 'TYPE', declared, type_, *_]:
-                if not is_name(declared):
-                    raise BadLineError(NO_NAME)
-                type_ = type_ if type_ in SUFFIXES else UNKNOWN
+            case ['#', 'TYPE', declared, type_, *_] if is_name(declared) and type_ in TYPES:
+                type_ = TYPES[type_]
                 name = declared.removesuffix('_total') if type_ == 'counter' else declared
                 self.families_on_page.add(name)
                 known = self._families.get(declared)
-                if known is None or (known.type == UNKNOWN != type_ and known.datadog_name is None):
+                if known is None or (known.type != type_ and known.datadog_name is None):
                     self._declare(declared, name, type_)
+            case ['#', 'TYPE', *_]:
+                raise BadLineError(NO_FAMILY)
             case ['#', 'EOF']:
                 self.is_ended = True
 
@@ -301,8 +315,9 @@ class SampleTable:
             if before is None:
                 self._roles[sample_name] = role
             elif before.metric is None and not before.is_created:
-                # Its lines came before this TYPE line, and nothing was submitted of them.
-                self._unlearn(before.family)
+                if role.metric is not None or role.is_created:
+                    # Its lines came before this TYPE line, and nothing was submitted of them.
+                    self._unlearn(before.family, is_submitted=role.metric is not None)
                 self._roles[sample_name] = role
 
     def _metric(self, family: Family, suffix: str, submitted_type: str) -> Metric | None:
@@ -314,11 +329,13 @@ class SampleTable:
             name, is_gauge, submitted_type == 'time_elapsed', gauge_reduction(self._rules.trimmed(family.name))
         )
 
-    def _unlearn(self, family: Family) -> None:
-        """Make the lines of a family that are not submitted unknown."""
+    def _unlearn(self, family: Family, is_submitted: bool) -> None:
+        """Make the lines of a family that was not submitted, and maybe is from now on, unknown."""
         for slot in family.unsubmitted:
-            if slot < self.ledger.settled:
+            if is_submitted and slot < self.ledger.settled:
                 self.ledger.reveals = True
+            elif is_submitted:
+                self.unlearned += 1
             self._slots.pop(self._keys[slot], None)
             # No line has this hash: hash() is never -1.
             self._keys[slot] = -1

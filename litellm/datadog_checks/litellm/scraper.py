@@ -8,7 +8,7 @@ from typing import Any
 
 from prometheus_client import Metric
 from requests import Response
-from requests.exceptions import ConnectionError, RequestException
+from requests.exceptions import ConnectionError, InvalidURL, RequestException
 
 from datadog_checks.base.checks.openmetrics.v2.scraper import OpenMetricsScraper
 from datadog_checks.base.checks.openmetrics.v2.transform import DEFAULT_METRIC_TYPE
@@ -29,6 +29,8 @@ CUMULATIVE_TYPES = frozenset({'counter', 'histogram', 'summary'})
 # So many families that the check does not know are named in a warning, the others counted.
 UNKNOWN_NAMED = 10
 
+# What the content type of a metrics page begins with. Those that do not say so are known by what is on them.
+EXPOSITIONS = ('text/plain', 'application/openmetrics-text')
 OPENMETRICS_ACCEPT = 'application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1'
 
 
@@ -69,12 +71,23 @@ class LitellmScraper(OpenMetricsScraper):
             if self._tolerate_connection_errors and isinstance(error, ConnectionError):
                 self.log.warning('Nothing collected from %s: %s', self.endpoint, explained)
                 return
-            raise explained from None
+            try:
+                raise explained from None
+            finally:
+                # An exception that its own traceback leads to keeps the connection until the next garbage collection.
+                del explained
         self.submit_health_check(ServiceCheck.OK)
 
     def get_connection(self) -> Response:
         """Return the response of a page that can be read, or raise what is wrong with it."""
-        response: Response = self.send_request()
+        try:
+            response: Response = self.send_request()
+        except RequestException:
+            raise
+        except ValueError:
+            # The URL of a redirect that cannot be taken apart.
+            raise InvalidURL('no URL') from None
+        self._content_type = response.headers.get('Content-Type', '')
         error = explain_response(response)
         if error is not None:
             response.close()
@@ -89,7 +102,6 @@ class LitellmScraper(OpenMetricsScraper):
         bad_lines: Counter[str] = Counter()
         size = 0
         with self.get_connection() as response:
-            self._content_type = response.headers.get('Content-Type', '')
             for lines in read_lines(read_body(response, self.page_limits), bad_lines):
                 size += sum(map(len, lines)) + len(lines)
                 yield from (line.decode('utf-8', 'replace') for line in lines)
@@ -130,6 +142,8 @@ class LitellmScraper(OpenMetricsScraper):
     def judge_page(self, families: Iterable[str]) -> None:
         """Raise when the families on a page are not LiteLLM's, and warn of a page that says less than it could."""
         families = set(families)
+        if not families and not self._content_type.lower().startswith(EXPOSITIONS):
+            raise NotMetricsError(f'the answer is empty, and does not say that it is a metrics page: {URL_HINT}')
         if not families:
             self.warning(
                 'The page of %s is empty. A proxy with several workers exposes a family once it has a sample: '
