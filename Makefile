@@ -12,6 +12,7 @@ export UV_SYSTEM_CERTS = 1
 # PYTHON=... on the command line is taken for both.
 given = $(filter command line,$(origin PYTHON))
 newest_python = $(if $(given),command -v $(PYTHON),scripts/find-python 3.13 3.12 3.11)
+fuzz_python = $(newest_python)
 oldest_python = $(if $(given),command -v $(PYTHON),scripts/find-python 3.11 3.12 3.13)
 
 .PHONY: help
@@ -40,6 +41,15 @@ exactness: $(NEWEST)/ready  ## kill, restart and expire the real LiteLLM, and co
 .PHONY: bench
 bench: $(NEWEST)/ready  ## measure the scraper beside the base package's
 	@cd litellm && ../$(NEWEST)/bin/python -m tests.bench
+
+.PHONY: fuzz soak
+# Seconds that the fuzzer runs.
+SECONDS = 30
+fuzz: .venvs/base-fuzz/ready  ## feed the line path with inputs that reach new code, for SECONDS=30
+	@cd litellm && ../$(<D)/bin/python -m tests.fuzz $(SECONDS)
+
+soak: $(NEWEST)/ready  ## scrape a churning page 2,000 times: memory, descriptors, threads and counts
+	@cd litellm && ../$(NEWEST)/bin/python -m tests.soak
 
 .PHONY: drift e2e
 drift: $(NEWEST)/ready  ## compare our names with the newest LiteLLM release, or with RELEASE=x.y.z
@@ -73,6 +83,7 @@ compile = $(UV) pip compile -q --upgrade --universal --no-emit-index-url --annot
 lock: $(UV)  ## renew the pinned development dependencies
 	$(compile) --python-version 3.11 requirements/base-newest.in -o requirements/base-newest.txt
 	$(compile) --python-version 3.11 requirements/base-oldest.in -o requirements/base-oldest.txt
+	$(compile) --python-version 3.11 requirements/base-fuzz.in -o requirements/base-fuzz.txt
 	$(compile) --python-version 3.13 requirements/ddev.in -o requirements/ddev.txt
 	for release in requirements/litellm-*.in; do \
 		$(compile) --python-version 3.11 $$(sed -n 's/^# uv: //p' $$release) $$release -o $${release%.in}.txt; \

@@ -207,3 +207,16 @@ def test_families_without_samples_are_forgotten(table: CountingTable) -> None:
 
     assert (len(table._families), len(table._roles)) == before
     assert submitted(table, read(table, samples('a', value=2.0)), 2.0) == ['litellm.requests.metric.count']
+
+
+def test_a_sample_with_the_bare_name_of_a_histogram_does_not_displace_it(table: CountingTable) -> None:
+    page = """\
+# TYPE litellm_auth_latency histogram
+litellm_auth_latency 7.0
+litellm_auth_latency_count{auth="auth"} 2.0
+"""
+    read(table, page)
+
+    assert submitted(table, read(table, page), 2.0) == ['litellm.auth.latency.count']
+    assert submitted(table, read(table, page), 7.0) == []
+    assert [series.slots for series in table.all_series()] == [[1]]

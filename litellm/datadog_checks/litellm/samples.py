@@ -297,9 +297,19 @@ class SampleTable:
                 self.is_ended = True
 
     def _declare(self, declared: str, name: str, type_: str) -> None:
-        """Learn a family. As in the base package it keeps the type that it was declared with first."""
+        """Learn a family, and what was taken for it and not submitted anew.
+
+        As in the base package a family that is submitted keeps the type that it was declared with first.
+        """
         datadog_name, submitted_type = self._rules.submission(name, type_)
         family = Family(name, type_, datadog_name)
+        former = self._families.get(declared)
+        if former is not None:
+            self._unlearn(former, is_submitted=datadog_name is not None)
+            for suffix in ('', CREATED, *SUFFIXES[former.type]):
+                sample_name = f'{former.name}{suffix}'.encode()
+                if sample_name in self._roles and self._roles[sample_name].family is former:
+                    del self._roles[sample_name]
         roles = {}
         for suffix, metric_suffix in SUFFIXES.get(type_, {}).items():
             metric = None
@@ -339,6 +349,7 @@ class SampleTable:
             self._slots.pop(self._keys[slot], None)
             # No line has this hash: hash() is never -1.
             self._keys[slot] = -1
+        family.unsubmitted = []
 
     def _learn(self, sample: bytes) -> Slot:
         """Give a slot to a sample that was never seen, or is not remembered."""
@@ -380,12 +391,17 @@ class SampleTable:
 
     def _role(self, sample_name: bytes) -> Role:
         role = self._roles.get(sample_name)
-        if role is None:
-            # No TYPE line covers it. An option may still give it a type.
-            name = sample_name.decode('utf-8', 'replace')
-            self._declare(name, name, UNKNOWN)
-            role = self._roles[sample_name]
-        return role
+        if role is not None:
+            return role
+        name = sample_name.decode()
+        family = self._families.get(name)
+        if family is not None:
+            # Families of its type have no sample of the bare name.
+            role = self._roles[sample_name] = Role(family, None)
+            return role
+        # No TYPE line covers it. An option may still give it a type.
+        self._declare(name, name, UNKNOWN)
+        return self._roles[sample_name]
 
     def _series_of(self, family: Family, labels: bytes) -> TaggedSeries | None:
         """Return the series of a family with these labels, or None when the instance does not want it."""
