@@ -119,9 +119,8 @@ def explain_bad_lines(kinds: Mapping[str, int]) -> str:
     """Say how many lines of a page were left out, and why. Never shows one, as it may hold anything."""
     reasons = ', '.join(f'{count} {kind}' for kind, count in sorted(kinds.items()))
     return (
-        f'{sum(kinds.values())} lines of the page could not be read and were left out: {reasons}. The other lines are '
-        'submitted. Something between LiteLLM and the Agent damages the page, or a label has what LiteLLM does not '
-        'escape.'
+        f'Lines of the page could not be read and were left out: {reasons}. The other lines are submitted. Something '
+        'between LiteLLM and the Agent damages the page, or a label has what LiteLLM does not escape.'
     )
 
 

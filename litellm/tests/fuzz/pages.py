@@ -14,7 +14,7 @@ from requests.exceptions import RequestException
 
 from datadog_checks.litellm import LitellmCheck
 from datadog_checks.litellm.exact import ExactScraper
-from datadog_checks.litellm.exposition import BadLineError, parse_labels, parse_value, read_lines, split_sample
+from datadog_checks.litellm.exposition import parse_labels, parse_value, read_lines, split_sample
 from datadog_checks.litellm.failures import NotMetricsError, PageLimitError, TruncatedPageError
 from datadog_checks.litellm.samples import SampleTable
 from tests.agent_model import Sample, recorded
@@ -60,7 +60,7 @@ def _is_what_prometheus_client_reads(line: bytes) -> None:
     """Where both take a line for a sample, it is the same sample."""
     try:
         text = line.decode()
-        # Its parser of the text format knows no exemplars, strips what is a space to Python and takes digits of any script.
+        # It knows no exemplars here, strips whatever is a space to Python, and takes the digits of any script.
         if b'#' in line or any(ord(sign) > 127 and not sign.isalpha() for sign in text):
             return
         (family,) = text_string_to_metric_families(text)
@@ -124,21 +124,23 @@ class _Body(io.BytesIO):
         return super().read1(size)
 
 
-def _answer(page: bytes) -> Response:
-    response = Response()
-    response.status_code = 200
-    response.headers['Content-Type'] = 'text/plain'
-    response.raw = _Body(page)
-    return response
+class _Scraper(ExactScraper):
+    """The scraper with a page for every answer."""
+
+    page = b''
+
+    def get_connection(self) -> Response:
+        response = Response()
+        response.raw = _Body(self.page)
+        self._content_type = 'text/plain'
+        return response
 
 
 def _submits_nothing_that_could_mislead(pages: list[bytes]) -> None:
     scraper = _scraper()
     scraper._table, scraper._failed_at, scraper.flush_first_value = SampleTable(scraper.rules), None, None
     totals: defaultdict[tuple[str, tuple[str, ...], str], float] = defaultdict(lambda: -math.inf)
-    for page in pages:
-        scraper.get_connection = lambda page=page: _answer(page)
-        scraper._content_type = 'text/plain'
+    for scraper.page in pages:
         with recorded() as submissions:
             try:
                 scraper.scrape()
@@ -159,12 +161,12 @@ def _is_fit_to_submit(sample: Sample, totals: defaultdict[tuple[str, tuple[str, 
         totals[key] = sample.value
 
 
-_SCRAPERS: list[ExactScraper] = []
+_SCRAPERS: list[_Scraper] = []
 
 
-def _scraper() -> ExactScraper:
+def _scraper() -> _Scraper:
     """Return the one scraper, as making one takes longer than a page does."""
     if not _SCRAPERS:
         check = LitellmCheck('litellm', {}, [{'openmetrics_endpoint': 'http://127.0.0.1:9/metrics/'}])
-        _SCRAPERS.append(ExactScraper(check, check.get_config_with_defaults(check.instance)))
+        _SCRAPERS.append(_Scraper(check, check.get_config_with_defaults(check.instance)))
     return _SCRAPERS[0]
