@@ -29,10 +29,22 @@ test:  ## run all tests, the real LiteLLM included, on the newest and the oldest
 	@$(MAKE) --no-print-directory -j2 -Otarget test-newest test-oldest
 
 test-newest: $(NEWEST)/ready
-	cd litellm && ../$(NEWEST)/bin/python -m pytest -q tests --ignore tests/test_real_exactness.py
+	cd litellm && ../$(NEWEST)/bin/python -m pytest -q tests --ignore tests/test_real_exactness.py $(NO_FAULTS)
 
 test-oldest: $(OLDEST)/ready
-	cd litellm && ../$(OLDEST)/bin/python -m pytest -q tests --ignore-glob 'tests/test_real_*.py'
+	cd litellm && ../$(OLDEST)/bin/python -m pytest -q tests --ignore-glob 'tests/test_real_*.py' $(NO_FAULTS)
+
+.PHONY: faults faults-newest faults-oldest
+FAULTS = tests/test_faults.py tests/test_fuzz.py tests/test_soak.py tests/test_concurrency.py
+NO_FAULTS = $(FAULTS:%=--ignore %)
+faults:  ## play 230 faults to the check on live sockets, on the newest and the oldest base package
+	@$(MAKE) --no-print-directory -j2 -Otarget faults-newest faults-oldest
+
+faults-newest: $(NEWEST)/ready
+	cd litellm && ../$(NEWEST)/bin/python -m pytest -q $(FAULTS)
+
+faults-oldest: $(OLDEST)/ready
+	cd litellm && ../$(OLDEST)/bin/python -m pytest -q $(FAULTS)
 
 .PHONY: exactness
 exactness: $(NEWEST)/ready  ## kill, restart and expire the real LiteLLM, and compare what the Agent counts with what was sent
@@ -59,7 +71,7 @@ e2e: $(NEWEST)/ready  ## run the real proxy at eight releases from 1.60 on, with
 	@cd litellm && ../$(NEWEST)/bin/python -m tests.matrix
 
 .PHONY: check lint format
-check: lint validate test exactness  ## all that the gate demands
+check: lint validate test faults exactness  ## all that the gate demands
 
 lint: $(NEWEST)/ready  ## formatter, linter and types
 	$(NEWEST)/bin/ruff format --check .

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from datadog_checks.litellm.exposition import BadLineError, parse_labels, read_lines, split_bound, split_sample
+from datadog_checks.litellm.exposition import (
+    BadLineError,
+    parse_labels,
+    parse_value,
+    read_lines,
+    split_bound,
+    split_sample,
+)
 from datadog_checks.litellm.failures import NotMetricsError, TruncatedPageError
 
 
@@ -165,6 +176,22 @@ def test_labels_are_parsed_as_prometheus_client_does(labels: str) -> None:
     (family,) = text_string_to_metric_families(f'x{{{labels}}} 1')
 
     assert parse_labels(labels) == family.samples[0].labels
+
+
+LABEL_NAMES = st.from_regex(r'[a-zA-Z_][a-zA-Z0-9_]*', fullmatch=True).filter(lambda name: name != '__name__')
+
+
+@given(st.dictionaries(LABEL_NAMES, st.text()), st.floats())
+def test_a_sample_is_what_prometheus_client_rendered(labels: dict[str, str], value: float) -> None:
+    registry = CollectorRegistry()
+    gauge = Gauge('litellm_metric', 'Help.', list(labels), registry=registry)
+    (gauge.labels(**labels) if labels else gauge).set(value)
+    line = generate_latest(registry).split(b'\n')[2]
+
+    sample, number = split_sample(line)
+    name, _, text = sample.decode().partition('{')
+    assert (name, parse_labels(text.removesuffix('}'))) == ('litellm_metric', labels)
+    assert parse_value(number) == value or math.isnan(value)
 
 
 @pytest.mark.parametrize('labels', ['a', 'a=', 'a=b', 'a="b', 'a="b" c="d"', '="b"', 'a="b",,c="d"'])
