@@ -12,6 +12,7 @@ export UV_SYSTEM_CERTS = 1
 # PYTHON=... on the command line is taken for both.
 given = $(filter command line,$(origin PYTHON))
 newest_python = $(if $(given),command -v $(PYTHON),scripts/find-python 3.13 3.12 3.11)
+fuzz_python = $(newest_python)
 oldest_python = $(if $(given),command -v $(PYTHON),scripts/find-python 3.11 3.12 3.13)
 
 .PHONY: help
@@ -43,16 +44,27 @@ tools = $(addprefix tests/test_,asset_style.py assets.py conformance.py datadog_
 	fixture_proxy.py matrix.py preview.py)
 # Minutes long, and a target of their own.
 drills = tests/test_drills.py tests/test_real_drills.py
-without_tools = $(addprefix --ignore=,$(tools) $(drills))
+faults = tests/test_faults.py tests/test_fuzz.py tests/test_soak.py tests/test_concurrency.py
+elsewhere = $(addprefix --ignore=,$(tools) $(drills) $(faults))
 
 test-newest: $(NEWEST)/ready
-	cd litellm && ../$(NEWEST)/bin/python -m pytest -q tests $(without_tools) --ignore tests/test_real_exactness.py
+	cd litellm && ../$(NEWEST)/bin/python -m pytest -q tests $(elsewhere) --ignore tests/test_real_exactness.py
 
 test-oldest: $(OLDEST)/ready
-	cd litellm && ../$(OLDEST)/bin/python -m pytest -q tests $(without_tools) --ignore-glob 'tests/test_real_*.py'
+	cd litellm && ../$(OLDEST)/bin/python -m pytest -q tests $(elsewhere) --ignore-glob 'tests/test_real_*.py'
 
 test-tools: $(NEWEST)/ready
 	cd litellm && ../$(NEWEST)/bin/python -m pytest -q $(tools)
+
+.PHONY: faults faults-newest faults-oldest
+faults:  ## play 230 faults to the check on live sockets, on the newest and the oldest base package
+	@$(MAKE) --no-print-directory -j2 -Otarget faults-newest faults-oldest
+
+faults-newest: $(NEWEST)/ready
+	cd litellm && ../$(NEWEST)/bin/python -m pytest -q $(faults)
+
+faults-oldest: $(OLDEST)/ready
+	cd litellm && ../$(OLDEST)/bin/python -m pytest -q $(faults)
 
 .PHONY: exactness
 exactness: $(NEWEST)/ready  ## kill, restart and expire the real LiteLLM, and compare what the Agent counts with what was sent
@@ -69,6 +81,15 @@ drills-table: $(NEWEST)/ready  ## play them, and write what each monitor did int
 bench: $(NEWEST)/ready  ## measure the scraper beside the base package's
 	@cd litellm && ../$(NEWEST)/bin/python -m tests.bench
 
+.PHONY: fuzz soak
+# Seconds that the fuzzer runs.
+SECONDS = 30
+fuzz: .venvs/base-fuzz/ready  ## feed the line path with inputs that reach new code, for SECONDS=30
+	@cd litellm && ../$(<D)/bin/python -m tests.fuzz $(SECONDS)
+
+soak: $(NEWEST)/ready  ## scrape a churning page 2,000 times: memory, descriptors, threads and counts
+	@cd litellm && ../$(NEWEST)/bin/python -m tests.soak
+
 .PHONY: drift e2e e2e-ci
 drift: $(NEWEST)/ready  ## compare our names with the newest LiteLLM release, or with RELEASE=x.y.z
 	@cd litellm && ../$(NEWEST)/bin/python -m tests.drift $(RELEASE)
@@ -80,7 +101,7 @@ e2e-ci: $(NEWEST)/ready  ## run the oldest, one of the middle and the newest of 
 	@cd litellm && ../$(NEWEST)/bin/python -m tests.matrix --ci
 
 .PHONY: check lint format
-check: lint validate test exactness drills e2e-ci  ## all that the gate demands
+check: lint validate test faults exactness drills e2e-ci  ## all that the gate demands
 
 lint: $(NEWEST)/ready  ## formatter, linter and types
 	$(NEWEST)/bin/ruff format --check .
@@ -104,6 +125,7 @@ compile = $(UV) pip compile -q --upgrade --universal --no-emit-index-url --annot
 lock: $(UV)  ## renew the pinned development dependencies
 	$(compile) --python-version 3.11 requirements/base-newest.in -o requirements/base-newest.txt
 	$(compile) --python-version 3.11 requirements/base-oldest.in -o requirements/base-oldest.txt
+	$(compile) --python-version 3.11 requirements/base-fuzz.in -o requirements/base-fuzz.txt
 	$(compile) --python-version 3.13 requirements/ddev.in -o requirements/ddev.txt
 	for release in requirements/litellm-*.in; do \
 		$(compile) --python-version 3.11 $$(sed -n 's/^# uv: //p' $$release) $$release -o $${release%.in}.txt; \

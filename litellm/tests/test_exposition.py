@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
-from requests import Response
 
-from datadog_checks.litellm.exposition import parse_labels, read_lines, split_bound, split_sample
+from datadog_checks.litellm.exposition import (
+    BadLineError,
+    parse_labels,
+    parse_value,
+    read_lines,
+    split_bound,
+    split_sample,
+)
 from datadog_checks.litellm.failures import NotMetricsError, TruncatedPageError
 
 
-class Chunks(Response):
-    """A response whose body arrives in these chunks."""
-
-    def __init__(self, *chunks: bytes) -> None:
-        super().__init__()
-        self.chunks = chunks
-
-    def iter_content(self, chunk_size: int | None = 1, decode_unicode: bool = False) -> Iterator[bytes]:
-        return iter(self.chunks)
-
-
 def lines(*chunks: bytes) -> list[bytes]:
-    return [line for batch in read_lines(Chunks(*chunks)) for line in batch]
+    return [line for batch in read_lines(chunks, Counter()) for line in batch]
 
 
 def test_a_line_is_whole_wherever_the_chunks_break() -> None:
@@ -46,6 +47,25 @@ def test_a_line_without_its_end_is_an_error() -> None:
         lines(b'x 1\nx 12')
 
 
+def test_a_line_is_whole_in_pieces_of_a_byte() -> None:
+    page = b'# TYPE x counter\n\nx{a="b"} 1\n'
+
+    assert lines(*(bytes([byte]) for byte in page)) == page.splitlines()
+
+
+def test_a_line_that_is_too_long_is_counted_and_not_kept() -> None:
+    bad_lines: Counter[str] = Counter()
+    pieces = [b'x 1\ny{a="', *[b'b' * 300_000] * 4, b'"} 2\nz 3\n']
+
+    assert [line for batch in read_lines(pieces, bad_lines) for line in batch] == [b'x 1', b'', b'z 3']
+    assert bad_lines == {'longer than 1 MiB': 1}
+
+
+def test_a_page_that_ends_in_a_line_which_is_too_long_is_cut() -> None:
+    with pytest.raises(TruncatedPageError):
+        lines(b'x 1\n', *[b' ' * 300_000] * 4)
+
+
 def test_an_answer_of_one_unfinished_line_is_no_metrics_page() -> None:
     with pytest.raises(NotMetricsError):
         lines(b'{"detail": "Not Found"}')
@@ -55,8 +75,9 @@ def test_an_answer_of_one_unfinished_line_is_no_metrics_page() -> None:
     ('line', 'sample', 'value'),
     [
         (b'x 1', b'x', b'1'),
-        (b'x{} 1', b'x{}', b'1'),
+        (b'x{} 1', b'x', b'1'),
         (b'x{a="b"} 1.5', b'x{a="b"}', b'1.5'),
+        (b'x {a="b"} 1', b'x{a="b"}', b'1'),
         (b'  x{a="b"}\t1.5 ', b'x{a="b"}', b'1.5'),
         (b'x{a="b"}1.5', b'x{a="b"}', b'1.5'),
         (b'x{a="b"} 1.5 1795300000', b'x{a="b"}', b'1.5'),
@@ -69,16 +90,44 @@ def test_a_sample_is_split_from_its_value(line: bytes, sample: bytes, value: byt
     assert split_sample(line) == (sample, value)
 
 
-@pytest.mark.parametrize('line', [b'x', b'{a="b"} 1', b'x{a="b" 1', b'x{a="b} 1', b'x{a="b"}'])
+@pytest.mark.parametrize(
+    'line', [b'x', b'x1.5', b'x-y 1', b'x 1 2 3', b'x 1 y', b'{a="b"} 1', b'x{a="b" 1', b'x{a="b} 1', b'x{a="b"}']
+)
 def test_a_line_that_is_no_sample_is_an_error(line: bytes) -> None:
-    with pytest.raises(ValueError, match='not a sample'):
+    with pytest.raises(BadLineError, match='without a name, labels and a value'):
         split_sample(line)
 
 
-def test_a_line_without_an_end_of_labels_is_refused_at_once() -> None:
+ONE_MILLION = 1_000_000
+
+
+@pytest.mark.parametrize(
+    ('take_apart', 'text'),
+    [
+        (split_sample, b'x{' + b'a="b",' * ONE_MILLION),
+        (split_sample, b'x{' + b'"' * ONE_MILLION),
+        (split_sample, b'x{' + b'\\' * ONE_MILLION),
+        (split_sample, b'x{' + b'}' * ONE_MILLION + b' x'),
+        (split_sample, b'x' + b' ' * ONE_MILLION),
+        (split_sample, b'x 1' + b' ' * ONE_MILLION + b'x'),
+        (split_sample, b'x 1 ' + b'7' * ONE_MILLION + b'x'),
+        (split_bound, b'a="b", ' * ONE_MILLION),
+        (split_bound, b'a = "b" , ' * ONE_MILLION),
+        (split_bound, b'a="b"' + b' ,' * ONE_MILLION),
+        (split_bound, b' ' * ONE_MILLION),
+        (split_bound, b'le' * ONE_MILLION),
+        (parse_labels, 'a' * ONE_MILLION),
+        (parse_labels, ' ' * ONE_MILLION),
+        (parse_labels, 'a' + ' ' * ONE_MILLION),
+        (parse_labels, 'a="' + '\\' * ONE_MILLION),
+        (parse_labels, 'a="b"' + ' ' * ONE_MILLION + 'x'),
+    ],
+    ids=range(17),
+)
+def test_a_line_costs_what_its_length_costs(take_apart: Callable[[Any], object], text: bytes | str) -> None:
     """A regular expression that backtracks would take longer than the universe has existed."""
-    with pytest.raises(ValueError, match='not a sample'):
-        split_sample(b'x{' + b'a="b",' * 200_000)
+    with pytest.raises(BadLineError):
+        take_apart(text)
 
 
 @pytest.mark.parametrize(
@@ -92,15 +141,17 @@ def test_a_line_without_an_end_of_labels_is_refused_at_once() -> None:
         (b'a="x,le=",le="0.5"', b'a="x,le="', b'0.5'),
         (rb'a="x\",le=\"7\"",le="0.5"', rb'a="x\",le=\"7\""', b'0.5'),
         (b'handle="b",le="0.5"', b'handle="b"', b'0.5'),
+        (b' a = "b" , le = "0.5" ', b' a = "b"', b'0.5'),
+        (b'le="0.5", a="b"', b'a="b"', b'0.5'),
     ],
 )
 def test_the_bound_is_taken_out_of_the_labels_of_a_bucket(labels: bytes, others: bytes, bound: bytes) -> None:
     assert split_bound(labels) == (others, bound)
 
 
-@pytest.mark.parametrize('labels', [b'', b'a="b"', b'handle="0.5"', b'a="le=\\"1\\""'])
+@pytest.mark.parametrize('labels', [b'', b'a="b"', b'handle="0.5"', b'a="le=\\"1\\""', b'le="many"', b'le=""'])
 def test_a_bucket_without_a_bound_is_an_error(labels: bytes) -> None:
-    with pytest.raises(ValueError, match='without a bound'):
+    with pytest.raises(BadLineError, match='without a bound'):
         split_bound(labels)
 
 
@@ -127,7 +178,23 @@ def test_labels_are_parsed_as_prometheus_client_does(labels: str) -> None:
     assert parse_labels(labels) == family.samples[0].labels
 
 
+LABEL_NAMES = st.from_regex(r'[a-zA-Z_][a-zA-Z0-9_]*', fullmatch=True).filter(lambda name: name != '__name__')
+
+
+@given(st.dictionaries(LABEL_NAMES, st.text()), st.floats())
+def test_a_sample_is_what_prometheus_client_rendered(labels: dict[str, str], value: float) -> None:
+    registry = CollectorRegistry()
+    gauge = Gauge('litellm_metric', 'Help.', list(labels), registry=registry)
+    (gauge.labels(**labels) if labels else gauge).set(value)
+    line = generate_latest(registry).split(b'\n')[2]
+
+    sample, number = split_sample(line)
+    name, _, text = sample.decode().partition('{')
+    assert (name, parse_labels(text.removesuffix('}'))) == ('litellm_metric', labels)
+    assert parse_value(number) == value or math.isnan(value)
+
+
 @pytest.mark.parametrize('labels', ['a', 'a=', 'a=b', 'a="b', 'a="b" c="d"', '="b"', 'a="b",,c="d"'])
 def test_what_is_no_list_of_labels_is_an_error(labels: str) -> None:
-    with pytest.raises(ValueError, match='not a list of labels'):
+    with pytest.raises(BadLineError, match='labels that cannot be read'):
         parse_labels(labels)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
+from collections import Counter
 
 import pytest
 
@@ -31,7 +32,7 @@ def table() -> CountingTable:
 
 def read(table: CountingTable, page: str) -> list[float]:
     """Read a page as the scraper does, and return the values by slot."""
-    values = table.read_page([page.encode().split(b'\n')])
+    values = table.read_page([page.encode().split(b'\n')], Counter())
     read = list(values)
     table.ledger.close_page(values)
     return read
@@ -153,6 +154,69 @@ def test_forgetting_moves_the_other_samples_up(table: CountingTable) -> None:
     assert [series.slots for series in table.all_series()] == [[0], [1]]
 
 
-def test_a_line_that_is_no_sample_is_an_error(table: CountingTable) -> None:
+def test_a_page_of_bad_lines_that_declares_no_family_is_no_metrics_page(table: CountingTable) -> None:
     with pytest.raises(NotMetricsError, match='not in an exposition format'):
-        read(table, samples('a') + '\n<html>')
+        read(table, '<html>\n<p>one</p>')
+
+
+BAD_LINES = {
+    'no sample': 'litellm_requests_metric_total{model="b" 2.0',
+    'no number': 'litellm_requests_metric_total{model="b"} two',
+    'no labels': 'litellm_requests_metric_total{model} 2.0',
+}
+
+
+@pytest.mark.parametrize('line', BAD_LINES.values(), ids=BAD_LINES)
+def test_nothing_is_remembered_of_a_bad_line(table: CountingTable, line: str) -> None:
+    values = read(table, f'{samples("a")}\n{line}\n{samples("c", value=3.0)}')
+
+    assert values == [1.0, 3.0]
+    assert [series.tags[0] for series in table.all_series()] == ['model:a', 'model:c']
+    assert read(table, samples('a', 'b', 'c', value=4.0)) == [4.0, 4.0, 4.0]
+
+
+@pytest.mark.parametrize('line', BAD_LINES.values(), ids=BAD_LINES)
+def test_a_known_sample_whose_line_turns_bad_is_absent_from_that_page(table: CountingTable, line: str) -> None:
+    read(table, samples('a', 'b', 'c'))
+    table.unknown = 0
+
+    values = read(table, f'{samples("a", value=2.0)}\n{line}\n{samples("c", value=2.0)}')
+    assert [values[0], values[2]] == [2.0, 2.0]
+    assert math.isnan(values[1])
+    assert table.unknown <= 4, 'the TYPE lines and the bad line, and the line after the last slot'
+    assert read(table, samples('a', 'b', 'c', value=4.0)) == [4.0, 4.0, 4.0]
+
+
+@pytest.mark.parametrize('type_', ['gauge', 'untyped', 'info'])
+def test_a_family_that_was_declared_wrongly_is_submitted_once_it_is_declared_well(
+    table: CountingTable, type_: str
+) -> None:
+    read(table, samples('a', value=2.0).replace('counter', type_))
+    typed = read(table, samples('a', value=3.0))
+
+    assert submitted(table, typed, 3.0) == ['litellm.requests.metric.count']
+    assert len(list(table.all_series())) == 1
+
+
+def test_families_without_samples_are_forgotten(table: CountingTable) -> None:
+    read(table, samples('a'))
+    before = len(table._families), len(table._roles)
+    for number in range(100):
+        read(table, f'{samples("a")}\n# TYPE litellm_new_{number} histogram\n')
+    table.forget_families()
+
+    assert (len(table._families), len(table._roles)) == before
+    assert submitted(table, read(table, samples('a', value=2.0)), 2.0) == ['litellm.requests.metric.count']
+
+
+def test_a_sample_with_the_bare_name_of_a_histogram_does_not_displace_it(table: CountingTable) -> None:
+    page = """\
+# TYPE litellm_auth_latency histogram
+litellm_auth_latency 7.0
+litellm_auth_latency_count{auth="auth"} 2.0
+"""
+    read(table, page)
+
+    assert submitted(table, read(table, page), 2.0) == ['litellm.auth.latency.count']
+    assert submitted(table, read(table, page), 7.0) == []
+    assert [series.slots for series in table.all_series()] == [[1]]

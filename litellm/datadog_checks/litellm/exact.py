@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import time
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from functools import partial, reduce
 from itertools import islice
-from math import isfinite, isnan
+from math import isfinite, isinf, isnan
 from typing import Any
 
 from requests import Response
@@ -29,12 +30,14 @@ from datadog_checks.base.agent import aggregator, datadog_agent
 from datadog_checks.base.utils.time import get_timestamp
 
 from .exposition import read_lines
-from .failures import TruncatedPageError
+from .failures import TruncatedPageError, explain_bad_lines
+from .ledger import CLOCKS_DIFFER
 from .limit import ContextLimit
 from .names import CONTEXTS_DROPPED, NO_LIMIT, START_TIME
 from .samples import Context, Metric, SampleTable, TaggedSeries
 from .scraper import LitellmScraper
 from .selection import Selection
+from .transfer import read_body
 
 __all__ = ['ExactScraper']
 
@@ -71,10 +74,11 @@ class ExactScraper(LitellmScraper):
 
     def _scrape(self) -> None:
         asked_at = time.monotonic()
+        bad_lines: Counter[str] = Counter()
         try:
             with self.ask() as response:
                 answered_at, date = time.monotonic(), _proxy_time(response)
-                values = self._table.read_page(self._lines(response))
+                values = self._table.read_page(self._lines(response, bad_lines), bad_lines)
             if not self._table.is_ended and response.headers.get('Content-Type', '').startswith(OPENMETRICS):
                 raise TruncatedPageError('the page has no end; nothing of it was submitted')
             families = self._selection.families_of_proxy(self._table.families_on_page)
@@ -83,6 +87,9 @@ class ExactScraper(LitellmScraper):
             self._failed_at = asked_at
             self._table.forget_new()
             raise
+        if bad_lines:
+            self.warning(explain_bad_lines(bad_lines))
+        self._table.ledger.note_unread(sum(bad_lines.values()) + self._table.unlearned)
         self._select(values)
         self._submit_page(values, date, answered_at)
         self._failed_at = None
@@ -110,13 +117,12 @@ class ExactScraper(LitellmScraper):
         else:
             self._selection.read_selected(started)
 
-    def _lines(self, response: Response) -> Iterator[list[bytes]]:
+    def _lines(self, response: Response, bad_lines: Counter[str]) -> Iterator[list[bytes]]:
+        batches = read_lines(read_body(response, self.page_limits), bad_lines)
         if self.raw_line_filter is None:
-            return read_lines(response)
+            return batches
         wanted = self.raw_line_filter.search
-        return (
-            [line for line in lines if not wanted(line.decode('utf-8', 'replace'))] for lines in read_lines(response)
-        )
+        return ([line for line in lines if not wanted(line.decode('utf-8', 'replace'))] for lines in batches)
 
     def _submit_page(self, values: array[float], date: float, now: float) -> None:
         table, ledger = self._table, self._table.ledger
@@ -174,8 +180,7 @@ class ExactScraper(LitellmScraper):
         """Let samples that were never seen, but are older than our watching, count from now on."""
         ledger = self._table.ledger
         for slot in [*ledger.unseen(), *range(ledger.settled, len(values))]:
-            owner = ledger.owners[slot]
-            if owner is not None and not isnan(values[slot]) and not ledger.is_young(owner):
+            if ledger.owners[slot] is not None and not isnan(values[slot]) and not ledger.is_new(slot):
                 ledger.start_at_zero(slot, values[slot])
 
     def _submitter(self) -> Callable[..., None]:
@@ -234,6 +239,9 @@ class ExactScraper(LitellmScraper):
         if present:
             # A family that is not LiteLLM's has no reduction: as in the Agent, the value submitted last stays.
             value = reduce(metric.reduction, present) if metric.reduction is not None else present[-1]
+            if isinf(value):
+                # The sum of what two workers say, if that is more than there are numbers for.
+                return
             submit(
                 GAUGE,
                 metric.name,
@@ -254,6 +262,7 @@ class ExactScraper(LitellmScraper):
             for metric, tags, hostname in table.closed_by(gone):
                 submit(MONOTONIC_COUNT, metric.name, 0.0, tags, hostname, True)
             table.forget(gone)
+        table.forget_families()
 
     def _is_younger_than_agent(self, values: array[float]) -> bool:
         """Tell whether, on the first page, the proxy says that it started after the Agent did."""
@@ -275,8 +284,10 @@ class ExactScraper(LitellmScraper):
 
 
 def _proxy_time(response: Response) -> float:
-    """Return the time of the answer on the proxy's clock, or on ours when it does not say: seconds since the epoch."""
+    """Return the time of the answer on the proxy's clock, or on ours when it tells none: seconds since the epoch."""
+    now = time.time()
     try:
-        return parsedate_to_datetime(response.headers['Date']).timestamp()
-    except (KeyError, TypeError, ValueError):
-        return time.time()
+        date = parsedate_to_datetime(response.headers['Date']).timestamp()
+    except (KeyError, OverflowError, TypeError, ValueError):
+        return now
+    return date if abs(date - now) < CLOCKS_DIFFER else now

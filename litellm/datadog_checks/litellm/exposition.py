@@ -1,81 +1,150 @@
 """The text of a metrics page: bytes to lines, a sample line to its parts. No state, no meaning.
 
 Both expositions are read alike, Prometheus text 0.0.4 and OpenMetrics 1.0: for what LiteLLM's proxy and its client
-library write they differ in HELP and TYPE lines only. Timestamps and exemplars are skipped.
+library write they differ in HELP and TYPE lines only. Timestamps and exemplars are skipped. Names in quotes, which
+newer formats allow when a client asks for them, are not read.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-
-from requests import Response
+from collections import Counter
+from collections.abc import Iterable, Iterator
 
 from .failures import URL_HINT, NotMetricsError, TruncatedPageError
 
-__all__ = ['parse_labels', 'read_lines', 'split_bound', 'split_sample']
+__all__ = [
+    'NO_FAMILY',
+    'NO_LABELS',
+    'BadLineError',
+    'is_name',
+    'parse_labels',
+    'parse_value',
+    'read_lines',
+    'split_bound',
+    'split_sample',
+]
 
-# Large enough that splitting costs nothing per chunk, small enough that the page is never in memory as a whole.
-CHUNK_BYTES = 1 << 18
+# A sample with a label for everything that LiteLLM knows has 2 kB.
+MAX_LINE_BYTES = 1 << 20
 
-_LABEL = re.compile(r'\s*([^\s="{},]+)\s*=\s*"((?:[^"\\]++|\\.)*+)"\s*(?:,|$)', re.DOTALL)
-# The labels end at the first closing brace outside of quotes. Possessive, so that a line without one fails at once.
-_SAMPLE = re.compile(rb'\s*([^\s{]++\s*+(?:\{(?:[^"}]++|"(?:[^"\\]++|\\.)*+")*+\})?)\s*([^\s{]\S*)', re.DOTALL)
-_BUCKET = re.compile(rb'((?:[^="]++="(?:[^"\\]++|\\.)*+"\s*,\s*)*?)le="([^"]*+)"\s*,?\s*(.*)', re.DOTALL)
+# What can be wrong with a line, to be counted. The text of a line is never shown.
+NO_SAMPLE = 'without a name, labels and a value'
+NO_FAMILY = 'that declare a family without a proper name and type'
+NO_NUMBER = 'with a value that is no number'
+NO_LABELS = 'with labels that cannot be read'
+NO_BOUND = 'of buckets without a bound'
+TOO_LONG = f'longer than {MAX_LINE_BYTES >> 20} MiB'
+
+BYTE_ORDER_MARK = b'\xef\xbb\xbf'
+
+# All repetitions are possessive, or exclude what follows them: a line costs what its length costs, whatever it says.
+_NAME = rb'[a-zA-Z_:][a-zA-Z0-9_:]*+'
+_STRING = rb'"(?:[^"\\]++|\\.)*+"'
+_SAMPLE = re.compile(
+    # The labels end at the first closing brace outside of quotes.
+    rb'\s*+(%(name)s)(?:\s*+\{((?:[^"}]++|%(string)s)*+)\}\s*+|\s++)'
+    rb'([^\s{#]\S*+)(?:\s++[-+.\deE]++)?+\s*+(?:#.*+)?+' % {b'name': _NAME, b'string': _STRING},
+    re.DOTALL,
+)
+_BUCKET = re.compile(
+    rb'((?:\s*+[^="\s]++\s*+=\s*+%(string)s\s*+,)*?\s*+)le\s*+=\s*+"([^"]*+)"\s*+,?+\s*+(.*+)' % {b'string': _STRING},
+    re.DOTALL,
+)
+_LABEL = re.compile(r'\s*+([^\s="{},]++)\s*+=\s*+"((?:[^"\\]++|\\.)*+)"\s*+(?:,|$)', re.DOTALL)
+_IS_NAME = re.compile(_NAME)
 _ESCAPE = re.compile(r'\\(.)', re.DOTALL)
 _ESCAPED = {'n': '\n', '\\': '\\', '"': '"'}
 
 
-def read_lines(response: Response) -> Iterator[list[bytes]]:
-    """Yield the lines of a page in batches, as they arrive and without their line feeds.
+class BadLineError(ValueError):
+    """A line cannot be read. The message is one of the reasons above."""
+
+
+def read_lines(pieces: Iterable[bytes], bad_lines: Counter[str]) -> Iterator[list[bytes]]:
+    """Yield the lines of a page in batches, as they arrive and without their line feeds, and count the bad ones.
 
     Raises `TruncatedPageError` when the last line has no end, as its value may be cut as well, and `NotMetricsError`
     when there is no other line.
     """
-    rest = b''
+    # The parts of a line that has not ended, unless it is too long already, and what they come to.
+    begun: list[bytes] = []
+    length = 0
     any_line = False
-    for chunk in response.iter_content(CHUNK_BYTES):
-        lines = (rest + chunk).split(b'\n')
+    for piece in pieces:
+        lines = piece.split(b'\n')
         rest = lines.pop()
-        any_line = any_line or bool(lines)
-        yield lines
-    if rest.strip():
+        if lines:
+            if length + len(lines[0]) > MAX_LINE_BYTES:
+                bad_lines[TOO_LONG] += 1
+                lines[0] = b''
+            elif begun:
+                lines[0] = b''.join([*begun, lines[0]])
+            if not any_line:
+                any_line = True
+                lines[0] = lines[0].removeprefix(BYTE_ORDER_MARK)
+            yield lines
+            begun, length = [], 0
+        length += len(rest)
+        if length > MAX_LINE_BYTES:
+            begun.clear()
+        elif rest:
+            begun.append(rest)
+    if length > MAX_LINE_BYTES or b''.join(begun).strip():
         if not any_line:
             raise NotMetricsError(f'the answer is not a metrics page: {URL_HINT}')
         raise TruncatedPageError('the page ends in the middle of a line; nothing of it was submitted')
 
 
 def split_sample(line: bytes) -> tuple[bytes, bytes]:
-    """Split a sample line into what names the sample, `family{labels}`, and its value.
+    """Split a sample line into what names the sample, `family{labels}` or `family`, and its value.
 
-    Raises `ValueError` when the line is not a sample.
+    Raises `BadLineError` when the line is not a sample.
     """
-    match = _SAMPLE.match(line)
+    match = _SAMPLE.fullmatch(line)
     if match is None:
-        raise ValueError('not a sample')
-    return match[1].rstrip(), match[2]
+        raise BadLineError(NO_SAMPLE)
+    name, labels, value = match.groups()
+    return (b'%s{%s}' % (name, labels) if labels else name), value
+
+
+def parse_value(value: bytes) -> float:
+    """Return the number that a sample has. Raises `BadLineError` when it has none."""
+    try:
+        return float(value)
+    except ValueError:
+        raise BadLineError(NO_NUMBER) from None
+
+
+def is_name(name: str) -> bool:
+    """Tell whether a family can have this name."""
+    return _IS_NAME.fullmatch(name.encode()) is not None
 
 
 def split_bound(labels: bytes) -> tuple[bytes, bytes]:
     """Take the upper bound `le` out of the labels of a bucket: return the other labels and the bound.
 
-    The buckets of one series have the same other labels. Raises `ValueError` when there is no bound.
+    The buckets of one series have the same other labels. Raises `BadLineError` when there is no bound that is a number.
     """
     match = _BUCKET.fullmatch(labels)
     if match is None:
-        raise ValueError('a bucket without a bound')
+        raise BadLineError(NO_BOUND)
     before, bound, after = match.groups()
-    return (before + after).rstrip(b','), bound
+    try:
+        float(bound)
+    except ValueError:
+        raise BadLineError(NO_BOUND) from None
+    return (before + after).rstrip(b', '), bound
 
 
 def parse_labels(labels: str) -> dict[str, str]:
-    """Return the labels of `name="value",…`, unescaped. Raises `ValueError` when it is anything else."""
+    """Return the labels of `name="value",…`, unescaped. Raises `BadLineError` when it is anything else."""
     parsed = {}
     position = 0
     while position < len(labels):
         match = _LABEL.match(labels, position)
         if match is None:
-            raise ValueError('not a list of labels')
+            raise BadLineError(NO_LABELS)
         name, value = match.groups()
         parsed[name] = _ESCAPE.sub(_unescape, value) if '\\' in value else value
         position = match.end()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http.client import responses as status_names
 
 from requests import Response
@@ -9,7 +10,6 @@ from requests.exceptions import (
     ChunkedEncodingError,
     ConnectionError,
     ConnectTimeout,
-    ContentDecodingError,
     HTTPError,
     InvalidHeader,
     ProxyError,
@@ -20,11 +20,14 @@ from requests.exceptions import (
 )
 
 __all__ = [
+    'BROKEN_OFF',
     'NOT_AN_EXPOSITION',
     'URL_HINT',
     'NotMetricsError',
+    'PageLimitError',
     'TruncatedPageError',
     'explain',
+    'explain_bad_lines',
     'explain_question',
     'explain_response',
 ]
@@ -32,11 +35,15 @@ __all__ = [
 # Releases whose /metrics/ never answers when authentication is on and the key is right.
 HANGING_RELEASES = '1.81.16, 1.82.6 and 1.83.14'
 
+# 203 is 200 that something on the way has changed. 206 is a part of a page.
+WITH_A_PAGE = (200, 203)
+
 KEY_HINT = 'send a proxy key with `extra_headers: {Authorization: Bearer <KEY>}`'
 OPEN_METRICS_HINT = '`litellm_settings.require_auth_for_metrics_endpoint: false` on the proxy'
 URL_HINT = '`openmetrics_endpoint` must be the metrics page of a LiteLLM proxy, like `http://HOST:4000/metrics/`'
 
 NOT_AN_EXPOSITION = f'the page is not in an exposition format of Prometheus: {URL_HINT}'
+BROKEN_OFF = 'the answer broke in the middle of the page ({}); nothing of it was submitted'
 
 
 class NotMetricsError(RequestException):
@@ -47,12 +54,16 @@ class TruncatedPageError(RequestException):
     """The page ended early: nothing of it was submitted."""
 
 
+class PageLimitError(RequestException):
+    """The page is larger, or takes longer, than an option allows: nothing of it was submitted."""
+
+
 def explain(error: Exception) -> Exception:
     """Return an error that tells what to do, of the same type where the cause is the connection.
 
     Messages never hold the URL, which may carry a password, nor anything that the endpoint answered.
     """
-    if isinstance(error, NotMetricsError | TruncatedPageError | HTTPError):
+    if isinstance(error, NotMetricsError | TruncatedPageError | PageLimitError | HTTPError):
         return error
     if isinstance(error, SSLError):
         return SSLError(f'no TLS connection: {_tls_advice(str(error))}')
@@ -68,12 +79,10 @@ def explain(error: Exception) -> Exception:
         )
     if isinstance(error, ConnectionError):
         return ConnectionError(f'no connection ({_root_cause(error)}): is the proxy running, and listening there?')
-    if isinstance(error, ChunkedEncodingError | ContentDecodingError):
-        return TruncatedPageError(
-            f'the answer broke in the middle of the page ({type(error).__name__}); nothing of it was submitted'
-        )
     if isinstance(error, TooManyRedirects):
         return TooManyRedirects('the endpoint redirects in circles: use the URL that it ends with.')
+    if isinstance(error, InvalidHeader) and any(isinstance(argument, Exception) for argument in error.args):
+        return InvalidHeader('the headers of the answer contradict each other: look at what is in front of LiteLLM.')
     if isinstance(error, InvalidHeader):
         return InvalidHeader('a header cannot be sent: look for line breaks in the key.')
     if isinstance(error, RequestException):
@@ -106,7 +115,7 @@ def explain_response(response: Response) -> RequestException | None:
             f'proxy; {URL_HINT}.',
             response=response,
         )
-    if 300 <= status < 400:
+    if 300 <= status < 400 and 'Location' in response.headers:
         return HTTPError(
             f'{_status(response)}: the proxy redirects /metrics to /metrics/ and `allow_redirects` is off. '
             'End `openmetrics_endpoint` with a slash.',
@@ -114,11 +123,22 @@ def explain_response(response: Response) -> RequestException | None:
         )
     if status >= 400:
         return HTTPError(f'{_status(response)}: look for the cause in the log of the proxy.', response=response)
+    if status not in WITH_A_PAGE:
+        return HTTPError(f'{_status(response)}: this is no answer with a page. {URL_HINT}.', response=response)
 
     media_type = response.headers.get('Content-Type', '').partition(';')[0].strip().lower()
     if media_type in ('text/html', 'application/json'):
         return NotMetricsError(f'the endpoint answers with {media_type}, not with metrics: {URL_HINT}')
     return None
+
+
+def explain_bad_lines(kinds: Mapping[str, int]) -> str:
+    """Say how many lines of a page were left out, and why. Never shows one, as it may hold anything."""
+    reasons = ', '.join(f'{count} {kind}' for kind, count in sorted(kinds.items()))
+    return (
+        f'Lines of the page could not be read and were left out: {reasons}. The other lines are submitted. Something '
+        'between LiteLLM and the Agent damages the page, or a label has what LiteLLM does not escape.'
+    )
 
 
 def _tls_advice(problem: str) -> str:

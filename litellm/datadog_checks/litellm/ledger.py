@@ -33,11 +33,11 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Collection, Iterable, Iterator, Mapping, Set
-from itertools import compress, count
+from itertools import compress, count, repeat
 from operator import add, lt
 from typing import NamedTuple, TypeAlias
 
-__all__ = ['ABSENT', 'Ledger', 'Series', 'Slot']
+__all__ = ['ABSENT', 'CLOCKS_DIFFER', 'Ledger', 'Series', 'Slot']
 
 # The value of a sample that the page does not have. A page may say it as well, and means as little by it.
 ABSENT = math.nan
@@ -49,6 +49,12 @@ FORGET_AFTER_WITH_SEVERAL_PROCESSES = 80
 
 # Seconds that the time of a page may be behind: `Date` has whole seconds, and a server renews it once a second.
 DATE_IS_BEHIND = 3.0
+
+# Beyond it a double does not tell one event from none: whatever says so is broken, and would spoil the total for good.
+LARGEST_COUNT = 2.0**53
+
+# Seconds by which a proxy's clock may be ahead of its own answers and of ours, before it is no clock.
+CLOCKS_DIFFER = 24 * 3600.0
 
 # The value before a sample's first.
 NEVER = -math.inf
@@ -111,6 +117,10 @@ class Ledger:
         self.settled: Slot = 0
         self.pages = 0
         self.several_processes = False
+        # Whether samples that are new on this page may be older than they look: they could not be read before.
+        self.reveals = False
+        # The fewest lines that could not be read, of all pages.
+        self._fewest_unread = 0
         # On our clock. Instances made later have counted nothing but what took place under our eyes.
         self.watching_since = math.inf
         # When the last page was answered, on our clock.
@@ -132,14 +142,15 @@ class Ledger:
         `date` is the time of the page on the proxy's clock, `now` on ours. With the first page watching begins at
         `since`, on our clock: what came to be later is counted in full.
         """
-        self._drop_infinite_counts(values)
+        self._drop_impossible_counts(values)
         changed: list[tuple[Series, float | None, float]] = []
         newest = -math.inf
         for series in all_series:
             if series.created_slot is None:
                 continue
             created = values[series.created_slot]
-            if math.isnan(created):
+            if not 0.0 < created < date + CLOCKS_DIFFER:
+                # Absent, or no time that anything came to be.
                 continue
             newest = max(newest, created)
             if created != series.created:
@@ -155,15 +166,32 @@ class Ledger:
             before_born, series.born = series.born, now - (made_at - created)
             if before is not None:
                 self._change_instance(series, before, before_born, created, values)
-            if self.pages and series.born < page_before - DATE_IS_BEHIND and self._is_new(series, before):
-                # A single process would have shown it on the page before.
-                self.several_processes = True
+            if series.born < page_before - DATE_IS_BEHIND and self._is_new(series, before):
+                # A single process would have shown it on the page before, if there was one that could be read.
+                self.several_processes |= self.settled > 0 and not self.reveals
 
     def is_young(self, series: Series) -> bool:
         """Tell whether all that this instance of a series has counted took place while we were watching."""
         if series.created is None:
-            return self.pages > 0
+            return self.pages > 0 and not self.reveals
         return series.born > self.watching_since
+
+    def is_new(self, slot: Slot) -> bool:
+        """Tell whether all that a sample has counted which has its first number took place while we were watching."""
+        owner = self.owners[slot]
+        since_the_first_page = self._absent.get(slot) == 0
+        return owner is not None and self.is_young(owner) and not (owner.created is None and since_the_first_page)
+
+    def note_unread(self, lines: int) -> None:
+        """Take note of how many lines of a page could not be read, before the page is recognized.
+
+        Where there are fewer than ever, what is new may have been behind one of them since before we watched.
+        """
+        if not self.pages:
+            self._fewest_unread = lines
+        elif lines < self._fewest_unread:
+            self._fewest_unread = lines
+            self.reveals = True
 
     def unseen(self) -> list[Slot]:
         """Return the slots of counts that had no number on the pages before, as LiteLLM said NaN or infinity."""
@@ -184,6 +212,10 @@ class Ledger:
             owner = self.owners[slot]
             if owner is not None:
                 raw = values[slot]
+                if raw < 0.0:
+                    # No count is. A sum of negative observations may be, but is none that the Agent could add up.
+                    values[slot] = ABSENT
+                    continue
                 same_instance = owner.created_slot is not None and not math.isnan(values[owner.created_slot])
                 # A sum falls without a new start when something negative is observed.
                 self._carry(slot, raw, increase=0.0 if same_instance else raw)
@@ -202,6 +234,7 @@ class Ledger:
         self.last = values
         self.settled = len(values)
         self.pages += 1
+        self.reveals = False
 
     def left_out(self) -> set[Slot]:
         """Return the slots of samples that were left out for so long that they may be forgotten."""
@@ -239,9 +272,12 @@ class Ledger:
     def _is_new(self, series: Series, before: float | None) -> bool:
         return before is not None or all(slot >= self.settled for slot in series.slots)
 
-    def _drop_infinite_counts(self, values: array[float]) -> None:
-        for slot in compress(count(), map(math.isinf, values)):
+    def _drop_impossible_counts(self, values: array[float]) -> None:
+        for slot in compress(count(), map(lt, repeat(LARGEST_COUNT), values)):
             if self.owners[slot] is not None:
+                values[slot] = ABSENT
+        for slot in [*self._absent, *range(self.settled, len(values))]:
+            if values[slot] < 0.0 and self.owners[slot] is not None:
                 values[slot] = ABSENT
 
     def _change_instance(
@@ -259,7 +295,7 @@ class Ledger:
         young = self.is_young(series)
         for position, slot in enumerate(slots):
             raw = values[slot]
-            if math.isnan(raw):
+            if math.isnan(raw) or raw < 0.0:
                 continue
             start = starts[position] if position < len(starts) else NEVER
             if start > NEVER:

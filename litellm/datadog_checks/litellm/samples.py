@@ -14,13 +14,21 @@ What is remembered lasts until the proxy has left a line out for several pages: 
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from collections.abc import Container, Iterable, Iterator
 from math import isnan
 from typing import NamedTuple
 
-from requests.exceptions import RequestException
-
-from .exposition import parse_labels, split_bound, split_sample
+from .exposition import (
+    NO_FAMILY,
+    NO_LABELS,
+    BadLineError,
+    is_name,
+    parse_labels,
+    parse_value,
+    split_bound,
+    split_sample,
+)
 from .failures import NOT_AN_EXPOSITION, NotMetricsError
 from .ledger import ABSENT, Ledger, Series, Slot
 from .names import Reduction, gauge_reduction
@@ -40,8 +48,12 @@ SUFFIXES = {
     'summary': {'': '.quantile', '_count': '.count', '_sum': '.sum'},
     'unknown': {'': ''},
 }
-# What the text exposition calls them.
-TYPE_ALIASES = {'untyped': 'unknown'}
+# The type of what no TYPE line declares, or declares to be what no LiteLLM exposes.
+UNKNOWN = 'unknown'
+# By the words of TYPE lines.
+TYPES = {type_: type_ for type_ in SUFFIXES} | dict.fromkeys(('gaugehistogram', 'info', 'stateset', 'untyped'), UNKNOWN)
+# What stands for a character that is none.
+UNREADABLE = '\ufffd'
 # Types that an option may give to a family whatever the page declares: all of its samples are submitted alike.
 OVERRIDES = {'counter': '.count', 'gauge': '', 'time_elapsed': ''}
 
@@ -129,6 +141,8 @@ class SampleTable:
         self.families_on_page: set[str] = set()
         # Whether the page said so itself, as OpenMetrics does.
         self.is_ended = False
+        # Samples of the page that came before the TYPE line which says what they are.
+        self.unlearned = 0
 
         self._keys: list[int] = []
         self._slots: dict[int, Slot] = {}
@@ -139,13 +153,17 @@ class SampleTable:
         # The same tags come with series of many families, and with many series of one: each is kept once.
         self._tags_of_page: dict[str, str] = {}
 
-    def read_page(self, batches: Iterable[list[bytes]]) -> array[float]:
-        """Return the value of every slot, `ABSENT` for those that the page does not have.
+    def read_page(self, batches: Iterable[list[bytes]], bad_lines: Counter[str]) -> array[float]:
+        """Return the value of every slot, `ABSENT` for those that the page does not have, and count the bad lines.
 
-        Raises `NotMetricsError` when a line is not in an exposition format.
+        A line that cannot be read costs that line: the proxy has thousands of others, and what their samples counted
+        would be lost for one label that somebody chose. Its sample is absent, as if the proxy had left it out, so its
+        count goes on when the line is well again. Raises `NotMetricsError` when there are bad lines and not one TYPE
+        line: then it is another page. What breaks off never gets here as a page: see `read_lines`.
         """
         self.families_on_page = set()
         self.is_ended = False
+        self.unlearned = 0
         values = array('d', [ABSENT]) * len(self._keys)
         keys, slots = self._keys, self._slots
         slot = -1
@@ -158,14 +176,15 @@ class SampleTable:
                         if keys[slot] != hash(key):
                             slot = slots[hash(key)]
                         values[slot] = float(value)
-                    except LookupError:
-                        slot = self._read_unknown(line, values, slot - 1)
-        except RequestException:
-            raise
-        except ValueError:
-            raise NotMetricsError(NOT_AN_EXPOSITION) from None
+                    except (LookupError, ValueError):
+                        try:
+                            slot = self._read_unknown(line, values, slot - 1)
+                        except BadLineError as error:
+                            bad_lines[str(error)] += 1
         finally:
             self._tags_of_page = {}
+        if bad_lines and not self.families_on_page:
+            raise NotMetricsError(NOT_AN_EXPOSITION)
         return values
 
     def all_series(self) -> Iterator[TaggedSeries]:
@@ -232,6 +251,16 @@ class SampleTable:
         for series in self.all_series():
             series.renumber(moved)
         self._forget_series()
+        self._bound_tags = {}
+
+    def forget_families(self) -> None:
+        """Forget the families of which no sample is known. A page that declares them again has them learned again."""
+        self._families = {
+            declared: family for declared, family in self._families.items() if family.series or family.unsubmitted
+        }
+        self._roles = {
+            name: role for name, role in self._roles.items() if role.family.series or role.family.unsubmitted
+        }
 
     def _forget_series(self) -> None:
         """Forget the series that have no sample left. Dictionaries are made anew, as they never shrink."""
@@ -247,7 +276,10 @@ class SampleTable:
         self._first_with_tags = first_with_tags
 
     def _read_unknown(self, line: bytes, values: array[float], slot_before: Slot) -> Slot:
-        """Read a line that is not where it was, or not in its plain form, or new. Return the slot it has."""
+        """Read a line that is not where it was, or not in its plain form, or new. Return the slot it has.
+
+        Raises `BadLineError` when it is none of these.
+        """
         line = line.strip()
         if not line:
             return slot_before
@@ -255,30 +287,44 @@ class SampleTable:
             self._read_comment(line.decode('utf-8', 'replace'))
             return slot_before
 
-        sample, value = split_sample(line)
+        sample, text = split_sample(line)
+        value = parse_value(text)
         slot = self._slots.get(hash(sample))
         if slot is None:
+            # All that can be wrong with a line is found before anything of it is remembered.
             slot = self._learn(sample)
             values.append(ABSENT)
-        values[slot] = float(value)
+        values[slot] = value
         return slot
 
     def _read_comment(self, comment: str) -> None:
         match comment.split():
-            case ['#', 'TYPE', declared, type_, *_]:
-                type_ = TYPE_ALIASES.get(type_, type_)
+            case ['#', 'TYPE', declared, type_, *_] if is_name(declared) and type_ in TYPES:
+                type_ = TYPES[type_]
                 name = declared.removesuffix('_total') if type_ == 'counter' else declared
                 self.families_on_page.add(name)
                 known = self._families.get(declared)
-                if known is None or (known.type == 'unknown' and type_ != 'unknown'):
+                if known is None or (known.type != type_ and known.datadog_name is None):
                     self._declare(declared, name, type_)
+            case ['#', 'TYPE', *_]:
+                raise BadLineError(NO_FAMILY)
             case ['#', 'EOF']:
                 self.is_ended = True
 
     def _declare(self, declared: str, name: str, type_: str) -> None:
-        """Learn a family. As in the base package it keeps the type that it was declared with first."""
+        """Learn a family, and what was taken for it and not submitted anew.
+
+        As in the base package a family that is submitted keeps the type that it was declared with first.
+        """
         datadog_name, submitted_type = self._rules.submission(name, type_)
         family = Family(name, type_, datadog_name)
+        former = self._families.get(declared)
+        if former is not None:
+            self._unlearn(former, is_submitted=datadog_name is not None)
+            for suffix in ('', CREATED, *SUFFIXES[former.type]):
+                sample_name = f'{former.name}{suffix}'.encode()
+                if sample_name in self._roles and self._roles[sample_name].family is former:
+                    del self._roles[sample_name]
         roles = {}
         for suffix, metric_suffix in SUFFIXES.get(type_, {}).items():
             metric = None
@@ -295,8 +341,9 @@ class SampleTable:
             if before is None:
                 self._roles[sample_name] = role
             elif before.metric is None and not before.is_created:
-                # Its lines came before this TYPE line, and nothing was submitted of them.
-                self._unlearn(before.family)
+                if role.metric is not None or role.is_created:
+                    # Its lines came before this TYPE line, and nothing was submitted of them.
+                    self._unlearn(before.family, is_submitted=role.metric is not None)
                 self._roles[sample_name] = role
 
     def _metric(self, family: Family, suffix: str, submitted_type: str) -> Metric | None:
@@ -308,12 +355,17 @@ class SampleTable:
             name, is_gauge, submitted_type == 'time_elapsed', gauge_reduction(self._rules.trimmed(family.name))
         )
 
-    def _unlearn(self, family: Family) -> None:
-        """Make the lines of a family that are not submitted unknown."""
+    def _unlearn(self, family: Family, is_submitted: bool) -> None:
+        """Make the lines of a family that was not submitted, and maybe is from now on, unknown."""
         for slot in family.unsubmitted:
+            if is_submitted and slot < self.ledger.settled:
+                self.ledger.reveals = True
+            elif is_submitted:
+                self.unlearned += 1
             self._slots.pop(self._keys[slot], None)
             # No line has this hash: hash() is never -1.
             self._keys[slot] = -1
+        family.unsubmitted = []
 
     def _learn(self, sample: bytes) -> Slot:
         """Give a slot to a sample that was never seen, or is not remembered."""
@@ -355,12 +407,17 @@ class SampleTable:
 
     def _role(self, sample_name: bytes) -> Role:
         role = self._roles.get(sample_name)
-        if role is None:
-            # No TYPE line covers it. An option may still give it a type.
-            name = sample_name.decode('utf-8', 'replace')
-            self._declare(name, name, 'unknown')
-            role = self._roles[sample_name]
-        return role
+        if role is not None:
+            return role
+        name = sample_name.decode()
+        family = self._families.get(name)
+        if family is not None:
+            # Families of its type have no sample of the bare name.
+            role = self._roles[sample_name] = Role(family, None)
+            return role
+        # No TYPE line covers it. An option may still give it a type.
+        self._declare(name, name, UNKNOWN)
+        return self._roles[sample_name]
 
     def _series_of(self, family: Family, labels: bytes) -> TaggedSeries | None:
         """Return the series of a family with these labels, or None when the instance does not want it."""
@@ -368,10 +425,15 @@ class SampleTable:
         if key in family.series:
             return family.series[key]
 
-        parsed = parse_labels(labels.decode('utf-8', 'replace'))
+        # The Agent ends a tag at a NUL, and so would take two series for one.
+        parsed = parse_labels(labels.decode('utf-8', 'replace').replace('\0', UNREADABLE))
         if family.type == 'gauge':
             parsed.pop(PID, None)
-        tagged = self._rules.tags(family.type, parsed)
+        try:
+            tagged = self._rules.tags(family.type, parsed)
+        except ValueError:
+            # A bound or a quantile that is no number, where only numbers are.
+            raise BadLineError(NO_LABELS) from None
         if tagged is None:
             family.series[key] = None
             return None

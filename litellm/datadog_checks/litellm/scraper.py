@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections import ChainMap
+from collections import ChainMap, Counter
 from collections.abc import Iterable, Iterator
 from math import isfinite
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from prometheus_client import Metric
 from prometheus_client.samples import Sample
 from requests import Response
-from requests.exceptions import ConnectionError, RequestException
+from requests.exceptions import ConnectionError, InvalidURL, RequestException
 
 from datadog_checks.base.checks.openmetrics.v2.scraper import OpenMetricsScraper
 from datadog_checks.base.checks.openmetrics.v2.transform import DEFAULT_METRIC_TYPE
@@ -19,6 +19,7 @@ from datadog_checks.base.constants import ServiceCheck
 from datadog_checks.base.utils.http import RequestsWrapper
 
 from .addresses import Address, read_address
+from .exposition import read_lines
 from .failures import NOT_AN_EXPOSITION, URL_HINT, NotMetricsError, explain, explain_response
 from .labels import KEY_LABEL, REDACTED
 from .names import (
@@ -32,6 +33,7 @@ from .names import (
 from .outgoing import OutgoingLabels
 from .requesting import Client
 from .rules import Rules
+from .transfer import PageLimits, read_body
 
 __all__ = ['CREATED', 'CUMULATIVE_TYPES', 'LitellmScraper']
 
@@ -42,6 +44,8 @@ CUMULATIVE_TYPES = frozenset({'counter', 'histogram', 'summary'})
 # So many families that the check does not know are named in a warning, the others counted.
 UNKNOWN_NAMED = 10
 
+# What the content type of a metrics page begins with. Those that do not say so are known by what is on them.
+EXPOSITIONS = ('text/plain', 'application/openmetrics-text')
 OPENMETRICS_ACCEPT = 'application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1'
 
 
@@ -62,6 +66,7 @@ class LitellmScraper(OpenMetricsScraper):
         self.exclude_metrics |= families_of_groups(config.get('exclude_metric_groups') or ())
         self.outgoing = OutgoingLabels(config, self.exclude_metrics_by_labels)
         self.rules = Rules(self, self.outgoing, config)
+        self.page_limits = PageLimits.of(config)
 
         # The base asks for OpenMetrics only where `headers` is not set, and then parses any answer as OpenMetrics.
         # Here `headers` makes no difference, and the answer's content type chooses the parser.
@@ -88,7 +93,11 @@ class LitellmScraper(OpenMetricsScraper):
             if self._tolerate_connection_errors and isinstance(error, ConnectionError):
                 self.log.warning('Nothing collected from %s: %s', self.endpoint, explained)
                 return
-            raise explained from None
+            try:
+                raise explained from None
+            finally:
+                # An exception that its own traceback leads to keeps the connection until the next garbage collection.
+                del explained
         self.submit_health_check(ServiceCheck.OK)
         if self.outgoing.keys_in_clear:
             self._warn_of_keys_in_clear()
@@ -103,16 +112,36 @@ class LitellmScraper(OpenMetricsScraper):
 
     def get_connection(self, **options: Any) -> Response:
         """Return the response of a page that can be read, or raise what is wrong with it."""
-        response: Response = self.send_request(**options)
+        try:
+            response: Response = self.send_request(**options)
+        except RequestException:
+            raise
+        except ValueError:
+            # The URL of a redirect that cannot be taken apart.
+            raise InvalidURL('no URL') from None
+        self._content_type = response.headers.get('Content-Type', '')
         error = explain_response(response)
         if error is not None:
             response.close()
             raise error
-        # Never derive the encoding from the locale.
-        if response.encoding is None:
-            response.encoding = 'utf-8'
-        self.submit_telemetry_endpoint_response_size(response)
         return response
+
+    def stream_connection_lines(self) -> Iterator[str]:
+        """Yield the lines of the page, read as `ExactScraper` reads them, and not as requests would.
+
+        That reads what it is sent, whatever there is of it, and ends lines where Unicode does and a page does not.
+        """
+        bad_lines: Counter[str] = Counter()
+        size = 0
+        with self.get_connection() as response:
+            for lines in read_lines(read_body(response, self.page_limits), bad_lines):
+                size += sum(map(len, lines)) + len(lines)
+                yield from (line.decode('utf-8', 'replace') for line in lines)
+        if bad_lines:
+            raise NotMetricsError(NOT_AN_EXPOSITION)
+        if self.enable_telemetry:
+            length = response.headers.get('Content-Length', '')
+            self.gauge('telemetry.payload.size', int(length) if length.isdecimal() else size, tags=self.tags)
 
     def parse_metrics(self) -> Iterator[Metric]:
         try:
@@ -171,6 +200,8 @@ class LitellmScraper(OpenMetricsScraper):
         Their names are without what `raw_metric_prefix` takes off.
         """
         families = set(families)
+        if not families and not self._content_type.lower().startswith(EXPOSITIONS):
+            raise NotMetricsError(f'the answer is empty, and does not say that it is a metrics page: {URL_HINT}')
         if not families:
             self.warning(
                 'The page of %s is empty. A proxy with several workers exposes a family once it has a sample: '

@@ -104,6 +104,14 @@ def instance_log_requests():
     return False
 
 
+def instance_max_page_bytes():
+    return 536870912
+
+
+def instance_max_page_seconds():
+    return 120
+
+
 def instance_min_collection_interval():
     return 15
 

@@ -152,6 +152,8 @@ class InstanceConfig(BaseModel):
     litellm_readiness_endpoint: Optional[str] = None
     log_requests: Optional[bool] = None
     max_contexts: Optional[int] = Field(None, ge=1)
+    max_page_bytes: Optional[int] = None
+    max_page_seconds: Optional[float] = None
     metric_patterns: Optional[MetricPatterns] = None
     metrics: Optional[tuple[Union[str, MappingProxyType[str, Union[str, Metrics]]], ...]] = None
     min_collection_interval: Optional[float] = None

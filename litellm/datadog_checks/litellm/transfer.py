@@ -1,0 +1,106 @@
+"""The body of an answer: its bytes as they arrive, decompressed, no more of them and no longer than an option allows.
+
+`timeout` and `read_timeout` bound the wait for the next bytes, not that for the last: a page that drips in would keep
+a worker of the Agent busy for hours. And a few kB that were compressed can be more than the Agent's host has memory.
+"""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from requests import Response
+from requests.exceptions import ReadTimeout, SSLError
+from urllib3 import exceptions
+
+from .failures import BROKEN_OFF, PageLimitError, TruncatedPageError
+
+__all__ = ['PIECE_BYTES', 'PageLimits', 'read_body']
+
+# Large enough that what is done per piece costs nothing, small enough that the page is never in memory as a whole.
+PIECE_BYTES = 1 << 18
+
+# Tell gzip and zlib apart by their first bytes.
+ANY_HEADER = 32 + zlib.MAX_WBITS
+
+
+class PageLimits(NamedTuple):
+    """How large a page may be when it is decompressed, and how long it may take once the proxy has begun to answer."""
+
+    max_page_bytes: int = 512 * 1024 * 1024
+    max_page_seconds: float = 120.0
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> PageLimits:
+        """Return the limits that an instance sets."""
+        default = cls()
+        return cls(
+            int(options.get('max_page_bytes', default.max_page_bytes)),
+            float(options.get('max_page_seconds', default.max_page_seconds)),
+        )
+
+
+def read_body(response: Response, limits: PageLimits) -> Iterator[bytes]:
+    """Yield the body in pieces of at most `PIECE_BYTES`.
+
+    Raises `PageLimitError` at a limit, `TruncatedPageError` when the body is not what its headers say, and otherwise
+    what `requests` raises.
+    """
+    pieces = _arriving(response, limits.max_page_seconds)
+    encoding = response.headers.get('Content-Encoding', 'identity').strip().lower()
+    if encoding in ('gzip', 'x-gzip', 'deflate'):
+        pieces = _decompressed(pieces)
+    elif encoding not in ('identity', ''):
+        # Compressed twice, for example, which is how a bomb gets past what one round of decompression can make of it.
+        raise TruncatedPageError('the page is compressed in a way that was not asked for; nothing of it was submitted')
+    size = 0
+    for piece in pieces:
+        size += len(piece)
+        if size > limits.max_page_bytes:
+            raise PageLimitError(
+                f'the page has more than the {limits.max_page_bytes} bytes that `max_page_bytes` allows; nothing of it '
+                'was submitted. Have the proxy expose less, or raise the option.'
+            )
+        yield piece
+
+
+def _arriving(response: Response, seconds: float) -> Iterator[bytes]:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            # Returns what is there: to read a fixed amount would wait for a slow sender again and again.
+            piece = response.raw.read1(PIECE_BYTES, decode_content=False)
+        except exceptions.ReadTimeoutError:
+            raise ReadTimeout('Read timed out') from None
+        except exceptions.SSLError as error:
+            raise SSLError(str(error)) from None
+        except exceptions.HTTPError as error:
+            raise TruncatedPageError(BROKEN_OFF.format(type(error).__name__)) from None
+        if not piece:
+            return
+        if time.monotonic() > deadline:
+            raise PageLimitError(
+                f'the page took longer to arrive than the {seconds:g} seconds that `max_page_seconds` allows; nothing '
+                'of it was submitted. Look for what is slow between the Agent and the proxy, or raise the option.'
+            )
+        yield piece
+
+
+def _decompressed(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    decompressor = zlib.decompressobj(ANY_HEADER)
+    try:
+        for piece in pieces:
+            rest = piece
+            while rest:
+                if decompressor.eof:
+                    # What was compressed in parts is sent as one after the other.
+                    decompressor = zlib.decompressobj(ANY_HEADER)
+                yield decompressor.decompress(rest, PIECE_BYTES)
+                rest = decompressor.unconsumed_tail or decompressor.unused_data
+        yield decompressor.flush()
+    except zlib.error as error:
+        raise TruncatedPageError(BROKEN_OFF.format(type(error).__name__)) from None
+    if not decompressor.eof:
+        raise TruncatedPageError(BROKEN_OFF.format('incomplete gzip'))
