@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from math import isnan
 
 import pytest
 
@@ -74,11 +75,14 @@ def test_a_process_that_returns_goes_on_from_its_own_value(watch: Watch) -> None
 
 
 @pytest.mark.parametrize('created', [ABSENT, DATE + 10])
-def test_a_sum_that_is_negative_after_a_new_start_adds_nothing(created: float, watch: Watch) -> None:
+def test_a_sum_that_is_negative_after_a_new_start_is_no_value_until_it_rises_above_zero(
+    created: float, watch: Watch
+) -> None:
     watch.read(100)
     watch.read(101, DATE - 60)
 
-    assert [watch.read(raw, created) for raw in (-5, -4, -6)] == [101, 102, 102]
+    assert all(map(isnan, (watch.read(raw, created) for raw in (-5, -4, -6))))
+    assert watch.read(3, created) == 104
 
 
 def test_a_sum_that_fell_while_another_process_answered_adds_nothing(watch: Watch) -> None:

@@ -294,9 +294,10 @@ class Ledger:
 
         young = self.is_young(series)
         for position, slot in enumerate(slots):
-            raw = values[slot]
-            if math.isnan(raw) or raw < 0.0:
+            if math.isnan(values[slot]):
                 continue
+            # What is negative is not submitted, and rises from zero.
+            raw = max(values[slot], 0.0)
             start = starts[position] if position < len(starts) else NEVER
             if start > NEVER:
                 increase = raw - start

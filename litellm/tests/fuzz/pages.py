@@ -7,6 +7,7 @@ import math
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 from requests import Response
@@ -129,7 +130,7 @@ class _Scraper(ExactScraper):
 
     page = b''
 
-    def get_connection(self) -> Response:
+    def get_connection(self, **_: Any) -> Response:
         response = Response()
         response.raw = _Body(self.page)
         self._content_type = 'text/plain'
