@@ -14,7 +14,6 @@ __all__ = [
     'REDACTED',
     'is_key_in_clear',
     'is_personal',
-    'without_user_info',
 ]
 
 # The label with the hash of the key that a request was sent with, and what takes the place of a key in clear.
@@ -63,7 +62,6 @@ LABEL_GROUPS: tuple[frozenset[str], ...] = (
 _KEY_NAMES = frozenset(
     {'litellm-cli', 'litellm-internal-health-check', 'litellm_internal_jobs', 'litellm_proxy_master_key'}
 )
-_USER_INFO = re.compile(r'(?<=://)[^/?#\s]*@')
 _KEY_HASH = re.compile(r'(?:hashed-jwt-)?[0-9a-f]{64}', re.IGNORECASE)
 
 
@@ -80,8 +78,3 @@ def is_key_in_clear(hashed_api_key: str) -> bool:
     if hashed_api_key in PLACEHOLDERS or hashed_api_key in _KEY_NAMES:
         return False
     return _KEY_HASH.fullmatch(hashed_api_key) is None
-
-
-def without_user_info(value: str) -> str:
-    """Return a label value with the `user:password@` taken out of the URLs in it, as `api_base` may have one."""
-    return _USER_INFO.sub('', value)

@@ -11,7 +11,8 @@ from typing import Any
 
 from datadog_checks.base.config import is_affirmative
 
-from .labels import EMPTY_VALUES, KEY_LABEL, REDACTED, is_key_in_clear, is_personal, without_user_info
+from .addresses import without_user_info
+from .labels import EMPTY_VALUES, KEY_LABEL, REDACTED, is_key_in_clear, is_personal
 
 __all__ = ['OutgoingLabels']
 
