@@ -32,6 +32,7 @@ from .simulated_proxy import Clock, Cut, Fault, Labels, PageServer, RestartInsid
 from .stock_check import StockCheck
 
 REQUESTS = 'litellm_proxy_total_requests_metric'
+SPEND = 'litellm_spend_metric'
 TOKENS = 'litellm_total_tokens_metric'
 LATENCY = 'litellm_request_total_latency_metric'
 IN_FLIGHT = 'litellm_in_flight_requests'
@@ -298,6 +299,21 @@ def one_of_several_series_in_a_context_expires(proxy: SimulatedProxy, watch: Wat
     proxy.count(REQUESTS, 3, team='red', key='1')
     watch.scrape()
     return 1 + 2 + 3
+
+
+@history(options={'exclude_labels': ['key']}, tags_of=only('team'))
+def one_of_several_series_in_a_context_expires_for_good(proxy: SimulatedProxy, watch: Watch) -> int:
+    proxy.count(REQUESTS, 10, team='red', key='1')
+    proxy.count(REQUESTS, 20, team='red', key='2')
+    watch.scrape()
+    proxy.count(REQUESTS, 50, team='red', key='1')
+    watch.scrape()
+    proxy.forget(REQUESTS, team='red', key='1')
+    for _ in range(12):
+        watch.scrape()
+    proxy.count(REQUESTS, 2, team='red', key='2')
+    watch.scrape()
+    return 50 + 2
 
 
 @history(options={'exclude_labels': ['key']}, tags_of=only('team'))
@@ -1067,6 +1083,20 @@ def test_a_worker_that_returns_when_the_agent_has_forgotten_it_causes_no_spike(s
             watch.scrape(worker=0)
         watch.scrape(worker=1)
         assert watch.requests() == 2
+
+
+def test_rounding_never_makes_the_total_of_a_shared_context_fall() -> None:
+    """What is forgotten is added up in another order. The Agent would take a lower total for a new start."""
+    with SimulatedProxy() as proxy:
+        watch = Watch(proxy, LitellmCheck, exclude_labels=['key'])
+        watch.scrape()
+        for key, spend in (('1', 0.1), ('2', 0.1), ('3', 0.4)):
+            proxy.count(SPEND, spend, key=key)
+        watch.scrape()
+        proxy.forget(SPEND, key='3')
+        for _ in range(12):
+            watch.scrape()
+        assert watch.agent.total('litellm.spend.metric.count') == pytest.approx(0.6)
 
 
 # Gauges: series that share a context become one value, by what the gauge means.

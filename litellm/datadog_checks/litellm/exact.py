@@ -92,7 +92,6 @@ class ExactScraper(LitellmScraper):
         self._table.ledger.note_unread(sum(bad_lines.values()) + self._table.unlearned)
         self._select(values)
         self._submit_page(values, date, answered_at)
-        self._failed_at = None
 
     def ask(self) -> Response:
         """Ask for the page, or for the part of it that is submitted."""
