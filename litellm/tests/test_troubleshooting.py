@@ -24,6 +24,7 @@ from datadog_checks.litellm import LitellmCheck, health
 
 from .documents import Row, page
 from .endpoint import PROMETHEUS, Answer, answering, answering_json, serving, serving_page, serving_paths
+from .simulated_proxy import SimulatedProxy
 
 Shown = dict[str, list[str]]
 """What the Agent shows of runs: messages by `Error`, `Warning` or the name of the service check."""
@@ -178,14 +179,16 @@ def tls_server(folder: Path) -> Iterator[str]:
 
 
 def workers_in_turn() -> Shown:
-    """Each page is that of another process, which started at another time."""
-    pages = [
-        f'{TEXT.replace("3.0", str(count))}# TYPE process_start_time_seconds gauge\nprocess_start_time_seconds {start}\n'
-        for start, count in [(1000.0, 50), (2000.0, 7), (1000.0, 51), (2000.0, 8), (1000.0, 52), (2000.0, 9)]
-    ]
-    turns = iter([answering(200, text, {'Content-Type': PROMETHEUS}) for text in pages])
-    with serving(lambda request: next(turns)(request)) as url:
-        return shown(url, runs=len(pages))
+    with SimulatedProxy(workers=2) as proxy:
+        for worker, amount in enumerate([50, 7]):
+            proxy.count('litellm_requests_metric', amount, worker=worker, model='gpt-5')
+
+        def answer_in_turn(request: BaseHTTPRequestHandler) -> None:
+            proxy.answering = 1 - proxy.answering
+            proxy.answer(request)
+
+        with serving(answer_in_turn) as url:
+            return shown(url, runs=6)
 
 
 def a_process_for_each_run() -> Shown:
@@ -275,7 +278,7 @@ def test_what_a_row_quotes_is_what_the_agent_shows(row: Row, tmp_path: Path) -> 
 @pytest.mark.parametrize('row', [*SEEN, *MISSED], ids=lambda row: row.cells[0])
 def test_a_row_says_why_and_what_to_do(row: Row) -> None:
     assert len(row.cells) == 3
-    assert all(len(cell) > 10 for cell in row.cells[1:])
+    assert all(row.cells)
 
 
 def test_a_proxy_that_is_well_shows_nothing() -> None:
