@@ -10,8 +10,8 @@ import pytest
 from datadog_checks.litellm.names import submitted_names
 from tests.real_litellm.environment import HarnessError, environment
 
+from .doc_blocks import proxy_settings
 from .documents import page
-from .settings_in_docs import proxy_settings
 
 CALLBACKS = page('docs/callbacks.md')
 OF_METRICS = 'integrations/datadog/datadog_metrics.py'
