@@ -20,7 +20,8 @@ import pytest
 from datadog_checks.base.stubs.aggregator import AggregatorStub
 from datadog_checks.dev.utils import get_metadata_metrics
 from datadog_checks.litellm import LitellmCheck
-from datadog_checks.litellm.names import Group
+from datadog_checks.litellm.names import Group, raw_names
+from datadog_checks.litellm.labels import PERSONAL_LABELS
 
 from .doc_blocks import PROXY_SECTIONS, Command, blocks, commands, documents_of, instances_of, proxy_settings
 from .documents import ROOT, Block, Page, page, pages
@@ -31,14 +32,14 @@ RunCheck = Callable[[LitellmCheck], object]
 # Hosts that pages may lead to. Nothing is fetched.
 HOSTS = {'docs.datadoghq.com', 'docs.litellm.ai', 'github.com'}
 
-# Programs, and blocks by their language, that no test runs, and why.
+# Programs, modules, and languages of blocks, of which no test runs anything, and why.
 NOT_RUN = {
-    'agent': 'needs an Agent image',
     'datadog-agent': 'needs an Agent',
     'docker': 'needs a container engine',
     'dockerfile': 'needs a container engine and the image of the Agent',
     'helm': 'needs a cluster',
     'kubectl': 'needs a cluster',
+    'pip': 'builds into a folder of the checkout',
 }
 AGENT_SETTINGS = {'logs_enabled': 'a setting of datadog.yaml, read by an Agent only'}
 
@@ -52,6 +53,7 @@ OTHER_NAMES = {
     'litellm_settings': 'a section of the configuration of LiteLLM',
     'model_group': 'a tag of the callback',
     'model_name': 'a tag of the callback',
+    'prometheus_system': 'a callback of LiteLLM',
     'process_isolation': 'an option of every check',
     'status_code': 'a tag of the callback',
 }
@@ -80,7 +82,7 @@ OPTIONS = frozenset(re.findall(r'^ *## @param (\w+) - ', EXAMPLE, re.MULTILINE))
 
 def labels() -> set[str]:
     with (ROOT / 'litellm/tests/families.csv').open() as rows:
-        return {label for row in csv.DictReader(rows) for label in re.findall(r'\w+', row['labels'])}
+        return {label for row in csv.DictReader(rows) for label in re.findall(r'\w+', row['labels'])} | PERSONAL_LABELS
 
 
 @pytest.mark.parametrize('one', pages(), ids=str)
@@ -127,7 +129,7 @@ def test_every_metric_in_a_page_exists(one: Page) -> None:
 @pytest.mark.parametrize('one', USER_PAGES, ids=str)
 def test_every_option_and_label_in_a_page_exists(one: Page) -> None:
     found = (_OPTION_LIKE.fullmatch(code) for code in one.code())
-    known = {*OPTIONS, *labels(), *Group, *proxy_settings(), *OTHER_NAMES}
+    known = {*OPTIONS, *labels(), *raw_names(), *Group, *proxy_settings(), *OTHER_NAMES}
 
     assert {match['name'] for match in found if match} - known == set()
 
@@ -164,7 +166,7 @@ def test_the_plan_of_the_house_names_what_there_is() -> None:
 
 
 def test_every_block_is_of_a_kind_that_is_tried() -> None:
-    tried = {'', 'dockerfile', 'json', 'python', 'shell', 'yaml'}
+    tried = {'', 'json', 'python', 'shell', 'yaml', *NOT_RUN}
 
     assert [str(block) for one in pages() for block in one.blocks() if block.language not in tried] == []
 
@@ -185,7 +187,9 @@ TARGETS = set(re.findall(r'^([a-z0-9-]+):', (ROOT / 'Makefile').read_text(), re.
 @pytest.mark.parametrize('command', list(commands()), ids=str)
 def test_every_command_can_be_run_or_says_what_it_needs(command: Command) -> None:
     program, *arguments = command.words
-    if program in NOT_RUN:
+    files = [word for word in arguments if word.startswith(('docs/', 'litellm/'))]
+    assert [file for file in files if not (ROOT / file).exists()] == []
+    if program in NOT_RUN or (program == 'python' and arguments[1] in NOT_RUN):
         return
     match program.rpartition('/')[2]:
         case 'make':
