@@ -54,7 +54,7 @@ def documents_of(block: Block) -> list[Any]:
 
 
 def instances_of(document: Any, options: frozenset[str]) -> list[dict[str, Any]]:
-    """Return the instances that a part of the Agent's configuration configures: a file, annotations, or options alone."""
+    """Return the instances in a part of the Agent's configuration: a file, annotations, or options alone."""
     if not isinstance(document, Mapping):
         return []
     if 'instances' in document:

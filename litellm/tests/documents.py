@@ -96,7 +96,7 @@ class Page:
         ]
 
     def rows(self, heading: str) -> list[Row]:
-        """Return the rows of the tables between the heading of that name and the next of its own level, without heads."""
+        """Return the rows of the tables below a heading, down to the next of its level, without the heads."""
         rows: list[Row] = []
         level = ''
         body = False
@@ -109,9 +109,7 @@ class Page:
                 rows.append(Row([], []))
             elif level and body and token.type == 'td_open' and inline is not None:
                 rows[-1].cells.append(inline.content)
-                rows[-1].code.append(
-                    [child.content for child in inline.children or () if child.type == 'code_inline']
-                )
+                rows[-1].code.append([child.content for child in inline.children or () if child.type == 'code_inline'])
         return rows
 
     def _inline(self) -> Iterator[Token]:

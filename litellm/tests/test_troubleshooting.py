@@ -72,7 +72,8 @@ def beside(path: str, answer: Answer, option: str = '', **options: Any) -> Calla
 
     def provoke() -> Shown:
         with serving_paths({'/metrics/': PAGE, path: answer}) as url:
-            return shown(f'{url}/metrics/', **({option: url + path} if option else {}), **options)
+            named: dict[str, Any] = {option: url + path} if option else {}
+            return shown(f'{url}/metrics/', **named, **options)
 
     return provoke
 
@@ -203,7 +204,9 @@ def of_a_wrong_type() -> Shown:
 
 HEALTH_OPTION = 'litellm_health_endpoint'
 UNLICENSED = '# TYPE litellm_not_a_premium_user_metric_total counter\nlitellm_not_a_premium_user_metric_total 0.0\n'
-KEY_IN_CLEAR = '# TYPE litellm_requests_metric_total counter\nlitellm_requests_metric_total{hashed_api_key="pass"} 1.0\n'
+KEY_IN_CLEAR = (
+    '# TYPE litellm_requests_metric_total counter\nlitellm_requests_metric_total{hashed_api_key="pass"} 1.0\n'
+)
 ANOTHER = '# TYPE litellm_spend_metric_total counter\nlitellm_spend_metric_total 1.0\n'
 KEY = {'Authorization': 'Bearer sk-1'}
 
