@@ -40,8 +40,8 @@ test:  ## run all tests, the real LiteLLM included, on the newest and the oldest
 	@$(MAKE) --no-print-directory -j2 -Otarget test-newest test-oldest test-tools
 
 # What the tests stand on has nothing to do with the base package: once is enough.
-tools = $(addprefix tests/test_,asset_style.py assets.py conformance.py datadog_dashboards.py datadog_model.py drift.py \
-	fixture_proxy.py matrix.py preview.py)
+tools = $(addprefix tests/test_,asset_style.py assets.py conformance.py datadog_dashboards.py datadog_model.py docs.py \
+	drift.py fixture_proxy.py matrix.py preview.py)
 # Minutes long, and a target of their own.
 drills = tests/test_drills.py tests/test_real_drills.py
 faults = tests/test_faults.py tests/test_fuzz.py tests/test_soak.py tests/test_concurrency.py
