@@ -18,7 +18,7 @@ __all__ = ['PROXY_SECTIONS', 'Command', 'blocks', 'commands', 'documents_of', 'i
 PROXY_SECTIONS = frozenset({'general_settings', 'litellm_settings', 'model_list', 'router_settings'})
 
 # Settings that pages name outside of blocks.
-_SETTINGS_ONLY_NAMED = ('custom_prometheus_metadata_labels', 'json_logs')
+_SETTINGS_ONLY_NAMED = ('custom_prometheus_metadata_labels', 'json_logs', 'prometheus_metrics_config')
 _ANNOTATION = re.compile(r'ad\.datadoghq\.com/.+\.checks')
 
 

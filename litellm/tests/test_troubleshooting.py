@@ -7,6 +7,7 @@ import json
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler
@@ -135,6 +136,19 @@ def broken_off() -> Shown:
     return answered(break_off)()
 
 
+def arriving_slowly() -> Shown:
+    def send_slowly(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.send_header('Content-Type', PROMETHEUS)
+        request.send_header('Content-Length', str(len(TEXT)))
+        request.end_headers()
+        for part in (TEXT[:20], TEXT[20:]):
+            time.sleep(0.2)
+            request.wfile.write(part.encode())
+
+    return answered(send_slowly, max_page_seconds=0.1)()
+
+
 def tls_on_a_port_without() -> Shown:
     with serving(PAGE) as url:
         return shown(url.replace('http:', 'https:'))
@@ -225,6 +239,13 @@ FAULTS: dict[str, Callable[[], Shown]] = {
     'the port does not speak TLS': tls_on_a_port_without,
     'look for the cause in the log of the proxy': answered(answering(500)),
     'the answer broke in the middle of the page': broken_off,
+    'ends in the middle of a line': exposed(TEXT.rstrip()),
+    'bytes that `max_page_bytes` allows': exposed(TEXT, max_page_bytes=50),
+    'seconds that `max_page_seconds` allows': arriving_slowly,
+    'the page is not in an exposition format of Prometheus': exposed('Welcome!\n'),
+    'Lines of the page could not be read and were left out': exposed(
+        TEXT + 'litellm_requests_metric_total{model="a"b"} 1.0\n'
+    ),
     'not with metrics': answered(answering(200, '<html></html>', {'Content-Type': 'text/html'})),
     "no family of this page is LiteLLM's": exposed('# TYPE up gauge\nup 1\n'),
     'error while loading configuration': of_a_wrong_type,
@@ -232,7 +253,7 @@ FAULTS: dict[str, Callable[[], Shown]] = {
     'exposes its metrics only with an enterprise licence': exposed(UNLICENSED),
     'Several processes answer in turn': workers_in_turn,
     'Not collected from': exposed('# TYPE litellm_brand_new gauge\nlitellm_brand_new 1.0\n'),
-    'contexts of': exposed(TEXT + ANOTHER, max_contexts=1),
+    'are not sent, as `max_contexts` allows no more': exposed(TEXT + ANOTHER, max_contexts=1),
     'send keys that do not begin with': exposed(KEY_IN_CLEAR),
     'The scraper of the base package is used because of': exposed(TEXT, share_labels={'a': True}),
     'every run is a process of its own': a_process_for_each_run,
