@@ -18,7 +18,13 @@ __all__ = ['PROXY_SECTIONS', 'Command', 'blocks', 'commands', 'documents_of', 'i
 PROXY_SECTIONS = frozenset({'general_settings', 'litellm_settings', 'model_list', 'router_settings'})
 
 # Settings that pages name outside of blocks.
-_SETTINGS_ONLY_NAMED = ('custom_prometheus_metadata_labels', 'json_logs', 'prometheus_metrics_config')
+_SETTINGS_ONLY_NAMED = (
+    'custom_prometheus_metadata_labels',
+    'json_logs',
+    'prometheus_metrics_config',
+    'prometheus_metrics_max_series_per_metric',
+    'prometheus_metrics_ttl_seconds',
+)
 _ANNOTATION = re.compile(r'ad\.datadoghq\.com/.+\.checks')
 
 

@@ -20,6 +20,7 @@ import pytest
 from datadog_checks.base.stubs.aggregator import AggregatorStub
 from datadog_checks.dev.utils import get_metadata_metrics
 from datadog_checks.litellm import LitellmCheck
+from datadog_checks.litellm.config_models.instance import InstanceConfig
 from datadog_checks.litellm.labels import PERSONAL_LABELS
 from datadog_checks.litellm.names import Group, raw_names
 
@@ -54,19 +55,26 @@ OTHER_NAMES = {
     'model_group': 'a tag of the callback',
     'model_name': 'a tag of the callback',
     'prometheus_system': 'a callback of LiteLLM',
-    'process_isolation': 'an option of every check',
     'status_code': 'a tag of the callback',
 }
+# What the Agent makes of any check, or tags by itself.
+AGENT_NAMES = {'cluster_check', 'kube_deployment', 'pod_name', 'process_isolation'}
 OTHER_METRICS = {'litellm.new_metric': 'an example of a family that does not exist'}
 
 # Files of the user's host or of LiteLLM, endpoints, and patterns: nothing that the repository has.
 NOT_OURS = re.compile(
     r'/.*'  # A path of a URL.
-    r'|(config|datadog|conf|litellm\.d/conf|litellm)\.yaml|conf\.d/|litellm\.d/|conf\.d/litellm\.d'
+    r'|(config|datadog|conf|litellm\.d/conf|litellm)\.yaml|(conf|litellm)\.d/.*|ad\.datadoghq\.com/.*'
     r'|\.\w+'  # A suffix.
     r'|.*RELEASE.*|(\.\./)*\.venvs/.*'
 )
 
+PATHS = [
+    path.relative_to(ROOT)
+    for top in ROOT.iterdir()
+    if not top.name.startswith('.')
+    for path in [top, *(top.rglob('*') if top.is_dir() else ())]
+]
 USER_PAGES = [one for one in pages() if 'tests' not in one.path.parts and one.path.name != 'CHANGELOG.md']
 
 _METRIC = re.compile(r'litellm(\.[a-z0-9_]+)+')
@@ -129,7 +137,8 @@ def test_every_metric_in_a_page_exists(one: Page) -> None:
 @pytest.mark.parametrize('one', USER_PAGES, ids=str)
 def test_every_option_and_label_in_a_page_exists(one: Page) -> None:
     found = (_OPTION_LIKE.fullmatch(code) for code in one.code())
-    known = {*OPTIONS, *labels(), *raw_names(), *Group, *proxy_settings(), *OTHER_NAMES}
+    options = {*OPTIONS, *InstanceConfig.model_fields}
+    known = {*options, *labels(), *raw_names(), *Group, *proxy_settings(), *OTHER_NAMES, *AGENT_NAMES}
 
     assert {match['name'] for match in found if match} - known == set()
 
@@ -143,21 +152,24 @@ def test_no_other_name_is_listed_for_nothing() -> None:
 
 @pytest.mark.parametrize('one', pages(), ids=str)
 def test_every_file_in_a_page_exists(one: Page) -> None:
-    places = [one.path.parent, ROOT, ROOT / 'litellm', *(ROOT / 'litellm').glob('datadog_checks/litellm')]
-    places += [ROOT / 'litellm/tests', ROOT / 'litellm/tests/real_litellm']
     files = [code.strip('/') for code in one.code() if _FILE_LIKE.fullmatch(code) and not NOT_OURS.fullmatch(code)]
 
-    assert [file for file in files if not any((place / file).exists() for place in places)] == []
+    assert [file for file in files if not exists(file)] == []
+
+
+def exists(file: str) -> bool:
+    """Tell whether the repository has a file or folder whose path ends with this."""
+    end = Path(file.lstrip('./')).parts
+    return any(path.parts[-len(end) :] == end for path in PATHS)
 
 
 def test_the_plan_of_the_house_names_what_there_is() -> None:
     (plan,) = [block for block in blocks('') if 'requirements/' in block.text]
     words = [word.strip('`,:;') for word in plan.text.split()]
     files = [word for word in words if re.fullmatch(r'[\w./]+(\.(py|md|csv|json|yaml)|/)', word)]
-    places = [ROOT, ROOT / 'litellm', ROOT / 'litellm/datadog_checks/litellm', ROOT / 'litellm/assets/configuration']
 
     assert len(files) > 10
-    assert [file for file in files if not any((place / file).exists() for place in places)] == []
+    assert [file for file in files if not exists(file)] == []
 
 
 # Blocks.
