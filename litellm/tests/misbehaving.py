@@ -15,12 +15,14 @@ from typing import NamedTuple, Self
 
 from .endpoint import PROMETHEUS
 
-__all__ = ['RESET', 'STALL', 'Drip', 'Endpoint', 'Script', 'Step', 'answer', 'chunked', 'compressed']
+__all__ = ['HEAR_END', 'RESET', 'STALL', 'Drip', 'Endpoint', 'Script', 'Step', 'answer', 'chunked', 'compressed']
 
 # Send nothing more, and leave the connection open.
 STALL = 'stall'
 # Break the connection off, as a process that is killed does. The other ending, closing it, needs no word.
 RESET = 'reset'
+# Wait for the other side to close the connection, for five seconds.
+HEAR_END = 'hear end'
 
 
 class Drip(NamedTuple):
@@ -59,11 +61,15 @@ def compressed(page: bytes, damage: Callable[[bytes], bytes] = bytes, encoding: 
 
 
 class Endpoint:
-    """The endpoint at `url`; use as a context manager. Keeps the head of each request in `requests`."""
+    """The endpoint at `url`; use as a context manager. Keeps the head of each request in `requests`.
+
+    `heard_ends` counts the connections that the other side closed when it was waited for.
+    """
 
     def __init__(self) -> None:
         self.script: Callable[[], Sequence[Step]] = list
         self.requests: list[str] = []
+        self.heard_ends = 0
         self._over = Event()
         self._threads: list[Thread] = []
         self._listener = socket.create_server(('127.0.0.1', 0))
@@ -156,6 +162,9 @@ class Endpoint:
                 connection.sendall(bytes([byte]))
                 if over.wait(step.pause):
                     return
+        elif step == HEAR_END:
+            connection.settimeout(5)
+            self.heard_ends += connection.recv(1) == b''
         elif step == STALL:
             over.wait(30)
         elif step == RESET:

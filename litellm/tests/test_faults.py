@@ -17,8 +17,10 @@ There are four ways for a fault to go, named by the constructors below:
 
 from __future__ import annotations
 
+import gc
 import gzip
 import json
+import logging
 import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -34,7 +36,7 @@ from datadog_checks.litellm.transfer import PageLimits
 
 from .agent_model import AgentModel, Context, Submissions, recorded
 from .endpoint import OPENMETRICS
-from .misbehaving import RESET, STALL, Drip, Endpoint, Script, answer, chunked, compressed
+from .misbehaving import HEAR_END, RESET, STALL, Drip, Endpoint, Script, answer, chunked, compressed
 
 # What everything was counted at the fault. On the good pages before and after it, three less and more.
 COUNT = 13
@@ -672,6 +674,22 @@ def test_an_endpoint_that_cannot_be_connected_to_between_good_pages(
     watch.scrape_well(COUNT + 3)
 
     assert_events(watch.agent, of_b=6.0, others=6.0, stamped=6.0)
+
+
+def test_a_page_that_fails_leaves_no_connection_open(endpoint: Endpoint, caplog: pytest.LogCaptureFixture) -> None:
+    """An exception that its own traceback leads to would keep it open until the next garbage collection."""
+    body = b'<html>\n'
+    keep_alive = b'HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n' % len(body)
+    fault = Fault('', lambda page: [keep_alive + body, HEAR_END], fails(NOT_METRICS))
+    # The records that pytest keeps hold the exception as well.
+    caplog.set_level(logging.CRITICAL + 1)
+    gc.disable()
+    try:
+        assert_outcome(fault.outcome, *Watch(endpoint, {}).scrape(fault))
+    finally:
+        gc.enable()
+
+    assert endpoint.heard_ends == 1
 
 
 def test_a_redirect_is_followed_to_the_page(endpoint: Endpoint) -> None:
