@@ -22,16 +22,20 @@ import gzip
 import json
 import logging
 import re
+import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from email.utils import formatdate
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pytest
+from requests import Response
 
 from datadog_checks.base.constants import ServiceCheck
 from datadog_checks.litellm import LitellmCheck
+from datadog_checks.litellm.exact import FORGET_EVERY, _proxy_time
 from datadog_checks.litellm.transfer import PageLimits
 
 from .agent_model import AgentModel, Context, Submissions, recorded
@@ -597,6 +601,10 @@ class Watch:
         assert (error, self._check.warnings) == ('', [])
         return submissions
 
+    def known_families(self) -> int:
+        (scraper,) = self._check.scrapers.values()
+        return sum(family.startswith('new_') for family in scraper._table._families)
+
     def _run(self) -> tuple[str, int, str, list[str]]:
         """Run the check: return its error, status and message of the service check, and the warnings."""
         with recorded() as submissions:
@@ -822,6 +830,30 @@ def test_the_largest_gauges_do_not_add_up_to_infinity(endpoint: Endpoint) -> Non
     )
 
     assert [sample for sample in submissions.samples if sample.name == 'litellm.in_flight_requests'] == []
+
+
+def test_families_that_a_page_declares_and_never_fills_are_not_kept(endpoint: Endpoint) -> None:
+    watch = Watch(endpoint, {})
+    for number in range(FORGET_EVERY * 2 + 1):
+        watch.submissions_of(line_of_b(f'# TYPE new_{number} counter'))
+
+    assert watch.known_families() < FORGET_EVERY
+
+
+@pytest.mark.parametrize(
+    ('headers', 'is_ours'),
+    [
+        ({}, True),
+        ({'Date': 'Fri, 31 Dec 9999 23:59:59 GMT'}, True),
+        ({'Date': formatdate(time.time() - 3600, usegmt=True)}, False),
+    ],
+    ids=['none', 'in the far future', 'an hour ago'],
+)
+def test_the_clock_of_the_proxy_counts_unless_it_is_days_off(headers: dict[str, str], is_ours: bool) -> None:
+    response = Response()
+    response.headers.update(headers)
+
+    assert (abs(_proxy_time(response) - time.time()) < 600) == is_ours
 
 
 @pytest.mark.parametrize(

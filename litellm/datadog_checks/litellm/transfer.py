@@ -2,6 +2,8 @@
 
 `timeout` and `read_timeout` bound the wait for the next bytes, not that for the last: a page that drips in would keep
 a worker of the Agent busy for hours. And a few kB that were compressed can be more than the Agent's host has memory.
+What frames the body is out of reach here, the headers and the sizes of chunks: there `http.client` bounds the bytes,
+but not the time.
 """
 
 from __future__ import annotations
