@@ -100,6 +100,18 @@ e2e: $(NEWEST)/ready  ## run the real proxy at eight releases from 1.60 on, with
 e2e-ci: $(NEWEST)/ready  ## run the oldest, one of the middle and the newest of them
 	@cd litellm && ../$(NEWEST)/bin/python -m tests.matrix --ci
 
+.PHONY: wheel agents
+wheel: $(NEWEST)/ready  ## build the wheel into dist/: the same bytes from the same sources
+	@cd litellm && ../$(NEWEST)/bin/python -m hatchling build -t wheel -d ../dist
+
+# The Agents whose base package is tried, and the Pythons that the integration says it runs on.
+AGENTS = $(patsubst requirements/agent-%.in,%,$(wildcard requirements/agent-*.in))
+PYTHONS = $(shell sed -n 's/.*Programming Language :: Python :: \([0-9.]*\).*/\1/p' litellm/pyproject.toml)
+AGENT_ENVIRONMENTS = $(foreach agent,$(AGENTS),$(foreach python,$(PYTHONS),.venvs/agents/$(agent)-python$(python)/ready))
+
+agents: $(NEWEST)/ready $(AGENT_ENVIRONMENTS)  ## try the wheel as Agents since 7.68 install it; ARGS=--write renews docs/agents.md
+	@cd litellm && ../$(NEWEST)/bin/python -m tests.agents $(ARGS)
+
 .PHONY: check lint format
 check: lint validate test faults exactness drills e2e-ci  ## all that the gate demands
 
@@ -127,13 +139,16 @@ lock: $(UV)  ## renew the pinned development dependencies
 	$(compile) --python-version 3.11 requirements/base-oldest.in -o requirements/base-oldest.txt
 	$(compile) --python-version 3.11 requirements/base-fuzz.in -o requirements/base-fuzz.txt
 	$(compile) --python-version 3.13 requirements/ddev.in -o requirements/ddev.txt
+	for agent in $(AGENTS); do \
+		$(compile) --python-version 3.11 requirements/agent-$$agent.in -o requirements/agent-$$agent.txt; \
+	done
 	for release in requirements/litellm-*.in; do \
 		$(compile) --python-version 3.11 $$(sed -n 's/^# uv: //p' $$release) $$release -o $${release%.in}.txt; \
 	done
 
 .PHONY: clean
 clean:  ## remove what the other targets made
-	rm -rf .cache .venvs .mypy_cache .pytest_cache .ruff_cache .hypothesis litellm/.hypothesis litellm/.pytest_cache
+	rm -rf .cache .venvs dist .mypy_cache .pytest_cache .ruff_cache .hypothesis litellm/.hypothesis litellm/.pytest_cache
 
 # An environment is as good as new while its lock file and the package's own metadata are unchanged.
 $(UV):
@@ -146,6 +161,14 @@ $(UV):
 	$(UV) pip install -q -p $(@D) -r $<
 	$(UV) pip install -q -p $(@D) --no-deps -e litellm
 	@touch $@
+
+define agent_environment
+.venvs/agents/$(1)-python$(2)/ready: requirements/agent-$(1).txt scripts/find-python | $$(UV)
+	python=$$$$(scripts/find-python $(2)) && $$(UV) venv -q --clear -p "$$$$python" $$(@D)
+	$$(UV) pip install -q -p $$(@D) -r $$<
+	@touch $$@
+endef
+$(foreach agent,$(AGENTS),$(foreach python,$(PYTHONS),$(eval $(call agent_environment,$(agent),$(python)))))
 
 $(DDEV)/ready: requirements/ddev.txt scripts/find-python | $(UV)
 	python=$$(scripts/find-python 3.13) && $(UV) venv -q --clear -p "$$python" $(@D)
