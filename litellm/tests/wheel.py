@@ -24,10 +24,18 @@ dependencies = ["datadog-checks-base"]
 [tool.hatch.build.targets.wheel]
 include = ["/datadog_checks/litellm"]
 """
+_BUNDLED_MODULE = f"""
+__version__ = {_BUNDLED_VERSION!r}
+from .former import Former
+"""
+_FORMER_MODULE = """
+from datadog_checks.base import AgentCheck
+class Former(AgentCheck): pass
+"""
 _BUNDLED_FILES = {
-    'datadog_checks/litellm/__init__.py': f'__version__ = {_BUNDLED_VERSION!r}\nfrom .former import Former\n',
-    'datadog_checks/litellm/former.py': 'from datadog_checks.base import AgentCheck\nclass Former(AgentCheck): pass\n',
-    'datadog_checks/litellm/data/conf.yaml.example': '# the former one\n',
+    'datadog_checks/litellm/__init__.py': _BUNDLED_MODULE,
+    'datadog_checks/litellm/former.py': _FORMER_MODULE,
+    'datadog_checks/litellm/data/conf.yaml.example': '# the former one',
     'pyproject.toml': _BUNDLED_PROJECT,
 }
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from zipfile import ZipFile
 
 from .environments import Environment
+from .probe import SHARED_PACKAGE
 
 __all__ = ['InstallError', 'install', 'name_of_agent_check', 'remove', 'show']
 
@@ -22,7 +23,11 @@ try:
 except PackageNotFoundError:
     pass
 """
-_DATA = 'import datadog_checks.{0}, pathlib; print(pathlib.Path(datadog_checks.{0}.__file__).parent / "data")'
+_DATA = """
+from importlib.util import find_spec
+from pathlib import Path
+print(Path(find_spec('{}.{}').origin).parent / 'data')
+"""
 
 
 class InstallError(Exception):
@@ -37,7 +42,7 @@ def install(environment: Environment, wheel: Path, conf_d: Path) -> Path:
     check = name.removeprefix('datadog-').replace('-', '_')
     folder = conf_d / f'{check}.d'
     folder.mkdir(parents=True, exist_ok=True)
-    for source in Path(_run(environment, '-I', '-c', _DATA.format(check))).iterdir():
+    for source in Path(_run(environment, '-I', '-c', _DATA.format(SHARED_PACKAGE, check))).iterdir():
         if _CONFIGURATION.match(source.name):
             (folder / source.name).write_bytes(source.read_bytes())
     return folder

@@ -13,8 +13,11 @@ import sys
 from types import ModuleType
 from typing import Any, cast
 
+from datadog_checks.base import AgentCheck
 from datadog_checks.base.stubs import aggregator
-from datadog_checks.checks import AgentCheck
+
+# The package that the wheels of all checks share.
+SHARED_PACKAGE = 'datadog_checks'
 
 
 def find_check_class(module: ModuleType) -> type[Any]:
@@ -66,7 +69,7 @@ def main() -> None:
     logging.disable(logging.CRITICAL)
     asked = json.load(sys.stdin)
     name = asked['check']
-    module = importlib.import_module(f'datadog_checks.{name}')
+    module = importlib.import_module(f'{SHARED_PACKAGE}.{name}')
     check_class = find_check_class(module)
     discover = getattr(check_class, 'discover_config', None)
     answer = {
