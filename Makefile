@@ -40,8 +40,8 @@ test:  ## run all tests, the real LiteLLM included, on the newest and the oldest
 	@$(MAKE) --no-print-directory -j2 -Otarget test-newest test-oldest test-tools
 
 # What the tests stand on has nothing to do with the base package: once is enough.
-tools = $(addprefix tests/test_,asset_style.py assets.py conformance.py datadog_dashboards.py datadog_model.py docs.py \
-	drift.py fixture_proxy.py matrix.py preview.py)
+tools = $(addprefix tests/test_,asset_style.py assets.py branches.py conformance.py datadog_dashboards.py datadog_model.py \
+	docs.py drift.py fixture_proxy.py habits.py matrix.py preview.py scale.py wheel.py)
 # Minutes long, and a target of their own.
 drills = tests/test_drills.py tests/test_real_drills.py
 faults = tests/test_faults.py tests/test_fuzz.py tests/test_soak.py tests/test_concurrency.py
@@ -89,6 +89,10 @@ fuzz: .venvs/base-fuzz/ready  ## feed the line path with inputs that reach new c
 
 soak: $(NEWEST)/ready  ## scrape a churning page 2,000 times: memory, descriptors, threads and counts
 	@cd litellm && ../$(NEWEST)/bin/python -m tests.soak
+
+.PHONY: scale
+scale: $(NEWEST)/ready  ## measure what many proxies, large pages and each lever cost; ARGS=--write renews docs/scale.md
+	@cd litellm && ../$(NEWEST)/bin/python -m tests.scale $(ARGS)
 
 .PHONY: drift e2e e2e-ci
 drift: $(NEWEST)/ready  ## compare our names with the newest LiteLLM release, or with RELEASE=x.y.z
