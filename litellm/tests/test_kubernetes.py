@@ -155,7 +155,7 @@ def test_each_form_of_annotation_is_shown() -> None:
 
 @pytest.mark.parametrize('one', ANNOTATED, ids=lambda one: one.manifest)
 def test_an_annotation_collects(one: Annotated, pod: Pod, aggregator: AggregatorStub, dd_run_check: RunCheck) -> None:
-    dd_run_check(LitellmCheck(one.template.check, one.template.init_config, [instance_of(one, pod)]))
+    dd_run_check(LitellmCheck(one.template.check, dict(one.template.init_config), [instance_of(one, pod)]))
 
     aggregator.assert_service_check('litellm.openmetrics.health', LitellmCheck.OK, count=1)
     assert sum(stub.value for stub in aggregator.metrics('litellm.total.tokens.count')) == pod.tokens

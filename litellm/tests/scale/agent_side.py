@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import gzip
 import re
+import tempfile
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -18,7 +20,7 @@ from tests.agent_model import discarded, recorded
 from tests.bench.measure import cpu_seconds, scrape
 from tests.bench.pages import CapturedPage, SyntheticPage
 from tests.bench.server import PageProcess
-from tests.levers import CAPTURE, LEVERS
+from tests.levers import LEVERS, busy_page
 from tests.stock_check import StockCheck
 
 __all__ = ['OURS', 'STOCK', 'Load', 'Saving', 'loads', 'savings']
@@ -26,6 +28,7 @@ __all__ = ['OURS', 'STOCK', 'Load', 'Saving', 'loads', 'savings']
 OURS, STOCK = 'this check', "the base package's scraper"
 
 _CHECKS: dict[str, type[OpenMetricsBaseCheckV2]] = {OURS: LitellmCheck, STOCK: StockCheck}
+_PAGES = Path(__file__).parents[1] / 'pages'
 _STEADY_ROUNDS = 3
 # Share of the series that count something between two scrapes.
 _MOVING = 0.2
@@ -109,10 +112,14 @@ def _megabytes(which: str) -> float:
     return int(found[1]) / 1024
 
 
-def savings(copies: int) -> Iterator[Saving]:
-    """Measure each lever on the page of a real proxy, with so many copies of its keys."""
-    with PageProcess() as server:
-        server.serve(partial(CapturedPage, CAPTURE, _MOVING, copies))
+def savings(callers: int) -> Iterator[Saving]:
+    """Measure each lever on the page of the newest real proxy, with so many callers in place of one."""
+    newest = max(_PAGES.glob('*.txt.gz'), key=lambda path: [int(part) for part in path.name.split('.')[:2]])
+    busy = busy_page(gzip.decompress(newest.read_bytes()).decode(), callers)
+    with tempfile.NamedTemporaryFile(suffix='.txt.gz') as page, PageProcess() as server:
+        page.write(gzip.compress(busy.encode()))
+        page.flush()
+        server.serve(partial(CapturedPage, Path(page.name), _MOVING, 1))
         for title, options in _LEVERS.items():
             ours, stock = (_cost(check, server, options) for check in _CHECKS.values())
             yield Saving(title, *ours, stock[1])
@@ -125,7 +132,8 @@ def _cost(
     check = check_class('litellm', {}, [{'openmetrics_endpoint': server.url, **options}])
     with recorded() as submissions:
         scrape(check)
-    contexts = {(one.name, one.tags) for one in (*submissions.samples, *submissions.buckets)}
+    contexts = {(sample.name, sample.tags) for sample in submissions.samples}
+    contexts |= {(bucket.name, bucket.tags) for bucket in submissions.buckets}
     steady = []
     with discarded():
         for _ in range(_STEADY_ROUNDS):
