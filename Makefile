@@ -39,6 +39,13 @@ test:  ## run all tests, the real LiteLLM included, on the newest and the oldest
 	@echo 'Testing on two base packages at a time. Each prints when it is done: three to six minutes.'
 	@$(MAKE) --no-print-directory -j2 -Otarget test-newest test-oldest test-tools
 
+# Which branches of the check the tests take is recorded by the way, on one base package.
+cover = --cov --cov-config=../pyproject.toml --cov-report=
+
+.PHONY: coverage
+coverage: $(NEWEST)/ready  ## say which branches of the check `make test` and `make faults` did not take; fails below 95 %
+	@cd litellm && ../$(NEWEST)/bin/python -m tests.branches
+
 # What the tests stand on has nothing to do with the base package: once is enough.
 tools = $(addprefix tests/test_,asset_style.py assets.py branches.py conformance.py datadog_dashboards.py datadog_model.py \
 	docs.py drift.py fixture_proxy.py habits.py matrix.py preview.py scale.py wheel.py)
@@ -48,7 +55,7 @@ faults = tests/test_faults.py tests/test_fuzz.py tests/test_soak.py tests/test_c
 elsewhere = $(addprefix --ignore=,$(tools) $(drills) $(faults))
 
 test-newest: $(NEWEST)/ready
-	cd litellm && ../$(NEWEST)/bin/python -m pytest -q tests $(elsewhere) --ignore tests/test_real_exactness.py
+	cd litellm && ../$(NEWEST)/bin/python -m pytest -q tests $(elsewhere) --ignore tests/test_real_exactness.py $(cover)
 
 test-oldest: $(OLDEST)/ready
 	cd litellm && ../$(OLDEST)/bin/python -m pytest -q tests $(elsewhere) --ignore-glob 'tests/test_real_*.py'
@@ -61,7 +68,7 @@ faults:  ## play 230 faults to the check on live sockets, on the newest and the 
 	@$(MAKE) --no-print-directory -j2 -Otarget faults-newest faults-oldest
 
 faults-newest: $(NEWEST)/ready
-	cd litellm && ../$(NEWEST)/bin/python -m pytest -q $(faults)
+	cd litellm && ../$(NEWEST)/bin/python -m pytest -q $(faults) $(cover) --cov-append
 
 faults-oldest: $(OLDEST)/ready
 	cd litellm && ../$(OLDEST)/bin/python -m pytest -q $(faults)
@@ -116,13 +123,18 @@ AGENT_ENVIRONMENTS = $(foreach agent,$(AGENTS),$(foreach python,$(PYTHONS),.venv
 agents: $(NEWEST)/ready $(AGENT_ENVIRONMENTS)  ## try the wheel as Agents since 7.68 install it; ARGS=--write renews docs/agents.md
 	@cd litellm && ../$(NEWEST)/bin/python -m tests.agents $(ARGS)
 
+.PHONY: hooks
+hooks: $(NEWEST)/ready  ## have git run the formatter, linter, types and quick checks before each commit
+	$(NEWEST)/bin/pre-commit install
+
 .PHONY: check lint format
-check: lint validate test faults exactness drills e2e-ci  ## all that the gate demands
+check: lint validate test faults coverage fuzz soak exactness e2e-ci drills agents  ## all that the gate demands
 
 lint: $(NEWEST)/ready  ## formatter, linter and types
 	$(NEWEST)/bin/ruff format --check .
 	$(NEWEST)/bin/ruff check .
 	$(NEWEST)/bin/mypy
+	$(NEWEST)/bin/pre-commit validate-config
 
 format: $(NEWEST)/ready  ## let the formatter and the linter mend what they can
 	$(NEWEST)/bin/ruff check --fix-only .

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from coverage import Coverage
+from coverage.exceptions import NoDataError
 
 from .markdown import render_table
 
@@ -27,7 +28,11 @@ def main() -> int:
     """Print the modules with untaken branches; return 1 below the floor."""
     parser = argparse.ArgumentParser(prog='python -m tests.branches', description=__doc__)
     parser.add_argument('data', type=Path, nargs='?', default=Path('.coverage'), help='(default: %(default)s)')
-    report = _report(parser.parse_args().data)
+    try:
+        report = _report(parser.parse_args().data)
+    except NoDataError:
+        print('Nothing was recorded: run `make test` and `make faults` first.')
+        return 1
     print(render_table(('module', 'branches', 'taken', 'not taken, from line -> to line'), uncovered(report)))
     complaint = shortfall(report['totals'])
     totals = report['totals']

@@ -87,7 +87,7 @@ def costs(measured: Sequence[Cost]) -> str:
                 cost.title,
                 str(cost.keys),
                 f'{cost.samples:,}',
-                f'{cost.megabytes:.1f}',
+                f'{cost.megabytes:.2f}',
                 f'{cost.cpu * 1000:.0f}',
                 f'{cost.cpu / alone[cost.keys]:.2f}',
                 f'{cost.serving_cpu * 1000:.0f}',
