@@ -1,16 +1,41 @@
-"""Tables that a tool writes into a page which is otherwise written by hand."""
+"""Tables, and other texts, that a tool writes into a page which is otherwise written by hand."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-__all__ = ['put_table']
-
-_BEGIN, _END = '<!-- table -->', '<!-- end of table -->'
+__all__ = ['between_markers', 'put_table', 'render_table']
 
 
-def put_table(page: Path, table: str) -> None:
-    """Put a table between the markers of a page, in place of what is there."""
-    before, _, rest = page.read_text(encoding='utf-8').partition(_BEGIN)
-    _, _, after = rest.partition(_END)
-    page.write_text(f'{before}{_BEGIN}\n{table}\n{_END}{after}', encoding='utf-8')
+def put_table(page: Path, table: str, name: str = 'table') -> None:
+    """Put a table between the markers of that name on a page, in place of what is there."""
+    begin, end = _markers(name)
+    before, begins, rest = page.read_text(encoding='utf-8').partition(begin)
+    _, ends, after = rest.partition(end)
+    if not (begins and ends):
+        raise ValueError(f'{page.name} has no {begin} … {end}')
+    page.write_text(f'{before}{begin}\n{table}\n{end}{after}', encoding='utf-8')
+
+
+def between_markers(page: Path, name: str = 'table') -> str:
+    """Return what a page has between the markers of that name."""
+    begin, end = _markers(name)
+    return page.read_text(encoding='utf-8').partition(begin)[2].partition(end)[0].strip()
+
+
+def render_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table whose columns, but for the last, are as wide as their widest cell."""
+    lines = [head, *rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    widths[-1] = len(head[-1])
+    rendered = [_line(line, widths) for line in lines]
+    return '\n'.join([rendered[0], _line(['-' * width for width in widths], widths), *rendered[1:]])
+
+
+def _markers(name: str) -> tuple[str, str]:
+    return f'<!-- {name} -->', f'<!-- end of {name} -->'
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    return f'| {" | ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True))} |'
