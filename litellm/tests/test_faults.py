@@ -566,7 +566,9 @@ class Watch:
 
     def __init__(self, endpoint: Endpoint, options: Mapping[str, Any]) -> None:
         self._endpoint = endpoint
-        instance = {'openmetrics_endpoint': endpoint.url, 'tag_by_endpoint': False, **options}
+        # The endpoint plays one fault to one request: no other may take its place.
+        page_only = {'tag_by_endpoint': False, 'collect_readiness': False}
+        instance = {'openmetrics_endpoint': endpoint.url, **page_only, **options}
         self._check = LitellmCheck('litellm', {}, [instance])
         # What the first run would do.
         self._check.load_configuration_models()
