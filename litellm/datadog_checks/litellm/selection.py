@@ -1,7 +1,7 @@
 """Have the proxy leave out of its page what is not submitted, so that these bytes are never made.
 
 LiteLLM renders its page with Prometheus' Python client, which takes `?name[]=` once for each name that is wanted. Tried
-on LiteLLM 1.109.1: a name is that of samples, so of a histogram `x_bucket`, `x_count`, `x_sum` and `x_created` are four
+on LiteLLM 1.110.2: a name is that of samples, so of a histogram `x_bucket`, `x_count`, `x_sum` and `x_created` are four
 names and `x` is none; the redirect from `/metrics` keeps the query; in multiprocess mode, and on the port of
 `--prometheus_metrics_port`, any name makes the page empty.
 
