@@ -51,7 +51,7 @@ tools = $(addprefix tests/test_,asset_style.py assets.py branches.py conformance
 	docs.py drift.py fixture_proxy.py habits.py matrix.py preview.py scale.py wheel.py)
 # Minutes long, and a target of their own.
 drills = tests/test_drills.py tests/test_real_drills.py
-faults = tests/test_faults.py tests/test_fuzz.py tests/test_soak.py tests/test_concurrency.py
+faults = $(addprefix tests/test_,concurrency.py faults.py fuzz.py memory.py soak.py)
 elsewhere = $(addprefix --ignore=,$(tools) $(drills) $(faults))
 
 test-newest: $(NEWEST)/ready
