@@ -140,12 +140,20 @@ class TestMonitor:
         assert '{{#is_alert}}' in message
         assert '{{#is_recovery}}' in message
 
-    def test_it_names_dashboards_and_widgets_that_there_are(self, path: Path) -> None:
+    def test_it_names_dashboards_that_there_are(self, path: Path) -> None:
         message = content(path)['definition']['message']
         titles = {content(board)['title'] for board in DASHBOARDS}
         named = {part for part in message.split('*') if part.startswith('LiteLLM - ')}
 
         assert named <= titles
+
+    def test_what_it_quotes_is_the_title_of_a_group_a_widget_or_a_monitor(self, path: Path) -> None:
+        message = re.sub('`[^`]*`', '', content(path)['definition']['message'])
+        groups = {group['definition']['title'] for board in DASHBOARDS for group in content(board)['widgets']}
+        of_widgets = {widget['title'] for board in DASHBOARDS for widget in widgets(board) if 'title' in widget}
+        of_monitors = {content(monitor)['title'] for monitor in MONITORS}
+
+        assert set(re.findall('"([^"]*)"', message)) <= groups | of_widgets | of_monitors
 
 
 def test_the_manifest_lists_all_of_them() -> None:
