@@ -25,6 +25,7 @@ from .addresses import Address, read_address
 from .failures import explain_question
 from .question import Question
 from .requesting import Answer, Client
+from .samples import UNREADABLE
 from .scraper import LitellmScraper
 
 __all__ = ['Health', 'HealthProbe', 'NoHealthError', 'NotCheckedYetError', 'error_class', 'health_probe', 'read_health']
@@ -53,6 +54,8 @@ _ERROR_CLASS = re.compile(
     re.ASCII,
 )
 _TIMEOUT = 'Timeout exceeded'
+# JSON can hold what is no UTF-8, and the Agent ends a tag at a NUL.
+_NOT_TEXT = re.compile('[\0\ud800-\udfff]')
 _QUERY = re.compile(r'[?#].*', re.DOTALL)
 _PROVIDER = re.compile(r'[A-Za-z0-9][A-Za-z0-9_.-]{0,60}', re.ASCII)
 
@@ -118,7 +121,7 @@ def _text(value: object) -> str:
     """Return a name as it may be shown. That of a model can be the address it is served at."""
     if not isinstance(value, str):
         return ''
-    name, mark, address = value.partition('://')
+    name, mark, address = _NOT_TEXT.sub(UNREADABLE, value).partition('://')
     # A password ends at the last @ for sure, and a query can hold a key.
     shown = name + mark + _QUERY.sub('', address.rpartition('@')[2]) if mark else name
     return shown[:MAX_TAG_VALUE]
