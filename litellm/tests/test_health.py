@@ -135,12 +135,18 @@ def test_each_model_endpoint_is_tagged_with_its_model_provider_id_and_state(
         ({'model': 'huggingface/https://me:secret@my.host/tgi'}, {
             'llm_model:huggingface/https://my.host/tgi', 'custom_llm_provider:huggingface'
         }),
+        ({'model': 'https://me:sec/r@t?#@my.host/tgi'}, {'llm_model:https://my.host/tgi'}),
+        ({'model': 'https://my.host/x?key=secret'}, {'llm_model:https://my.host/x'}),
+        ({'model': 'https://my.host/x#secret\nsecret'}, {'llm_model:https://my.host/x'}),
+        ({'model': 'claude@20240101?'}, {'llm_model:claude@20240101?'}),
         ({'model': 'https://my.host/x'}, {'llm_model:https://my.host/x'}),
+        ({'model': 'a\0b\ud800c'}, {'llm_model:a\ufffdb\ufffdc'}),
         ({'model': ['gpt-4o'], 'model_id': None}, set()),
         ('gpt-4o', set()),
         (None, set()),
     ],
-    ids=['no provider', 'named', 'named and prefix', 'prefix', 'address', 'only address', 'no names', 'text', 'null'],
+    ids=['no provider', 'named', 'named and prefix', 'prefix', 'address', 'odd password', 'query', 'fragment',
+         'no address', 'only address', 'unreadable', 'no names', 'text', 'null'],
 )  # fmt: skip
 def test_tags_come_from_what_an_endpoint_tells(
     endpoint: object, expected: set[str], aggregator: AggregatorStub, dd_run_check: RunCheck

@@ -21,10 +21,11 @@ from datadog_checks.base.constants import ServiceCheck
 from datadog_checks.base.errors import ConfigurationError
 from datadog_checks.base.utils.replay.constants import EnvVars
 
-from .addresses import Address, read_address, without_user_info
+from .addresses import Address, read_address
 from .failures import explain_question
 from .question import Question
 from .requesting import Answer, Client
+from .samples import UNREADABLE
 from .scraper import LitellmScraper
 
 __all__ = ['Health', 'HealthProbe', 'NoHealthError', 'NotCheckedYetError', 'error_class', 'health_probe', 'read_health']
@@ -53,6 +54,9 @@ _ERROR_CLASS = re.compile(
     re.ASCII,
 )
 _TIMEOUT = 'Timeout exceeded'
+# JSON can hold what is no UTF-8, and the Agent ends a tag at a NUL.
+_NOT_TEXT = re.compile('[\0\ud800-\udfff]')
+_QUERY = re.compile(r'[?#].*', re.DOTALL)
 _PROVIDER = re.compile(r'[A-Za-z0-9][A-Za-z0-9_.-]{0,60}', re.ASCII)
 
 URL_HINT = '`litellm_health_endpoint` must be the health page of the proxy itself, like `http://HOST:4000/health`.'
@@ -115,7 +119,12 @@ def _tags(endpoint: object, is_healthy: bool) -> tuple[str, ...]:
 
 def _text(value: object) -> str:
     """Return a name as it may be shown. That of a model can be the address it is served at."""
-    return without_user_info(value)[:MAX_TAG_VALUE] if isinstance(value, str) else ''
+    if not isinstance(value, str):
+        return ''
+    name, mark, address = _NOT_TEXT.sub(UNREADABLE, value).partition('://')
+    # A password ends at the last @ for sure, and a query can hold a key.
+    shown = name + mark + _QUERY.sub('', address.rpartition('@')[2]) if mark else name
+    return shown[:MAX_TAG_VALUE]
 
 
 def error_class(error: object) -> str:

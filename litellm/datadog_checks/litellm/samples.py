@@ -35,7 +35,7 @@ from .names import Reduction, gauge_reduction
 from .rules import Rules
 from .scraper import CREATED, CUMULATIVE_TYPES
 
-__all__ = ['Context', 'Metric', 'SampleTable', 'TaggedSeries']
+__all__ = ['UNREADABLE', 'Context', 'Metric', 'SampleTable', 'TaggedSeries']
 
 # In multiprocess mode each worker has a gauge of its own, told apart by this label, which means nothing to a user.
 PID = 'pid'
