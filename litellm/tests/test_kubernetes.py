@@ -158,7 +158,17 @@ def test_an_annotation_collects(one: Annotated, pod: Pod, aggregator: Aggregator
     dd_run_check(LitellmCheck(one.template.check, dict(one.template.init_config), [instance_of(one, pod)]))
 
     aggregator.assert_service_check('litellm.openmetrics.health', LitellmCheck.OK, count=1)
+    aggregator.assert_service_check('litellm.proxy.ready', LitellmCheck.OK, count=1)
     assert sum(stub.value for stub in aggregator.metrics('litellm.total.tokens.count')) == pod.tokens
+
+
+def test_beside_a_metrics_port_the_readiness_is_that_of_the_proxy() -> None:
+    (with_port,) = (one for one in ANNOTATED if one.manifest == 'litellm-metrics-port.yaml')
+
+    instance = resolve(with_port.template, '10.0.0.1', with_port.ports, {}, {})
+
+    assert instance['litellm_readiness_endpoint'] == f'http://10.0.0.1:{PORT}/health/readiness'
+    assert instance['openmetrics_endpoint'] == f'http://10.0.0.1:{METRICS_PORT}/metrics/'
 
 
 @pytest.mark.parametrize('one', ANNOTATED, ids=lambda one: one.manifest)
