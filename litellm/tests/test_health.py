@@ -120,6 +120,14 @@ def test_each_model_endpoint_is_tagged_with_its_model_provider_id_and_state(
     aggregator.assert_metric(REQUESTS, 3)
 
 
+def test_max_contexts_does_not_bound_what_is_told_of_models(aggregator: AggregatorStub, dd_run_check: RunCheck) -> None:
+    with proxy(answering_json(body([HEALTHY], [UNHEALTHY]))) as running:
+        dd_run_check(running.check(max_contexts=1))
+
+    aggregator.assert_metric(INFO, count=2)
+    aggregator.assert_metric('litellm.check.contexts_dropped', 0)
+
+
 @pytest.mark.parametrize(
     ('endpoint', 'expected'),
     [
