@@ -25,6 +25,11 @@ from tests.real_litellm.traffic import Client
 MINUTE = 60.0
 # Longer than every window of the monitors, and their delays.
 FAULT_MINUTES = CALM_MINUTES = 13
+# A deployment in cooldown is not called, and a Redis that failed is spared for a minute, both in real time: that would be
+# longer than a drill. What they do to the monitors is played on the fixture proxy, in virtual time.
+WITHOUT_WAITING = Options(
+    router_settings={'disable_cooldowns': True}, variables={'REDIS_CIRCUIT_BREAKER_RECOVERY_TIMEOUT': '0'}
+)
 KEYS = (ADA.key, BOB.key, ADA.key, BOB.key)
 
 # These measure how fast this machine happens to be.
@@ -90,8 +95,7 @@ class Played(NamedTuple):
 def played() -> Iterator[Played]:
     failure = ''
     try:
-        # A deployment in cooldown is not called, so cooldowns of half a minute would be minutes here.
-        with RealProxy(environment(), Options(router_settings={'disable_cooldowns': True})) as proxy:
+        with RealProxy(environment(), WITHOUT_WAITING) as proxy:
             yield play(proxy)
     except HarnessError as error:
         failure = str(error)
