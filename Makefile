@@ -50,10 +50,9 @@ coverage: $(NEWEST)/ready  ## say which branches of the check `make test` and `m
 tools = $(addprefix tests/test_,asset_style.py assets.py branches.py conformance.py datadog_dashboards.py datadog_model.py \
 	docs.py drift.py fixture_proxy.py habits.py matrix.py preview.py scale.py wheel.py)
 # Minutes long, and a target of their own.
-drills = tests/test_drills.py
-real_drills = tests/test_real_drills.py
+drills = tests/test_drills.py tests/test_real_drills.py
 faults = $(addprefix tests/test_,concurrency.py faults.py fuzz.py memory.py soak.py)
-elsewhere = $(addprefix --ignore=,$(tools) $(drills) $(real_drills) $(faults))
+elsewhere = $(addprefix --ignore=,$(tools) $(drills) $(faults))
 
 test-newest: $(NEWEST)/ready
 	cd litellm && ../$(NEWEST)/bin/python -m pytest -q tests $(elsewhere) --ignore tests/test_real_exactness.py $(cover)
@@ -78,12 +77,9 @@ faults-oldest: $(OLDEST)/ready
 exactness: $(NEWEST)/ready  ## kill, restart and expire the real LiteLLM, and compare what the Agent counts with what was sent
 	cd litellm && ../$(NEWEST)/bin/python -m pytest -q tests/test_real_exactness.py
 
-.PHONY: drills drills-real drills-table
-drills: $(NEWEST)/ready  ## play faults on a proxy: does each monitor notice its own, has each panel data
+.PHONY: drills drills-table
+drills: $(NEWEST)/ready  ## play faults on a proxy, the real one as well: does each monitor notice its own, has each panel data
 	cd litellm && ../$(NEWEST)/bin/python -m pytest -q $(drills)
-
-drills-real: $(NEWEST)/ready  ## play five of them on the real LiteLLM
-	cd litellm && ../$(NEWEST)/bin/python -m pytest -q $(real_drills)
 
 drills-table: $(NEWEST)/ready  ## play them, and write what each monitor did into assets/monitors/README.md
 	cd litellm && ../$(NEWEST)/bin/python -m tests.drills --write
