@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from tests.markdown import put_table
+from tests.markdown import put_table, render_table
 
 from .releases import needs_licence
 from .run import Result
@@ -29,19 +29,12 @@ _COLUMNS = (
 
 def table(results: Iterable[Result]) -> str:
     """Return the results as a Markdown table; a cell that is not right says so."""
-    rows = [_COLUMNS, *map(_row, results)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [_line(row, widths) for row in rows]
-    return '\n'.join([lines[0], _line(['-' * width for width in widths], widths), *lines[1:]])
+    return render_table(_COLUMNS, map(_row, results))
 
 
 def write(results: Sequence[Result]) -> None:
     """Put the table into README.md, between its markers."""
     put_table(README, table(results))
-
-
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    return f'| {" | ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True))} |'
 
 
 def _row(result: Result) -> tuple[str, ...]:
