@@ -25,8 +25,8 @@ from tests.real_litellm.traffic import Client
 MINUTE = 60.0
 # Longer than every window of the monitors, and their delays.
 FAULT_MINUTES = CALM_MINUTES = 13
-# A deployment in cooldown is not called, and a Redis that failed is spared for a minute, both in real time: that would be
-# longer than a drill. What they do to the monitors is played on the fixture proxy, in virtual time.
+# A deployment in cooldown is not called, and a Redis that failed is spared for a minute, both in real time: longer than
+# a drill takes. What they do to the monitors is played on the fixture proxy, in virtual time.
 WITHOUT_WAITING = Options(
     router_settings={'disable_cooldowns': True}, variables={'REDIS_CIRCUIT_BREAKER_RECOVERY_TIMEOUT': '0'}
 )
