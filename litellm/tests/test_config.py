@@ -20,6 +20,9 @@ from datadog_checks.base.errors import ConfigurationError
 from datadog_checks.base.stubs.aggregator import AggregatorStub
 from datadog_checks.base.stubs.datadog_agent import DatadogAgentStub
 from datadog_checks.litellm import LitellmCheck
+from datadog_checks.litellm.rules import options_of_the_base_scraper
+from tests.example_file import options
+from tests.test_names import options_of_an_instance
 
 DATA = Path(datadog_checks.litellm.__file__).parent / 'data'
 ENDPOINT = 'http://localhost:4000/metrics/'
@@ -154,6 +157,24 @@ def test_the_uncommented_line_of_the_example_leaves_the_stock_scraper_off() -> N
     instance = example_config(uncomment='use_stock_scraper')['instances'][0]
 
     assert instance == {'openmetrics_endpoint': ENDPOINT, 'use_stock_scraper': False}
+
+
+def test_the_example_names_the_options_that_switch_to_the_stock_scraper() -> None:
+    example = {one.name: one for one in options(DATA / 'conf.yaml.example')}
+    (stock,) = [one for one in options_of_an_instance() if one.get('name') == 'use_stock_scraper']
+    named = set(re.findall(r'`(\w+)`', stock['description'].partition('These options')[2])) & example.keys()
+
+    assert named == {
+        'extra_metrics',
+        *(name for name in example if name != 'extra_metrics' and options_of_the_base_scraper({name: True})),
+    }
+
+
+def test_the_example_begins_with_the_url_the_key_and_the_options_that_only_this_check_has() -> None:
+    own = [one['name'] for one in options_of_an_instance() if 'name' in one]
+    listed = [one.name for one in options(DATA / 'conf.yaml.example') if one.section == 'instances']
+
+    assert listed[: len(own) + 2] == ['openmetrics_endpoint', 'extra_headers', *own]
 
 
 @pytest.mark.parametrize(
