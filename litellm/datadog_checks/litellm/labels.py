@@ -16,13 +16,13 @@ __all__ = [
     'is_personal',
 ]
 
-# The label with the hash of the key that a request was sent with, and what takes the place of a key in clear.
+# The label with the hash of a request's key, and what replaces a key in clear text.
 KEY_LABEL = 'hashed_api_key'
 REDACTED = 'redacted'
 
-# Labels whose values name, or lead to, the person, the client or the key behind a request. A team may be one person.
-# Not among them: `tag_…` of `custom_prometheus_tags`, which says true or false of a tag in the proxy's configuration,
-# `tag`, and aliases of organizations and projects.
+# Labels whose values identify the person, client, or key behind a request. A team may be one person.
+# Not among them: `tag`, the `tag_…` of `custom_prometheus_tags`, which are true or false for a tag in the proxy's
+# configuration, and the aliases of organizations and projects.
 PERSONAL_LABELS = frozenset(
     {
         'api_key_alias',
@@ -40,14 +40,13 @@ PERSONAL_LABELS = frozenset(
 # Labels of `custom_prometheus_metadata_labels`: whatever the requester or the key's owner put into the metadata.
 METADATA_PREFIXES = ('metadata_', 'requester_metadata_')
 
-# Values that stand for no value.
+# Values that mean there is none.
 EMPTY_VALUES = frozenset({'', 'None'})
 
-# Values that name nobody: those, ours, and that of all series beyond `prometheus_metrics_max_series_per_metric`.
+# Values that identify nobody: those, ours, and the one of all series beyond `prometheus_metrics_max_series_per_metric`.
 PLACEHOLDERS = EMPTY_VALUES | {'other', REDACTED}
 
-# Labels that describe the same thing. One of them alone often saves nothing, because the others still tell the series
-# apart.
+# Labels that describe the same thing. Dropping only one often saves nothing: the others still tell the series apart.
 LABEL_GROUPS: tuple[frozenset[str], ...] = (
     frozenset({'hashed_api_key', 'api_key_alias'}),
     frozenset({'team', 'team_alias'}),
@@ -58,7 +57,7 @@ LABEL_GROUPS: tuple[frozenset[str], ...] = (
     frozenset({'litellm_model_name', 'model_id', 'api_base', 'api_provider'}),
 )
 
-# What LiteLLM writes instead of a hash for requests of its own, and for those with the master key.
+# What LiteLLM writes instead of a hash for its own requests and for those sent with the master key.
 _KEY_NAMES = frozenset(
     {'litellm-cli', 'litellm-internal-health-check', 'litellm_internal_jobs', 'litellm_proxy_master_key'}
 )
@@ -71,9 +70,9 @@ def is_personal(label: str) -> bool:
 
 
 def is_key_in_clear(hashed_api_key: str) -> bool:
-    """Tell whether a value of `hashed_api_key` is something else than a hash, and so may be the key itself.
+    """Tell whether a value of `hashed_api_key` is not a hash, and so may be the key itself.
 
-    LiteLLM hashes keys that start with `sk-`; any other key that a client sends becomes the label's value as it is.
+    LiteLLM hashes keys that begin with `sk-`; any other key that a client sends becomes the label's value unchanged.
     """
     if hashed_api_key in PLACEHOLDERS or hashed_api_key in _KEY_NAMES:
         return False

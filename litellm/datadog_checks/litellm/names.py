@@ -4,7 +4,7 @@ Keys are raw family names as a Prometheus parser reports them: a counter without
 `_bucket`, `_sum` and `_count`. Values leave out the namespace `litellm.`, which the Agent adds. A counter is submitted
 as `NAME.count`, a histogram as `NAME.bucket`, `NAME.count` and `NAME.sum`, a gauge as `NAME`.
 
-Each family belongs to one group, by which a user switches it off: the values of `Group` are those of the option
+Each family belongs to one group, with which a user can switch it off: the values of `Group` are those of the option
 `exclude_metric_groups`.
 
 Units, descriptions and sample tags are facts of the Datadog side and live in `metadata.csv`.
@@ -47,15 +47,15 @@ FORK_PREFIX = 'llm_'
 # Values that LiteLLM writes into a gauge to say "there is no limit": no budget, or `sys.maxsize` requests or tokens.
 NO_LIMIT = frozenset({float('inf'), float(2**63 - 1)})
 
-# All that a release before 1.80.0 exposes of its Prometheus callback without an enterprise licence.
+# All that the Prometheus callback exposes before 1.80.0 without an enterprise license.
 UNLICENSED_FAMILY = 'litellm_not_a_premium_user_metric'
 
-# The one family of the process itself that is worth a metric: submitted as the seconds since that time.
+# The only process family worth a metric: submitted as the seconds since that time.
 START_TIME = ('process_start_time_seconds', 'process.uptime.seconds')
 
-# What the check says of itself, where `max_contexts` is set.
+# What the check reports about itself when `max_contexts` is set.
 CONTEXTS_DROPPED = 'check.contexts_dropped'
-# What `/health` tells of the models, which has no family.
+# What `/health` says about the models: it comes from no family.
 HEALTH_METRICS = ('endpoint.age', 'endpoint.healthy_count', 'endpoint.info', 'endpoint.unhealthy_count')
 
 Reduction = Callable[[float, float], float]
@@ -67,13 +67,13 @@ SUM: Reduction = operator.add
 class Group(StrEnum):
     """Families that a user wants or does not want together."""
 
-    # Older releases, once per request tag.
+    # Counted once per request tag, in older releases only.
     BY_TAG = 'by_tag'
-    # Answers from LiteLLM's cache.
+    # Requests answered from LiteLLM's cache.
     CACHE = 'cache'
-    # Calls of deployments, their state, fallbacks and what the provider's rate limit leaves.
+    # Calls to deployments, their state, fallbacks, and what remains of the provider's rate limit.
     DEPLOYMENTS = 'deployments'
-    # What LiteLLM replaced by other families, and still exposes or did until it was replaced.
+    # Replaced by other families: LiteLLM still exposes them, or did until the replacement.
     DEPRECATED = 'deprecated'
     # Managed files and batches.
     FILES = 'files'
@@ -81,13 +81,13 @@ class Group(StrEnum):
     KEY_BUDGETS = 'key_budgets'
     LATENCY = 'latency'
     MCP = 'mcp'
-    # Pictures and films.
+    # Images and videos.
     MEDIA = 'media'
-    # Of keys, teams and projects at the proxy.
+    # The proxy's own, of keys, teams, and projects.
     RATE_LIMITS = 'rate_limits'
-    # Requests to the proxy, their failures, and those under way.
+    # Requests to the proxy, failures, and requests in flight.
     REQUESTS = 'requests'
-    # The proxy's own parts: Redis, database, queues, router, authentication, background jobs.
+    # The proxy's internals: Redis, database, queues, router, authentication, background jobs.
     SERVICES = 'services'
     SPEND = 'spend'
     # Of teams, organizations and providers.
@@ -110,10 +110,10 @@ class Counted(NamedTuple):
 
 
 class Gauge(NamedTuple):
-    """A gauge's Datadog name, how its series become one when they differ only in labels that are no tags, its group.
+    """The Datadog name of a gauge, how series that differ only in labels that are not tags become one, and its group.
 
-    What is about to run out takes the minimum, a limit, a state or what every worker sees alike the maximum, and what
-    each worker holds for itself the sum.
+    What can run out takes the minimum; a limit, a state, or what every worker reports alike takes the maximum; what
+    each worker holds for itself is summed.
     """
 
     name: str
@@ -367,7 +367,7 @@ def families_of_groups(groups: Collection[str]) -> set[str]:
 
 
 def metrics_config() -> list[dict[str, Any]]:
-    """Return the mapping in the form of the OpenMetrics base check's `metrics` option."""
+    """Return the mapping in the format of the OpenMetrics base check's `metrics` option."""
     raw_start_time, uptime = START_TIME
     return [{**raw_names(), raw_start_time: {'name': uptime, 'type': 'time_elapsed'}}]
 
@@ -378,7 +378,7 @@ def is_litellm_family(name: str) -> bool:
 
 
 def unprefixed(raw: str) -> str:
-    """Return the name of a LiteLLM family without the prefix that all of them have."""
+    """Return the name of a LiteLLM family without the prefix that they all share."""
     return raw.removeprefix(PREFIX).removeprefix(FORK_PREFIX)
 
 
@@ -394,7 +394,7 @@ def submitted_names() -> Iterator[tuple[str, str]]:
 
 
 def gauge_reduction(raw: str) -> Reduction | None:
-    """Return how series of this gauge family become one, or None for a family that is not mapped."""
+    """Return how series of this gauge family are reduced to one, or None for a family that is not mapped."""
     gauge = GAUGES.get(raw) or GAUGES.get(PREFIX + unprefixed(raw))
     return None if gauge is None else gauge.reduction
 
