@@ -28,6 +28,7 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from email.utils import formatdate
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -334,19 +335,19 @@ ENCODINGS = [
     Fault(
         'bomb of lines',
         lambda page: compressed(page + b'x 1\n' * 1_000_000),
-        fails('more than the 100000 bytes that `max_page_bytes` allows'),
+        fails('larger than the 100000 bytes that `max_page_bytes` allows'),
         options={'max_page_bytes': 100_000},
     ),
     Fault(
         'bomb of one line',
         lambda page: compressed(page + bytes(4_000_000)),
-        fails('more than the 3000000 bytes that `max_page_bytes` allows'),
+        fails('larger than the 3000000 bytes that `max_page_bytes` allows'),
         options={'max_page_bytes': 3_000_000},
     ),
     Fault(
         'too large without compression',
         lambda page: answer(page + b'# comment\n' * 1_000, length=''),
-        fails('more than the 2000 bytes that `max_page_bytes` allows'),
+        fails('larger than the 2000 bytes that `max_page_bytes` allows'),
         options={'max_page_bytes': 2_000},
     ),
     Fault(
@@ -889,6 +890,10 @@ def test_a_line_that_is_too_long_costs_the_stock_scraper_the_page(endpoint: Endp
     fault = Fault('', line_of_b('…{team="' + 'b' * 2_000_000 + '"} 13'), fails(NOT_METRICS))
 
     assert_outcome(fault.outcome, *watch.scrape(fault))
+
+
+def test_the_readme_counts_the_faults() -> None:
+    assert f'[{len(FAULTS)} faults]' in (Path(__file__).parents[2] / 'README.md').read_text(encoding='utf-8')
 
 
 def test_a_page_has_limits_of_its_own_by_default() -> None:

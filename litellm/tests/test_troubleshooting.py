@@ -35,8 +35,8 @@ READY, DATABASE, CAN_CONNECT = 'litellm.proxy.ready', 'litellm.proxy.database', 
 TEXT = '# TYPE litellm_requests_metric_total counter\nlitellm_requests_metric_total{model="gpt-5"} 3.0\n'
 PAGE = answering(200, TEXT, {'Content-Type': PROMETHEUS})
 
-SEEN = page('litellm/README.md').rows('What the Agent shows')
-MISSED = page('litellm/README.md').rows('What is missing or too much')
+SEEN = page('litellm/README.md').rows('Errors, warnings and service checks')
+MISSED = page('litellm/README.md').rows('Missing or unexpected data')
 
 
 def shown(url: str, runs: int = 1, **options: Any) -> Shown:
@@ -387,7 +387,7 @@ def models_called_for_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
 SYMPTOMS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     'No `litellm.proxy.ready`': page_on_a_port_of_its_own,
     'No `litellm.proxy.database`': proxy_that_tells_nothing_of_a_database,
-    '`litellm.endpoint.info` ends, and `litellm.endpoint.age` grows': health_that_fails_for_long,
+    '`litellm.endpoint.info` stops, and `litellm.endpoint.age` grows': health_that_fails_for_long,
     'Too many custom metrics': labels_with_many_values,
     'Calls with `api_key_alias:litellm-internal-health-check`': models_called_for_the_answer,
 }
