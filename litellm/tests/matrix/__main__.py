@@ -68,7 +68,7 @@ def _run_all(releases: tuple[str, ...], jobs: int) -> tuple[list[Result], list[H
                     failures.append(error)
                     print(f'{release}: failed', flush=True)
                 else:
-                    state = 'not right' if result.complaints else 'right'
+                    state = 'FAIL' if result.complaints else 'pass'
                     print(
                         f'{release}: {state}, {result.seconds:.0f} s, {result.made_in:.0f} of them to install it',
                         flush=True,
