@@ -1,4 +1,4 @@
-# Every habit of the project is one target; `make` alone lists them.
+# Everything that the project does regularly is one target; `make` alone lists them.
 PYTHON ?= python3
 UV := .venvs/uv/bin/uv
 NEWEST := .venvs/base-newest
@@ -17,10 +17,10 @@ oldest_python = $(if $(given),command -v $(PYTHON),scripts/find-python 3.11 3.12
 
 .PHONY: help
 help:
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{sub(/:.*/, "", $$1); printf "make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{sub(/:.*/, "", $$1); printf "make %-12s %s\n", $$1, $$2}'
 
 .PHONY: demo
-demo: $(NEWEST)/ready  ## see what the Agent would collect from a LiteLLM proxy: a small stand-in proxy, traffic, a report
+demo: $(NEWEST)/ready  ## report what the Agent would collect, from a stand-in LiteLLM proxy with traffic
 	@cd litellm && ../$(NEWEST)/bin/python -m tests.demo
 
 # The key goes by the environment, where neither make nor ps shows it.
@@ -28,22 +28,22 @@ ifdef KEY
 preview: export LITELLM_METRICS_KEY := $(KEY)
 endif
 .PHONY: preview pictures
-preview: $(NEWEST)/ready  ## draw the dashboards from a day of the fixture proxy, or from your proxy with URL=… KEY=…
+preview: $(NEWEST)/ready  ## render the dashboards with a day of the fixture proxy, or your proxy with URL=… KEY=…
 	@cd litellm && ../$(NEWEST)/bin/python -m tests.preview $(URL)
 
-pictures: $(NEWEST)/ready  ## renew the pictures of the dashboards in litellm/images, with Chromium
+pictures: $(NEWEST)/ready  ## update the dashboard screenshots in litellm/images, with Chromium
 	@cd litellm && ../$(NEWEST)/bin/python -m tests.preview --pictures images
 
 .PHONY: test test-newest test-oldest test-tools
-test:  ## run all tests, the real LiteLLM included, on the newest and the oldest base package
-	@echo 'Testing on two base packages at a time. Each prints when it is done: three to six minutes.'
+test:  ## run all tests, also on the real LiteLLM, on the newest and the oldest base package
+	@echo 'Testing on two base packages in parallel, which takes three to six minutes. Each prints its output when done.'
 	@$(MAKE) --no-print-directory -j2 -Otarget test-newest test-oldest test-tools
 
 # Which branches of the check the tests take is recorded by the way, on one base package.
 cover = --cov --cov-config=../pyproject.toml --cov-report=
 
 .PHONY: coverage
-coverage: $(NEWEST)/ready  ## say which branches of the check `make test` and `make faults` did not take; fails below 95 %
+coverage: $(NEWEST)/ready  ## list branches of the check that `make test` and `make faults` missed; fails below 95%
 	@cd litellm && ../$(NEWEST)/bin/python -m tests.branches
 
 # What the tests stand on has nothing to do with the base package: once is enough.
@@ -64,7 +64,7 @@ test-tools: $(NEWEST)/ready
 	cd litellm && ../$(NEWEST)/bin/python -m pytest -q $(tools)
 
 .PHONY: faults faults-newest faults-oldest
-faults:  ## play 230 faults to the check on live sockets, on the newest and the oldest base package
+faults:  ## expose the check to faults on live sockets, on the newest and the oldest base package
 	@$(MAKE) --no-print-directory -j2 -Otarget faults-newest faults-oldest
 
 faults-newest: $(NEWEST)/ready
@@ -74,45 +74,45 @@ faults-oldest: $(OLDEST)/ready
 	cd litellm && ../$(OLDEST)/bin/python -m pytest -q $(faults)
 
 .PHONY: exactness
-exactness: $(NEWEST)/ready  ## kill, restart and expire the real LiteLLM, and compare what the Agent counts with what was sent
+exactness: $(NEWEST)/ready  ## compare counts with what was sent while the real LiteLLM is killed, restarted and expires series
 	cd litellm && ../$(NEWEST)/bin/python -m pytest -q tests/test_real_exactness.py
 
 .PHONY: drills drills-table
-drills: $(NEWEST)/ready  ## play faults on a proxy, the real one as well: does each monitor notice its own, has each panel data
+drills: $(NEWEST)/ready  ## inject faults into the fixture and the real proxy: each monitor must alert on its own, each panel have data
 	cd litellm && ../$(NEWEST)/bin/python -m pytest -q $(drills)
 
-drills-table: $(NEWEST)/ready  ## play them, and write what each monitor did into assets/monitors/README.md
+drills-table: $(NEWEST)/ready  ## run the drills, and update the table in assets/monitors/README.md
 	cd litellm && ../$(NEWEST)/bin/python -m tests.drills --write
 
 .PHONY: bench
-bench: $(NEWEST)/ready  ## measure the scraper beside the base package's
+bench: $(NEWEST)/ready  ## compare the cost of a scrape with the base package's scraper
 	@cd litellm && ../$(NEWEST)/bin/python -m tests.bench
 
 .PHONY: fuzz soak
 # Seconds that the fuzzer runs.
 SECONDS = 30
-fuzz: .venvs/base-fuzz/ready  ## feed the line path with inputs that reach new code, for SECONDS=30
+fuzz: .venvs/base-fuzz/ready  ## fuzz the parser, guided by coverage, for SECONDS=30
 	@cd litellm && ../$(<D)/bin/python -m tests.fuzz $(SECONDS)
 
-soak: $(NEWEST)/ready  ## scrape a churning page 2,000 times: memory, descriptors, threads and counts
+soak: $(NEWEST)/ready  ## scrape a churning page 2,000 times, and check memory, descriptors, threads and counts
 	@cd litellm && ../$(NEWEST)/bin/python -m tests.soak
 
 .PHONY: scale
-scale: $(NEWEST)/ready  ## measure what many proxies, large pages and each lever cost; ARGS=--write renews docs/scale.md
+scale: $(NEWEST)/ready  ## measure the cost of many proxies, large pages and each option; ARGS=--write updates docs/scale.md
 	@cd litellm && ../$(NEWEST)/bin/python -m tests.scale $(ARGS)
 
 .PHONY: drift e2e e2e-ci
-drift: $(NEWEST)/ready  ## compare our names with the newest LiteLLM release, or with RELEASE=x.y.z
+drift: $(NEWEST)/ready  ## check that every metric family of the newest LiteLLM, or of RELEASE=x.y.z, is mapped
 	@cd litellm && ../$(NEWEST)/bin/python -m tests.drift $(RELEASE)
 
-e2e: $(NEWEST)/ready  ## run the real proxy at eight releases from 1.60 on, with the same traffic
+e2e: $(NEWEST)/ready  ## test eight releases of the real proxy, from 1.60 on, under the same traffic
 	@cd litellm && ../$(NEWEST)/bin/python -m tests.matrix
 
-e2e-ci: $(NEWEST)/ready  ## run the oldest, one of the middle and the newest of them
+e2e-ci: $(NEWEST)/ready  ## run `make e2e` on the oldest, a middle and the newest release only
 	@cd litellm && ../$(NEWEST)/bin/python -m tests.matrix --ci
 
 .PHONY: wheel agents
-wheel: $(NEWEST)/ready  ## build the wheel into dist/: the same bytes from the same sources
+wheel: $(NEWEST)/ready  ## build the wheel into dist/, reproducibly
 	@cd litellm && ../$(NEWEST)/bin/python -m hatchling build -t wheel -d ../dist
 
 # The Agents whose base package is tried, and the Pythons that the integration says it runs on.
@@ -120,37 +120,37 @@ AGENTS = $(patsubst requirements/agent-%.in,%,$(wildcard requirements/agent-*.in
 PYTHONS = $(shell sed -n 's/.*Programming Language :: Python :: \([0-9.]*\).*/\1/p' litellm/pyproject.toml)
 AGENT_ENVIRONMENTS = $(foreach agent,$(AGENTS),$(foreach python,$(PYTHONS),.venvs/agents/$(agent)-python$(python)/ready))
 
-agents: $(NEWEST)/ready $(AGENT_ENVIRONMENTS)  ## try the wheel as Agents since 7.68 install it; ARGS=--write renews docs/agents.md
+agents: $(NEWEST)/ready $(AGENT_ENVIRONMENTS)  ## test the wheel as Agents since 7.68 install it; ARGS=--write updates docs/agents.md
 	@cd litellm && ../$(NEWEST)/bin/python -m tests.agents $(ARGS)
 
 .PHONY: hooks
-hooks: $(NEWEST)/ready  ## have git run the formatter, linter, types and quick checks before each commit
+hooks: $(NEWEST)/ready  ## install git hooks: formatter, linter, types and quick checks before each commit
 	$(NEWEST)/bin/pre-commit install
 
 .PHONY: check lint format
-check: lint validate test faults coverage fuzz soak exactness e2e-ci drills agents  ## all that the gate demands
+check: lint validate test faults coverage fuzz soak exactness e2e-ci drills agents  ## run everything that CI requires
 
-lint: $(NEWEST)/ready  ## formatter, linter and types
+lint: $(NEWEST)/ready  ## check formatting, lint and types
 	$(NEWEST)/bin/ruff format --check .
 	$(NEWEST)/bin/ruff check .
 	$(NEWEST)/bin/mypy
 	$(NEWEST)/bin/pre-commit validate-config
 
-format: $(NEWEST)/ready  ## let the formatter and the linter mend what they can
+format: $(NEWEST)/ready  ## apply the formatter and the linter's fixes
 	$(NEWEST)/bin/ruff check --fix-only .
 	$(NEWEST)/bin/ruff format .
 
 .PHONY: validate generate
-validate: $(DDEV)/ready  ## ddev's validations: one line each, generated files in sync included
+validate: $(DDEV)/ready  ## run ddev's validations, one line each, including that generated files are in sync
 	$(DDEV)/bin/python scripts/validate.py
 
-generate: $(DDEV)/ready  ## write the configuration files and models from spec.yaml, then validate
+generate: $(DDEV)/ready  ## generate the configuration files and models from spec.yaml, then validate
 	$(DDEV)/bin/python scripts/validate.py --sync
 
 .PHONY: lock
 compile = $(UV) pip compile -q --upgrade --universal --no-emit-index-url --annotation-style line \
 	--custom-compile-command 'make lock'
-lock: $(UV)  ## renew the pinned development dependencies
+lock: $(UV)  ## update the pinned development dependencies
 	$(compile) --python-version 3.11 requirements/base-newest.in -o requirements/base-newest.txt
 	$(compile) --python-version 3.11 requirements/base-oldest.in -o requirements/base-oldest.txt
 	$(compile) --python-version 3.11 requirements/base-fuzz.in -o requirements/base-fuzz.txt
@@ -163,7 +163,7 @@ lock: $(UV)  ## renew the pinned development dependencies
 	done
 
 .PHONY: clean
-clean:  ## remove what the other targets made
+clean:  ## remove everything that the other targets created
 	rm -rf .cache .venvs dist .mypy_cache .pytest_cache .ruff_cache .hypothesis litellm/.hypothesis litellm/.pytest_cache
 
 # An environment is as good as new while its lock file and the package's own metadata are unchanged.

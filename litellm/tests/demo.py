@@ -6,32 +6,33 @@ would run, and ends the proxy.
 
 from __future__ import annotations
 
+import itertools
 import os
 import shlex
 import subprocess
 import sys
+import time
 
 from .fixture_proxy import FixtureProxy, start
 from .fixture_proxy.traffic import drive
 
 REQUESTS_BEFORE = 60
-# Enough to last from before the first scrape until after the second.
-BATCHES = 20
 KEY_WITHOUT_PREFIX = 'fixture-search-11f0'
 REQUESTS_PER_BATCH = 20
+SECONDS_BETWEEN_BATCHES = 0.2
 
 INTRODUCTION = """\
-A small stand-in for a LiteLLM proxy listens at {url} and has answered
-{answered} requests. While more come in, this scrapes it twice, as the Datadog Agent would:
+A small stand-in for a LiteLLM proxy is listening at {url} and has served
+{answered} requests. While more come in, this command scrapes it twice, as the Datadog Agent would:
 
     {command}
 """
 NEXT = """
-For your own proxy, with its key in the variable LITELLM_METRICS_KEY or in a file (--key-file):
+For your own proxy, with its key in the environment variable LITELLM_METRICS_KEY or in a file (--key-file):
 
     cd litellm && ../.venvs/base-newest/bin/python -m datadog_checks.litellm http://YOUR-PROXY:4000/metrics/
 
---all shows every row, --json is what `agent check --json` prints, --help tells the rest.
+--all shows every row, --json prints what `agent check --json` would, --help lists all options.
 """
 
 
@@ -56,10 +57,12 @@ def _report(proxy: FixtureProxy, arguments: list[str]) -> int:
     direct = {'NO_PROXY': '127.0.0.1', 'no_proxy': '127.0.0.1'}
     environment = {**os.environ, **direct, 'LITELLM_METRICS_KEY': proxy.key}
     with subprocess.Popen([sys.executable, *arguments], env=environment) as report:
-        for batch in range(1, BATCHES + 1):
+        # A fixed number of requests may be over before the first scrape of a busy machine: every count would be 0.
+        for batch in itertools.count(1):
             if report.poll() is not None:
                 break
             drive(proxy.url, proxy.key, requests=REQUESTS_PER_BATCH, seed=batch)
+            time.sleep(SECONDS_BETWEEN_BATCHES)
     return report.returncode
 
 

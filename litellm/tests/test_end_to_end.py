@@ -118,7 +118,7 @@ def test_a_redirect_is_followed_with_the_key(newest: FixtureProxy, dd_run_check:
 def test_a_missing_key_is_asked_for(newest: FixtureProxy, dd_run_check: RunCheck) -> None:
     check = check_of(newest)
     check.instance['headers'] = {}
-    with pytest.raises(Exception, match='the proxy asks for a key'):
+    with pytest.raises(Exception, match='the proxy requires a key'):
         dd_run_check(check)
 
 
@@ -146,7 +146,7 @@ def test_an_unlicensed_proxy_is_collected_with_a_warning(aggregator: AggregatorS
         check = check_of(proxy)
         dd_run_check(check)
 
-    assert any('only with an enterprise licence' in warning for warning in check.warnings)
+    assert any('only with an enterprise license' in warning for warning in check.warnings)
     aggregator.assert_metric('litellm.redis.latency.count')
     assert not [name for name in aggregator.metric_names if 'tokens' in name]
 
@@ -183,7 +183,7 @@ def test_several_processes_at_one_url_are_told_of_once() -> None:
             for worker in workers:
                 os.kill(worker, signal.SIGCONT)
 
-    assert len([warning for warning in warnings if 'Several processes answer in turn' in warning]) == 1
+    assert len([warning for warning in warnings if 'Several processes take turns answering' in warning]) == 1
 
 
 def health_check_of(proxy: FixtureProxy, **options: Any) -> LitellmCheck:

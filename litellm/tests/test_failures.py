@@ -13,7 +13,7 @@ import pytest
 from datadog_checks.base.stubs.aggregator import AggregatorStub
 from datadog_checks.litellm import LitellmCheck
 
-from .endpoint import PROMETHEUS, answering, serving, serving_page
+from .endpoint import PROMETHEUS, answering, serving, serving_page, serving_paths
 
 RunCheck = Callable[..., object]
 
@@ -54,15 +54,15 @@ def assert_failed(aggregator: AggregatorStub, message: str) -> None:
 @pytest.mark.parametrize(
     ('status', 'headers', 'body', 'advice'),
     [
-        (401, {}, '', 'as LiteLLM does by default since 1.84'),
+        (401, {}, '', 'the default since LiteLLM 1.84'),
         (403, {}, '', 'headers: {Authorization: Bearer <KEY>}'),
         (404, {}, '', 'Add `prometheus` to `litellm_settings.callbacks`'),
-        (500, {}, '', 'look for the cause in the log of the proxy'),
-        (503, {}, '', 'look for the cause in the log of the proxy'),
-        (200, {'Content-Type': 'text/html'}, '<html></html>', 'answers with text/html, not with metrics'),
-        (200, {'Content-Type': 'application/json'}, '{}', 'answers with application/json, not with metrics'),
-        (200, {}, '<html></html>', 'must be the metrics page of a LiteLLM proxy'),
-        (200, {'Content-Type': PROMETHEUS}, '# TYPE up gauge\nup 1\n', "no family of this page is LiteLLM's"),
+        (500, {}, '', 'check the proxy log for the cause'),
+        (503, {}, '', 'check the proxy log for the cause'),
+        (200, {'Content-Type': 'text/html'}, '<html></html>', 'returned text/html, not metrics'),
+        (200, {'Content-Type': 'application/json'}, '{}', 'returned application/json, not metrics'),
+        (200, {}, '<html></html>', 'to the metrics page of a LiteLLM proxy'),
+        (200, {'Content-Type': PROMETHEUS}, '# TYPE up gauge\nup 1\n', 'the page has no LiteLLM metrics'),
     ],
     ids=['401', '403', '404', '500', '503', 'HTML', 'JSON', 'HTML without a type', 'another program'],
 )
@@ -88,9 +88,23 @@ def test_a_key_that_is_refused_is_told_from_a_key_that_is_missing(
     with serving(answering(401)) as url:
         message = failure(dd_run_check, check_of(url, headers={'Authorization': 'sk-secret'}, **options))
 
-    assert 'refused the key that was sent' in message
+    assert 'rejected the key' in message
     assert 'sk-secret' not in message
     assert_failed(aggregator, message)
+
+
+@pytest.mark.parametrize(
+    ('sent', 'advice'),
+    [({}, 'the proxy requires a key'), ({'x-litellm-api-key': 'sk-1'}, 'the proxy rejected the key')],
+)
+def test_a_refusal_after_a_redirect_on_the_same_host_is_explained_by_the_key(
+    sent: dict[str, str], advice: str, options: dict[str, Any], dd_run_check: RunCheck
+) -> None:
+    redirect = answering(307, headers={'Location': '/metrics/'})
+    with serving_paths({'/metrics': redirect, '/metrics/': answering(401)}) as url:
+        message = failure(dd_run_check, check_of(f'{url}/metrics', extra_headers=sent, **options))
+
+    assert advice in message
 
 
 def test_a_redirect_is_explained_when_redirects_are_off(
@@ -136,7 +150,7 @@ def test_a_page_that_stalls_is_a_hang_as_well(
         message = failure(dd_run_check, check_of(url, timeout=0.3, **options))
         over.set()
 
-    assert 'no answer within the timeout' in message
+    assert 'no response within the timeout' in message
     assert_failed(aggregator, message)
 
 
@@ -148,7 +162,7 @@ def test_a_refused_connection_is_explained(
         port = unused.getsockname()[1]
     message = failure(dd_run_check, check_of(f'http://127.0.0.1:{port}/metrics/', **options))
 
-    assert 'no connection (Connection refused): is the proxy running' in message
+    assert 'cannot connect (Connection refused): check that the proxy is running' in message
     assert_failed(aggregator, message)
 
 
@@ -176,7 +190,7 @@ def test_nothing_is_submitted_of_a_page_that_breaks_off(
     with serving(break_off) as url:
         message = failure(dd_run_check, check_of(url, **options))
 
-    assert 'nothing of it was submitted' in message
+    assert 'nothing from it was submitted' in message
     assert_failed(aggregator, message)
 
 
@@ -203,7 +217,7 @@ litellm_redis_latency_sum{redis="redis"} 0.5
         check = check_of(url, **options)
         dd_run_check(check)
 
-    assert any('only with an enterprise licence' in warning for warning in check.warnings)
+    assert any('only with an enterprise license' in warning for warning in check.warnings)
     aggregator.assert_metric('litellm.redis.latency.count', 3)
     aggregator.assert_service_check(HEALTH, LitellmCheck.OK, count=1)
 

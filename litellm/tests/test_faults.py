@@ -28,6 +28,7 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from email.utils import formatdate
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -117,7 +118,7 @@ def fails(message: str) -> Outcome:
 
 
 def costs_a_line(reason: str) -> Outcome:
-    return Outcome(warning=f'could not be read and were left out: {reason}', first=3.0)
+    return Outcome(warning=f'were unreadable and skipped: {reason}', first=3.0)
 
 
 def is_read() -> Outcome:
@@ -138,17 +139,17 @@ def is_empty() -> Outcome:
     return Outcome(warning='is empty', first=COUNT + 6.0, others_first=COUNT + 6.0, stamped_first=3.0)
 
 
-NO_SAMPLE = '1 without a name, labels and a value'
-NO_NUMBER = '1 with a value that is no number'
-NO_LABELS = '1 with labels that cannot be read'
-NO_FAMILY = '1 that declare a family without a proper name and type'
-NO_BOUND = '1 of buckets without a bound'
-BROKEN_OFF = 'the answer broke in the middle of the page'
+NO_SAMPLE = '1 with an invalid sample'
+NO_NUMBER = '1 with a value that is not a number'
+NO_LABELS = '1 with invalid labels'
+NO_FAMILY = '1 with an invalid family declaration'
+NO_BOUND = '1 with a bucket without a valid bound'
+BROKEN_OFF = 'the response was cut off in the middle of the page'
 CUT = 'the page ends in the middle of a line'
-NOT_METRICS = 'the page is not in an exposition format of Prometheus'
-NO_METRICS_PAGE = 'the answer is not a metrics page'
-HANGS = 'no answer within the timeout'
-STATUS_WITHOUT_PAGE = 'this is no answer with a page'
+NOT_METRICS = 'the page is not in a Prometheus exposition format'
+NO_METRICS_PAGE = 'the response is not a metrics page'
+HANGS = 'no response within the timeout'
+STATUS_WITHOUT_PAGE = 'the response has no page'
 
 
 def page(damage: Callable[[bytes], bytes], **parts: Any) -> Script:
@@ -188,11 +189,11 @@ def head(page: bytes) -> bytes:
 
 
 CONNECTIONS = [
-    Fault('reset before an answer', lambda page: [RESET], fails('no connection (Connection reset by peer)')),
-    Fault('closed before an answer', lambda page: [], fails('no connection')),
-    Fault('reset in the headers', lambda page: [head(page)[:30], RESET], fails('no connection')),
-    Fault('closed in the headers', lambda page: [head(page)[:30]], fails('the answer is empty')),
-    Fault('reset in the body', lambda page: [head(page) + half(page), RESET], fails('nothing of it was submitted')),
+    Fault('reset before an answer', lambda page: [RESET], fails('cannot connect (Connection reset by peer)')),
+    Fault('closed before an answer', lambda page: [], fails('cannot connect')),
+    Fault('reset in the headers', lambda page: [head(page)[:30], RESET], fails('cannot connect')),
+    Fault('closed in the headers', lambda page: [head(page)[:30]], fails('the response is empty')),
+    Fault('reset in the body', lambda page: [head(page) + half(page), RESET], fails('nothing from it was submitted')),
     Fault('closed in the body', lambda page: [head(page) + half(page)], fails(BROKEN_OFF)),
     Fault('stalls before an answer', lambda page: [STALL], fails(HANGS), timeout=0.2),
     Fault('stalls in the status', lambda page: [b'HTTP/1.1 2', STALL], fails(HANGS), timeout=0.2),
@@ -236,16 +237,16 @@ FRAMING = [
     Fault(
         'two lengths',
         with_header('Content-Length: 7'),
-        fails('the headers of the answer contradict each other'),
+        fails('the response headers contradict each other'),
     ),
     Fault('no length, closed at the end', lambda page: answer(page, length=''), is_read()),
     Fault('no length, closed in a line', lambda page: answer(page[:-1], length=''), fails(CUT)),
     Fault('HTTP/1.0', lambda page: [b'HTTP/1.0 200 OK\r\n\r\n' + page], is_read()),
-    Fault('no status line', lambda page: [page], fails('no connection')),
-    Fault('status is no number', lambda page: [b'HTTP/1.1 OK\r\n\r\n' + page], fails('no connection')),
+    Fault('no status line', lambda page: [page], fails('cannot connect')),
+    Fault('status is no number', lambda page: [b'HTTP/1.1 OK\r\n\r\n' + page], fails('cannot connect')),
     Fault('header without a colon', with_header('nonsense'), is_read()),
-    Fault('header of 70 kB', with_header(f'X: {"x" * 70_000}'), fails('no connection')),
-    Fault('200 headers', lambda page: answer(page, *(f'X-{i}: x' for i in range(200))), fails('no connection')),
+    Fault('header of 70 kB', with_header(f'X: {"x" * 70_000}'), fails('cannot connect')),
+    Fault('200 headers', lambda page: answer(page, *(f'X-{i}: x' for i in range(200))), fails('cannot connect')),
     Fault('chunks', lambda page: chunked(page[:100], page[100:]), is_read()),
     Fault('chunks of one byte', lambda page: chunked(*(bytes([byte]) for byte in page)), is_read()),
     Fault('chunks and a length', lambda page: chunked(page, headers=['Content-Length: 7']), is_read()),
@@ -257,7 +258,7 @@ FRAMING = [
     Fault(
         'size of a chunk is negative',
         lambda page: chunked(page, end=b'-5\r\nabc'),
-        fails('nothing of it was submitted'),
+        fails('nothing from it was submitted'),
     ),
     Fault('chunk is shorter than its size', lambda page: chunked(page, end=b'ff\r\nabc'), fails(BROKEN_OFF)),
     Fault('chunk is longer than its size', lambda page: chunked(end=b'5\r\n' + page), fails(BROKEN_OFF)),
@@ -276,8 +277,8 @@ STATUSES = [
             '999 Whatever',
         )
     ),
-    Fault('401', status('401 Unauthorized'), fails('the proxy asks for a key on /metrics/')),
-    Fault('403', status('403 Forbidden'), fails('the proxy asks for a key on /metrics/')),
+    Fault('401', status('401 Unauthorized'), fails('the proxy requires a key for /metrics/')),
+    Fault('403', status('403 Forbidden'), fails('the proxy requires a key for /metrics/')),
     Fault('404', status('404 Not Found'), fails('Add `prometheus` to `litellm_settings.callbacks`')),
     *(
         Fault(f'{code} with a page', page(bytes, status=f'{code} X'), fails(f'{code}'))
@@ -288,13 +289,11 @@ STATUSES = [
         for code in (102, 204, 205, 226)
     ),
     Fault('203 with a page', lambda page: answer(page, status='203 Non-Authoritative Information'), is_read()),
-    Fault('redirect in circles', status('307 X', 'Location: /metrics/'), fails('redirects in circles')),
+    Fault('redirect in circles', status('307 X', 'Location: /metrics/'), fails('too many redirects')),
     Fault('redirect to nowhere', status('307 X'), fails(STATUS_WITHOUT_PAGE)),
-    Fault(
-        'redirect to a file', status('302 X', 'Location: file:///etc/passwd'), fails('the request could not be made')
-    ),
-    Fault('redirect to no URL', status('302 X', 'Location: http://['), fails('the request could not be made')),
-    Fault('redirect to a closed port', status('302 X', 'Location: http://127.0.0.1:9/'), fails('no connection')),
+    Fault('redirect to a file', status('302 X', 'Location: file:///etc/passwd'), fails('the request failed')),
+    Fault('redirect to no URL', status('302 X', 'Location: http://['), fails('the request failed')),
+    Fault('redirect to a closed port', status('302 X', 'Location: http://127.0.0.1:9/'), fails('cannot connect')),
 ]
 
 ENCODINGS = [
@@ -329,26 +328,26 @@ ENCODINGS = [
     Fault(
         'gzip twice',
         lambda page: compressed(page, gzip.compress, 'gzip, gzip'),
-        fails('compressed in a way that was not asked for'),
+        fails('a content encoding that was not requested'),
     ),
-    Fault('brotli', with_header('Content-Encoding: br'), fails('compressed in a way that was not asked for')),
+    Fault('brotli', with_header('Content-Encoding: br'), fails('a content encoding that was not requested')),
     Fault('identity', with_header('Content-Encoding: identity'), is_read()),
     Fault(
         'bomb of lines',
         lambda page: compressed(page + b'x 1\n' * 1_000_000),
-        fails('more than the 100000 bytes that `max_page_bytes` allows'),
+        fails('larger than the 100000 bytes that `max_page_bytes` allows'),
         options={'max_page_bytes': 100_000},
     ),
     Fault(
         'bomb of one line',
         lambda page: compressed(page + bytes(4_000_000)),
-        fails('more than the 3000000 bytes that `max_page_bytes` allows'),
+        fails('larger than the 3000000 bytes that `max_page_bytes` allows'),
         options={'max_page_bytes': 3_000_000},
     ),
     Fault(
         'too large without compression',
         lambda page: answer(page + b'# comment\n' * 1_000, length=''),
-        fails('more than the 2000 bytes that `max_page_bytes` allows'),
+        fails('larger than the 2000 bytes that `max_page_bytes` allows'),
         options={'max_page_bytes': 2_000},
     ),
     Fault(
@@ -357,13 +356,13 @@ ENCODINGS = [
 ]
 
 CONTENT_TYPES = [
-    Fault('HTML', page(bytes, content_type='text/html; charset=utf-8'), fails('answers with text/html')),
-    Fault('JSON', page(bytes, content_type='application/json'), fails('answers with application/json')),
+    Fault('HTML', page(bytes, content_type='text/html; charset=utf-8'), fails('returned text/html')),
+    Fault('JSON', page(bytes, content_type='application/json'), fails('returned application/json')),
     Fault('no content type', page(bytes, content_type=''), is_read()),
     Fault('another content type', page(bytes, content_type='application/octet-stream'), is_read()),
     Fault('another charset', page(bytes, content_type='text/plain; charset=utf-16'), is_read()),
     Fault('OpenMetrics', page(lambda page: page + b'# EOF\n', content_type=OPENMETRICS), is_read()),
-    Fault('OpenMetrics without its end', page(bytes, content_type=OPENMETRICS), fails('the page has no end')),
+    Fault('OpenMetrics without its end', page(bytes, content_type=OPENMETRICS), fails('the page ends without `# EOF`')),
     Fault('UTF-16', page(lambda page: page.decode().encode('utf-16')), fails(CUT)),
     Fault('UTF-16, big end first', page(lambda page: page.decode().encode('utf-16-be')), fails(NOT_METRICS)),
     Fault('UTF-32', page(lambda page: page.decode().encode('utf-32')), fails(CUT)),
@@ -379,9 +378,7 @@ CONTENT_TYPES = [
     Fault('JSON that says it is text', page(lambda page: b'{"detail": "Not Found"}\n'), fails(NOT_METRICS)),
     Fault('a line of JSON', page(lambda page: b'{"detail": "Not Found"}'), fails(NO_METRICS_PAGE)),
     Fault('a log', page(lambda page: b'INFO:     127.0.0.1 - "GET /metrics/" 200\n' * 9), fails(NOT_METRICS)),
-    Fault(
-        'another program', page(lambda page: b'# TYPE up gauge\nup 1\n'), fails("no family of this page is LiteLLM's")
-    ),
+    Fault('another program', page(lambda page: b'# TYPE up gauge\nup 1\n'), fails('the page has no LiteLLM metrics')),
 ]
 
 # Lines of team b that cannot be read, and why. An ellipsis is the family.
@@ -395,7 +392,7 @@ BAD_LINES = [
     ('other quotes', "…{team='b'} 7", NO_LABELS),
     ('a quote that nobody escaped', '…{team="b"b"} 7', NO_SAMPLE),
     ('two quotes that nobody escaped', '…{team="b"b"b"} 7', NO_LABELS),
-    ('a line feed that nobody escaped', '…{team="b\nb"} 7', '2 without a name, labels and a value'),
+    ('a line feed that nobody escaped', '…{team="b\nb"} 7', '2 with an invalid sample'),
     ('a backslash that nobody escaped', '…{team="b\\"} 7', NO_SAMPLE),
     ('a brace outside of quotes', '…{team="b"}} 7', NO_NUMBER),
     ('no equals sign', '…{team"b"} 7', NO_LABELS),
@@ -428,7 +425,7 @@ BAD_LINES = [
     (
         'a traceback',
         f'Traceback (most recent call last):\n  File "x.py", line 7, in y\nKeyError: {SECRET}',
-        '1 with a value that is no number, 2 without a name, labels and a value',
+        '1 with a value that is not a number, 2 with an invalid sample',
     ),
     ('a family declared by no name', '# TYPE litellm_\x1b[31m gauge', NO_FAMILY),
     ('a family declared without a type', '# TYPE litellm_x', NO_FAMILY),
@@ -672,7 +669,7 @@ def test_a_fault_before_the_first_good_page(fault: Fault, endpoint: Endpoint) ->
 
 @pytest.mark.parametrize(
     ('block', 'message'),
-    [(Endpoint.refusing, 'Connection refused'), (Endpoint.deaf, 'no connection within the timeout')],
+    [(Endpoint.refusing, 'Connection refused'), (Endpoint.deaf, 'the connection timed out')],
     ids=['refuses connections', 'stalls a connection'],
 )
 def test_an_endpoint_that_cannot_be_connected_to_between_good_pages(
@@ -893,6 +890,10 @@ def test_a_line_that_is_too_long_costs_the_stock_scraper_the_page(endpoint: Endp
     fault = Fault('', line_of_b('…{team="' + 'b' * 2_000_000 + '"} 13'), fails(NOT_METRICS))
 
     assert_outcome(fault.outcome, *watch.scrape(fault))
+
+
+def test_the_readme_counts_the_faults() -> None:
+    assert f'[{len(FAULTS)} faults]' in (Path(__file__).parents[2] / 'README.md').read_text(encoding='utf-8')
 
 
 def test_a_page_has_limits_of_its_own_by_default() -> None:

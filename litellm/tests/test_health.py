@@ -298,25 +298,25 @@ def broken_off(request: BaseHTTPRequestHandler) -> None:
 @pytest.mark.parametrize(
     ('answer', 'advice'),
     [
-        (answering(401), '401: send a key that may use all models'),
+        (answering(401), '401: send a key with access to all models'),
         (answering(403), '403: send a key'),
-        (answering(404), '404: `litellm_health_endpoint` must be the health page of the proxy itself'),
-        (answering(429), '429: look for the cause in the log of the proxy'),
+        (answering(404), "404: set `litellm_health_endpoint` to the proxy's own health endpoint"),
+        (answering(429), '429: check the proxy log for the cause'),
         (answering(500), '500: send a key'),
-        (answering(503, '{"detail": "sk-secret"}'), '503: look for the cause in the log of the proxy'),
+        (answering(503, '{"detail": "sk-secret"}'), '503: check the proxy log for the cause'),
         (redirecting, '307: the endpoint redirects'),
-        (answering(200, '<html>'), 'the answer is not the health of models'),
-        (answering(200, ''), 'the answer is not the health of models'),
-        (answering_json([]), 'the answer is not the health of models'),
-        (answering_json('I am alive!'), 'the answer is not the health of models'),
-        (answering_json({'status': 'healthy', 'multiproc_dir': '/x'}), 'of the proxy itself'),
-        (answering_json({'healthy_endpoints': 3, 'unhealthy_endpoints': []}), 'is not the health of models'),
-        (answering_json({'healthy_endpoints': []}), 'the answer is not the health of models'),
-        (answering(200, '[' * 100_000), 'the answer is not the health of models'),
-        (answering(200, '9' * 10_000), 'the answer is not the health of models'),
-        (answering(200, '{}', {'Content-Encoding': 'gzip'}), '/health cannot be asked: the answer broke off.'),
-        (bomb, 'the answer is longer than 32 MB'),
-        (broken_off, '/health cannot be asked: the answer broke off.'),
+        (answering(200, '<html>'), 'the response does not contain model health'),
+        (answering(200, ''), 'the response does not contain model health'),
+        (answering_json([]), 'the response does not contain model health'),
+        (answering_json('I am alive!'), 'the response does not contain model health'),
+        (answering_json({'status': 'healthy', 'multiproc_dir': '/x'}), "the proxy's own health endpoint"),
+        (answering_json({'healthy_endpoints': 3, 'unhealthy_endpoints': []}), 'does not contain model health'),
+        (answering_json({'healthy_endpoints': []}), 'the response does not contain model health'),
+        (answering(200, '[' * 100_000), 'the response does not contain model health'),
+        (answering(200, '9' * 10_000), 'the response does not contain model health'),
+        (answering(200, '{}', {'Content-Encoding': 'gzip'}), 'the request to /health failed: the response was cut off'),
+        (bomb, 'the response is larger than 32 MB'),
+        (broken_off, 'the request to /health failed: the response was cut off'),
     ],
     ids=[
         '401', '403', '404', '429', '500', '503', 'redirect', 'HTML', 'nothing', 'list', 'text', 'metrics port',
@@ -355,7 +355,7 @@ def test_a_gigabyte_is_not_read(aggregator: AggregatorStub, dd_run_check: RunChe
         dd_run_check(running.check())
         assert hung_up.wait(30)
 
-    assert 'the answer is longer than 32 MB' in aggregator.service_checks(CAN_CONNECT)[0].message
+    assert 'the response is larger than 32 MB' in aggregator.service_checks(CAN_CONNECT)[0].message
     aggregator.assert_metric(REQUESTS, 3)
 
 
@@ -367,7 +367,7 @@ def test_a_key_that_is_refused_is_told_from_a_key_that_is_missing(
         dd_run_check(running.check(extra_headers={'Authorization': 'Bearer sk-secret'}))
 
     (found,) = aggregator.service_checks(CAN_CONNECT)
-    assert found.message.startswith(f'{status}: the proxy refused the key')
+    assert found.message.startswith(f'{status}: the proxy rejected the key')
     assert 'sk-secret' not in found.message
 
 
@@ -377,7 +377,7 @@ def test_a_proxy_that_is_down_is_explained(aggregator: AggregatorStub, dd_run_ch
         dd_run_check(check)
 
     (found,) = aggregator.service_checks(CAN_CONNECT)
-    assert 'no connection (Connection refused)' in found.message
+    assert 'cannot connect (Connection refused)' in found.message
     aggregator.assert_metric(REQUESTS, 3)
 
 
@@ -443,7 +443,7 @@ def test_an_answer_that_takes_too_long_is_a_failure_that_says_what_to_raise(
         wait_for_questions()
 
     (found,) = aggregator.service_checks(CAN_CONNECT)
-    assert 'no whole answer within 0.2 seconds. Raise `litellm_health_timeout`, or set' in found.message
+    assert 'no complete response within 0.2 seconds. Raise `litellm_health_timeout`, or set' in found.message
     aggregator.assert_metric(REQUESTS, 3)
 
 
@@ -485,7 +485,7 @@ def test_a_body_that_drips_is_given_up_in_time(
         # The check hung up by itself.
         assert over.wait(10)
 
-    assert 'no whole answer within 0.5 seconds' in aggregator.service_checks(CAN_CONNECT)[0].message
+    assert 'no complete response within 0.5 seconds' in aggregator.service_checks(CAN_CONNECT)[0].message
     assert questions() == []
 
 
@@ -500,7 +500,7 @@ def test_a_bug_while_asking_costs_no_metric(
         dd_run_check(running.check())
 
     (found,) = aggregator.service_checks(CAN_CONNECT)
-    assert found.message == '/health cannot be asked: the request could not be made (KeyError).'
+    assert found.message == 'the request to /health failed: KeyError.'
     aggregator.assert_metric(REQUESTS, 3)
 
 
@@ -562,7 +562,7 @@ def test_runs_that_are_processes_of_their_own_do_not_ask(
 def test_a_time_that_is_none_is_refused(option: str, value: float, dd_run_check: RunCheck) -> None:
     with proxy(answering(200)) as running:
         check = running.check(**{option: value})
-        with pytest.raises(Exception, match=f'`{option}` must be a number of seconds above 0'):
+        with pytest.raises(Exception, match=f'`{option}` must be a number of seconds greater than 0'):
             dd_run_check(check)
 
 

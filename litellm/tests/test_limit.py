@@ -79,7 +79,7 @@ def test_what_is_dropped_is_reported_every_time(proxy: SimulatedProxy) -> None:
     for _ in range(2):
         one.scrape()
         assert one.agent.gauge(DROPPED) == 6
-        assert f'6 contexts of {proxy.url} are not sent' in one.warnings[-1]
+        assert f'6 contexts of {proxy.url} exceed `max_contexts`' in one.warnings[-1]
         # Three buckets with a bound, and the count or the sum.
         assert f'{BUCKET} (3)' in one.warnings[-1]
         assert f'{REQUESTS_COUNT} (2)' in one.warnings[-1]
@@ -324,4 +324,4 @@ def test_a_limit_that_the_base_scraper_cannot_honour_is_refused(option: dict[str
         check = LitellmCheck('litellm', {}, [{'openmetrics_endpoint': url, 'max_contexts': 10, **option}])
         error = check.run()
 
-    assert f'because of {next(iter(option))}, cannot honour the setting `max_contexts`' in error
+    assert f'is used because of {next(iter(option))}' in error

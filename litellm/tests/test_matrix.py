@@ -29,15 +29,15 @@ def cells(found: Result) -> list[str]:
     return [cell.strip() for cell in report.table([found]).splitlines()[-1].strip('|').split('|')]
 
 
-def test_a_row_without_complaints_is_right_in_each_column() -> None:
-    assert cells(result('1.95.1')) == ['1.95.1', 'no', '2', '1', '0', '3 of 3', 'right', 'right', 'right', 'right']
+def test_a_row_without_complaints_passes_in_each_column() -> None:
+    assert cells(result('1.95.1')) == ['1.95.1', 'no', '2', '1', '0', '3 of 3', 'pass', 'pass', 'pass', 'pass']
 
 
 @pytest.mark.parametrize(('column', 'cell'), [('auth', 6), ('redirect', 7), ('check', 8), ('fixture', 9)])
 def test_a_complaint_shows_in_its_column(column: str, cell: int) -> None:
     found = result('1.95.1')
     found.complain(column, 'not as it should be')
-    assert [number for number, text in enumerate(cells(found)) if text == 'WRONG'] == [cell]
+    assert [number for number, text in enumerate(cells(found)) if text == 'FAIL'] == [cell]
 
 
 def test_a_sum_that_a_release_is_known_to_get_wrong_does_not_count_as_right() -> None:
@@ -45,7 +45,7 @@ def test_a_sum_that_a_release_is_known_to_get_wrong_does_not_count_as_right() ->
     found.explained = 1
     assert cells(found)[5] == '2 of 3, 1 known'
     found.complain('sums', 'requests: 1 submitted, 2 sent')
-    assert cells(found)[5] == '1 of 3, 1 known, WRONG'
+    assert cells(found)[5] == '1 of 3, 1 known, FAIL'
 
 
 def test_the_table_is_written_between_its_markers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -200,7 +200,7 @@ def test_the_user_is_told_of_keys_in_clear_once_a_run_and_not_which(scraper: dic
         for _ in range(2):
             assert not check.run()
             (warning,) = check.get_warnings()
-            assert 'do not begin with `sk-`' in warning
+            assert 'do not start with `sk-`' in warning
             assert CLEAR not in warning
 
 

@@ -320,8 +320,8 @@ def test_families_newer_than_the_check_are_named_and_not_collected(
     check = scrape(dd_run_check, page, content_type, **options)
 
     (warning,) = check.warnings
-    assert warning.startswith('Not collected from http://')
-    assert '(2): litellm_new_gauge, litellm_new_metric. Upgrade' in warning
+    assert warning.startswith('Families at http://')
+    assert 'are not collected (2): litellm_new_gauge, litellm_new_metric. Upgrade' in warning
     assert aggregator.metric_names == ['litellm.spend.metric.count']
 
 
@@ -332,8 +332,8 @@ def test_families_newer_than_the_check_are_collected_on_demand_and_still_named(
     check = scrape(dd_run_check, page, content_type, collect_unknown_metrics=True, **options)
 
     (warning,) = check.warnings
-    assert warning.startswith('Collected under names that may change from http://')
-    assert '(2): litellm_new_gauge, litellm_new_metric. Upgrade' in warning
+    assert warning.startswith('Families at http://')
+    assert 'are collected under names that may change (2): litellm_new_gauge, litellm_new_metric. Upgrade' in warning
     assert submitted(aggregator) == [
         ('litellm.new_gauge', 4.0, []),
         ('litellm.new_metric.count', 3.0, ['model:a']),

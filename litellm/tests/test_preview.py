@@ -341,7 +341,7 @@ def test_a_proxy_that_refuses_the_key_is_one_line_without_the_key(
 
 def test_a_wrong_url_is_a_usage_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(['nonsense', '--output', str(tmp_path)]) == 2
-    assert 'not the URL' in capsys.readouterr().err
+    assert 'invalid URL' in capsys.readouterr().err
 
 
 def test_without_a_browser_there_is_no_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,24 +59,24 @@ def counting(answer: Answer, requests: list[str]) -> Answer:
             answering_json({'detail': 'Service Unhealthy (postgres://me:secret@db)'}, 503),
             CRITICAL,
             CRITICAL,
-            '503: the proxy takes no requests, as the proxy does not reach its database',
+            '503: the proxy is not accepting requests because the proxy cannot reach its database',
         ),
         (answering_json({**SHORT, 'db': 'connected'}), OK, OK, ''),
         (answering_json({**SHORT, 'db': 'Not connected'}), OK, UNKNOWN, 'without a database'),
-        (answering_json({**SHORT, 'db': 'disconnected'}, 503), CRITICAL, CRITICAL, 'does not reach its database'),
-        (answering_json({**SHORT, 'db': 'stalled'}, 503), CRITICAL, CRITICAL, 'do not come back in time'),
+        (answering_json({**SHORT, 'db': 'disconnected'}, 503), CRITICAL, CRITICAL, 'cannot reach its database'),
+        (answering_json({**SHORT, 'db': 'stalled'}, 503), CRITICAL, CRITICAL, 'database lookups are timing out'),
         # With `allow_requests_on_db_unavailable`.
-        (answering_json({**SHORT, 'db': 'disconnected'}), OK, CRITICAL, 'does not reach its database'),
-        (answering_json({**SHORT, 'db': 'unknown'}), OK, UNKNOWN, 'a name that is not known'),
-        (answering_json({**SHORT, 'db': 'secret'}), OK, UNKNOWN, 'a name that is not known'),
-        (answering_json({**SHORT, 'db': ['secret']}), OK, UNKNOWN, 'does not tell'),
+        (answering_json({**SHORT, 'db': 'disconnected'}), OK, CRITICAL, 'cannot reach its database'),
+        (answering_json({**SHORT, 'db': 'unknown'}), OK, UNKNOWN, 'a database state that the check does not know'),
+        (answering_json({**SHORT, 'db': 'secret'}), OK, UNKNOWN, 'a database state that the check does not know'),
+        (answering_json({**SHORT, 'db': ['secret']}), OK, UNKNOWN, 'does not currently report'),
         (answering_json({'status': 'shutting_down'}, 503), CRITICAL, UNKNOWN, '503: the proxy is shutting down'),
         (answering_json({'status': 'connected'}), OK, None, ''),
-        (answering(503, 'no healthy upstream'), CRITICAL, UNKNOWN, '503: the proxy, or what stands in front of it'),
-        (answering(502, '<html>secret</html>'), CRITICAL, UNKNOWN, '502: the proxy, or what stands in front of it'),
-        (answering(500, '{}'), CRITICAL, UNKNOWN, '500: the proxy, or what stands in front of it'),
-        (answering_json([], 503), CRITICAL, UNKNOWN, '503: the proxy, or what stands in front of it'),
-        (answering(401, 'secret'), UNKNOWN, None, '401 from /health/readiness, which LiteLLM answers to all'),
+        (answering(503, 'no healthy upstream'), CRITICAL, UNKNOWN, '503: the proxy, or a gateway in front of it'),
+        (answering(502, '<html>secret</html>'), CRITICAL, UNKNOWN, '502: the proxy, or a gateway in front of it'),
+        (answering(500, '{}'), CRITICAL, UNKNOWN, '500: the proxy, or a gateway in front of it'),
+        (answering_json([], 503), CRITICAL, UNKNOWN, '503: the proxy, or a gateway in front of it'),
+        (answering(401, 'secret'), UNKNOWN, None, '401 from /health/readiness, which LiteLLM serves without a key'),
         (answering(429), UNKNOWN, None, '429 from /health/readiness'),
     ],
     ids=[
@@ -119,7 +119,7 @@ def test_a_proxy_that_is_gone_is_not_ready(aggregator: AggregatorStub, dd_run_ch
 
     assert statuses(aggregator, READY) == [CRITICAL]
     assert statuses(aggregator, DATABASE) == [UNKNOWN]
-    assert 'no connection (Connection refused)' in aggregator.service_checks(READY)[0].message
+    assert 'cannot connect (Connection refused)' in aggregator.service_checks(READY)[0].message
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_where_a_configured_url_serves_something_else_it_is_said(
         dd_run_check(check)
 
     assert statuses(aggregator, READY) == [UNKNOWN, UNKNOWN]
-    assert '`litellm_readiness_endpoint` must be like' in aggregator.service_checks(READY)[0].message
+    assert 'set `litellm_readiness_endpoint` to a URL such as' in aggregator.service_checks(READY)[0].message
     assert statuses(aggregator, DATABASE) == []
 
 
@@ -238,7 +238,7 @@ def test_a_proxy_that_does_not_answer_costs_the_timeout_and_is_not_ready(
         over.set()
 
     assert statuses(aggregator, READY) == [CRITICAL]
-    assert 'no whole answer within 0.3 seconds' in aggregator.service_checks(READY)[0].message
+    assert 'no complete response within 0.3 seconds' in aggregator.service_checks(READY)[0].message
     aggregator.assert_metric(REQUESTS, 3)
 
 

@@ -44,7 +44,7 @@ def test_no_metric_of_the_callback_has_a_name_of_ours() -> None:
 
 def test_the_tags_of_the_callback_are_listed(litellm: Path) -> None:
     tags = set(re.findall(r'f"(\w+):\{', (litellm / OF_METRICS).read_text()))
-    (item,) = re.findall(r'Its tags are (.+?)\.', CALLBACKS.text, re.DOTALL)
+    (item,) = re.findall(r"callback's tags are (.+?)\.", CALLBACKS.text, re.DOTALL)
 
     assert set(re.findall(r'`(\w+)`', item)) == tags
 

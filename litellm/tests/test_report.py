@@ -346,7 +346,7 @@ def test_openmetrics_is_read_as_well(report: Report) -> None:
         printed = report(url)
 
     assert printed.row('litellm.cache.hits.metric.count')[1:] == ['count', '1', '+0']
-    assert 'None of the 1 litellm family' in printed.section('Families')
+    assert 'None of the 1 LiteLLM family' in printed.section('Families')
 
 
 def test_families_that_the_check_does_not_know_are_named(report: Report) -> None:
@@ -361,8 +361,8 @@ def test_families_that_the_check_does_not_know_are_named(report: Report) -> None
 
     assert 'litellm_brand_new\n' in section
     assert 'litellm_brand_new_created' not in section
-    assert '3 litellm families' in section
-    assert '2 families of the process' in section
+    assert '3 LiteLLM families' in section
+    assert '2 families about the process' in section
 
 
 def test_a_family_of_extra_metrics_is_known(report: Report, tmp_path: Path) -> None:
@@ -371,7 +371,7 @@ def test_a_family_of_extra_metrics_is_known(report: Report, tmp_path: Path) -> N
         config.write_text(f'openmetrics_endpoint: {url}\nextra_metrics: [litellm_brand_new]\n')
         printed = report('--config', str(config))
 
-    assert 'None of the 3 litellm families' in printed.section('Families')
+    assert 'None of the 3 LiteLLM families' in printed.section('Families')
     assert printed.row('litellm.litellm_brand_new')[1:] == ['gauge', '1', '1']
 
 
@@ -392,7 +392,7 @@ def test_warnings_of_the_check_are_in_the_report(report: Report) -> None:
     with serving_page('# TYPE litellm_not_a_premium_user_metric_total counter\n') as url:
         section = report(url).section('Warnings')
 
-    assert section.count('enterprise licence') == 1
+    assert section.count('enterprise license') == 1
 
 
 def test_tags_that_the_stub_of_the_base_package_refuses_are_shown(report: Report, tmp_path: Path) -> None:
@@ -401,7 +401,7 @@ def test_tags_that_the_stub_of_the_base_package_refuses_are_shown(report: Report
         config.write_text(f'openmetrics_endpoint: {url}\ntags: ["env:prod"]\n')
         printed = report('--config', str(config))
 
-    assert re.search(r'Tags of all contexts: .*env:prod', printed.out)
+    assert re.search(r'Tags on all contexts: .*env:prod', printed.out)
 
 
 def many_metrics(families: int) -> str:
@@ -562,7 +562,7 @@ def test_a_bad_url_is_refused_and_not_repeated(report: Report, url: str) -> None
     printed = report(url)
 
     assert (printed.code, printed.out) == (2, '')
-    assert 'not the URL of a metrics page' in printed.error
+    assert 'invalid URL' in printed.error
     assert 'secret-word' not in printed.error
 
 
@@ -583,15 +583,15 @@ def test_the_page_of_a_bare_address_is_metrics_with_a_slash(report: Report) -> N
 @pytest.mark.parametrize(
     ('arguments', 'says'),
     [
-        ([], 'which proxy?'),
+        ([], 'no URL: pass'),
         (['http://127.0.0.1:1/', '--timeout', 'soon'], 'must be a number of seconds'),
         (['http://127.0.0.1:1/', '--timeout', 'nan'], 'must be a number of seconds'),
         (['http://127.0.0.1:1/', '--timeout', '-1'], 'must be a number of seconds'),
         (['http://127.0.0.1:1/', '--key', KEY, '--key-file', 'x'], 'not allowed with'),
-        (['http://127.0.0.1:1/', '--key', ''], '--key holds no key'),
-        (['http://127.0.0.1:1/', '--key', f'{KEY}\n{KEY}'], 'something else than one key'),
-        (['http://ann:secret-word@127.0.0.1:1/', '--key', KEY], 'exclude each other'),
-        (['http://127.0.0.1:1/', KEY], 'only one URL'),
+        (['http://127.0.0.1:1/', '--key', ''], '--key contains no key'),
+        (['http://127.0.0.1:1/', '--key', f'{KEY}\n{KEY}'], 'must contain only the key'),
+        (['http://ann:secret-word@127.0.0.1:1/', '--key', KEY], 'cannot be combined'),
+        (['http://127.0.0.1:1/', KEY], 'more than one URL'),
         (['http://127.0.0.1:1/', f'--kee={KEY}'], 'unknown options: --kee'),
         (['http://127.0.0.1:1/', '--config', 'no-such-file'], 'cannot read no-such-file'),
         (['http://127.0.0.1:1/', '--key-file', 'no-such-file'], 'cannot read no-such-file'),
@@ -729,7 +729,7 @@ def test_keys_in_clear_are_warned_of(report: Report) -> None:
     with serving_page(page(key='key-in-clear')) as url:
         printed = report(url)
 
-    assert 'keys that do not begin with `sk-`' in printed.section('Warnings')
+    assert 'keys that do not start with `sk-`' in printed.section('Warnings')
 
 
 def test_a_renamed_key_label_is_hidden_too(report: Report, tmp_path: Path) -> None:

@@ -285,14 +285,14 @@ def test_a_header_that_cannot_be_sent_is_refused_without_its_value(
 ) -> None:
     with (
         proxy() as (url, received),
-        pytest.raises(Exception, match='a header cannot be sent: look for line breaks in the key') as raised,
+        pytest.raises(Exception, match='a request header is invalid: check the key for line breaks') as raised,
     ):
         dd_run_check(check_of(url, use_stock_scraper=stock, extra_headers={'Authorization': header}))
 
     assert 'secret' not in str(raised.value)
     assert received == {}
     (found,) = aggregator.service_checks('litellm.health.can_connect')
-    assert found.message == '/health cannot be asked: a header cannot be sent: look for line breaks in the key.'
+    assert found.message == 'the request to /health failed: a request header is invalid: check the key for line breaks.'
 
 
 @pytest.mark.parametrize(
@@ -328,7 +328,7 @@ def test_a_url_is_taken_apart(url: str, address: Address) -> None:
     ],
 )
 def test_a_url_that_leaves_in_doubt_where_its_password_ends_is_refused_and_not_repeated(url: str) -> None:
-    with pytest.raises(ConfigurationError, match='`option` is not a URL') as raised:
+    with pytest.raises(ConfigurationError, match='`option` must be a URL') as raised:
         read_address('option', url)
 
     assert not {'secret', 'sec', 'ret@'} & {*str(raised.value).replace(':', ' ').split()}
@@ -338,7 +338,7 @@ def test_a_url_that_leaves_in_doubt_where_its_password_ends_is_refused_and_not_r
 @pytest.mark.parametrize('option', ['openmetrics_endpoint', 'litellm_health_endpoint', 'litellm_readiness_endpoint'])
 def test_an_option_that_is_no_url_is_named(option: str, dd_run_check: RunCheck) -> None:
     check = LitellmCheck('litellm', {}, [{'openmetrics_endpoint': 'http://host/metrics/', option: 'http://a:b/c@d'}])
-    with pytest.raises(Exception, match=f'The setting `{option}` is not a URL'):
+    with pytest.raises(Exception, match=f'The setting `{option}` must be a URL'):
         dd_run_check(check)
 
 

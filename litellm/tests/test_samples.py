@@ -155,7 +155,7 @@ def test_forgetting_moves_the_other_samples_up(table: CountingTable) -> None:
 
 
 def test_a_page_of_bad_lines_that_declares_no_family_is_no_metrics_page(table: CountingTable) -> None:
-    with pytest.raises(NotMetricsError, match='not in an exposition format'):
+    with pytest.raises(NotMetricsError, match='not in a Prometheus exposition format'):
         read(table, '<html>\n<p>one</p>')
 
 

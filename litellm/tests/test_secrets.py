@@ -167,7 +167,7 @@ CASES: dict[str, Case] = {
     'redirect with a token': Case(
         {**everywhere(redirecting), '/elsewhere': failing(401)}, {'auth_token': token('{file}')}
     ),
-    'redirects in circles': Case({**everywhere(redirecting), '/elsewhere': redirecting}, KEY),
+    'too many redirects': Case({**everywhere(redirecting), '/elsewhere': redirecting}, KEY),
     'broken off': Case(everywhere(broken_off), KEY),
     'no HTTP': Case(everywhere(no_http), KEY),
     'no JSON': Case({**everywhere(answering(200, f'{PLANTED}-body')), '/metrics/': PAGE}, KEY),
@@ -265,7 +265,7 @@ def test_no_secret_of_a_url_that_cannot_be_read_leaves_the_check(option: str, le
     check = LitellmCheck('litellm', {}, [instance])
     everything = left(check, [check.run()])
 
-    assert f'The setting `{option}` is not a URL' in everything
+    assert f'The setting `{option}` must be a URL' in everything
     assert [line for line in everything.splitlines() if PLANTED in line] == []
 
 

@@ -268,7 +268,7 @@ def test_another_program_at_the_same_url_is_found_out(proxy: SimulatedProxy) -> 
     proxy._server.answer = other  # type: ignore[union-attr]
     one.scrape()
 
-    assert "no family of this page is LiteLLM's" in one.scrape().error
+    assert 'the page has no LiteLLM metrics' in one.scrape().error
 
 
 def test_the_names_survive_the_redirect_to_the_slash() -> None:

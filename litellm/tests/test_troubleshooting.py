@@ -35,8 +35,8 @@ READY, DATABASE, CAN_CONNECT = 'litellm.proxy.ready', 'litellm.proxy.database', 
 TEXT = '# TYPE litellm_requests_metric_total counter\nlitellm_requests_metric_total{model="gpt-5"} 3.0\n'
 PAGE = answering(200, TEXT, {'Content-Type': PROMETHEUS})
 
-SEEN = page('litellm/README.md').rows('What the Agent shows')
-MISSED = page('litellm/README.md').rows('What is missing or too much')
+SEEN = page('litellm/README.md').rows('Errors, warnings and service checks')
+MISSED = page('litellm/README.md').rows('Missing or unexpected data')
 
 
 def shown(url: str, runs: int = 1, **options: Any) -> Shown:
@@ -226,56 +226,58 @@ KEY = {'Authorization': 'Bearer sk-1'}
 
 # What each row quotes, and what brings it about.
 FAULTS: dict[str, Callable[[], Shown]] = {
-    'the proxy asks for a key on /metrics/': answered(answering(401)),
-    'the proxy refused the key that was sent': answered(answering(401), extra_headers=KEY),
-    'a key is not sent on to another host': redirected_to_another_host,
+    'the proxy requires a key for /metrics/': answered(answering(401)),
+    'the proxy rejected the key': answered(answering(401), extra_headers=KEY),
+    'keys are not forwarded there': redirected_to_another_host,
     '404 Not Found: no metrics at this URL': answered(answering(404)),
     '307 Temporary Redirect: the proxy redirects /metrics to /metrics/': answered(
         answering(307, headers={'Location': '/metrics/'}), allow_redirects=False
     ),
-    'no answer within the timeout': hanging,
-    'no connection (Connection refused)': refused,
-    'the forward proxy between the Agent and LiteLLM refuses': through_a_proxy_that_is_gone,
+    'no response within the timeout': hanging,
+    'cannot connect (Connection refused)': refused,
+    'cannot connect through the forward proxy': through_a_proxy_that_is_gone,
     'the port does not speak TLS': tls_on_a_port_without,
-    'look for the cause in the log of the proxy': answered(answering(500)),
-    'the answer broke in the middle of the page': broken_off,
+    'check the proxy log for the cause': answered(answering(500)),
+    'the response was cut off in the middle of the page': broken_off,
     'ends in the middle of a line': exposed(TEXT.rstrip()),
     'bytes that `max_page_bytes` allows': exposed(TEXT, max_page_bytes=50),
     'seconds that `max_page_seconds` allows': arriving_slowly,
-    'the page is not in an exposition format of Prometheus': exposed('Welcome!\n'),
-    'Lines of the page could not be read and were left out': exposed(
+    'the page is not in a Prometheus exposition format': exposed('Welcome!\n'),
+    'Some lines of the page were unreadable and skipped': exposed(
         TEXT + 'litellm_requests_metric_total{model="a"b"} 1.0\n'
     ),
-    'not with metrics': answered(answering(200, '<html></html>', {'Content-Type': 'text/html'})),
-    "no family of this page is LiteLLM's": exposed('# TYPE up gauge\nup 1\n'),
+    'not metrics': answered(answering(200, '<html></html>', {'Content-Type': 'text/html'})),
+    'the page has no LiteLLM metrics': exposed('# TYPE up gauge\nup 1\n'),
     'error while loading configuration': of_a_wrong_type,
-    'is empty. A proxy with several workers exposes a family once it has a sample': exposed(''),
-    'exposes its metrics only with an enterprise licence': exposed(UNLICENSED),
-    'Several processes answer in turn': workers_in_turn,
-    'Not collected from': exposed('# TYPE litellm_brand_new gauge\nlitellm_brand_new 1.0\n'),
-    'are not sent, as `max_contexts` allows no more': exposed(TEXT + ANOTHER, max_contexts=1),
-    'send keys that do not begin with': exposed(KEY_IN_CLEAR),
-    'The scraper of the base package is used because of': exposed(TEXT, share_labels={'a': True}),
-    'every run is a process of its own': a_process_for_each_run,
-    'the proxy takes no requests': beside('/health/readiness', answering_json({'status': 'x', 'db': 'stalled'}, 503)),
-    'which LiteLLM answers to all': beside('/health/readiness', answering(403)),
-    'there is no readiness of LiteLLM': beside('/other', answering(200), 'litellm_readiness_endpoint'),
-    'the proxy does not reach its database': beside(
+    'is empty. A proxy with several workers exposes a family only once it has a sample': exposed(''),
+    'exposes its metrics only with an enterprise license': exposed(UNLICENSED),
+    'Several processes take turns answering': workers_in_turn,
+    'are not collected': exposed('# TYPE litellm_brand_new gauge\nlitellm_brand_new 1.0\n'),
+    'exceed `max_contexts` and are not sent': exposed(TEXT + ANOTHER, max_contexts=1),
+    'send keys that do not start with': exposed(KEY_IN_CLEAR),
+    "The base package's scraper is used because of": exposed(TEXT, share_labels={'a': True}),
+    'each check run is a separate process': a_process_for_each_run,
+    'the proxy is not accepting requests': beside(
+        '/health/readiness', answering_json({'status': 'x', 'db': 'stalled'}, 503)
+    ),
+    'which LiteLLM serves without a key': beside('/health/readiness', answering(403)),
+    "this is not LiteLLM's readiness endpoint": beside('/other', answering(200), 'litellm_readiness_endpoint'),
+    'the proxy cannot reach its database': beside(
         '/health/readiness', answering_json({'status': 'healthy', 'db': 'disconnected'})
     ),
-    'lookups in the database do not come back in time': beside(
+    'database lookups are timing out': beside(
         '/health/readiness', answering_json({'status': 'healthy', 'db': 'stalled'})
     ),
     'the proxy runs without a database': beside(
         '/health/readiness', answering_json({'status': 'healthy', 'db': 'Not connected'})
     ),
-    '/health is never open': beside('/health', answering(401), HEALTH_OPTION),
-    'no whole answer within': health_that_hangs,
-    'the answer is not the health of models': beside('/health', answering_json({'status': 'ok'}), HEALTH_OPTION),
+    '/health always requires one': beside('/health', answering(401), HEALTH_OPTION),
+    'no complete response within': health_that_hangs,
+    'the response does not contain model health': beside('/health', answering_json({'status': 'ok'}), HEALTH_OPTION),
 }
 # Those that need a folder as well.
 FAULTS_WITH_FILES: dict[str, Callable[[Path], Shown]] = {
-    'the certificate of the proxy is not trusted': tls_with_a_certificate_of_its_own,
+    "the proxy's certificate is not trusted": tls_with_a_certificate_of_its_own,
 }
 
 
@@ -385,7 +387,7 @@ def models_called_for_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
 SYMPTOMS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     'No `litellm.proxy.ready`': page_on_a_port_of_its_own,
     'No `litellm.proxy.database`': proxy_that_tells_nothing_of_a_database,
-    '`litellm.endpoint.info` ends, and `litellm.endpoint.age` grows': health_that_fails_for_long,
+    '`litellm.endpoint.info` stops, and `litellm.endpoint.age` grows': health_that_fails_for_long,
     'Too many custom metrics': labels_with_many_values,
     'Calls with `api_key_alias:litellm-internal-health-check`': models_called_for_the_answer,
 }

@@ -39,7 +39,7 @@ def read_address(option: str, url: object) -> Address:
         is_clear = False
     if not is_clear:
         raise ConfigurationError(
-            f'The setting `{option}` is not a URL like `http://HOST:4000/path`. A user name or password in it must be '
+            f'The setting `{option}` must be a URL like `http://HOST:4000/path`. A user name or password in it must be '
             'percent-encoded: `%40` for @, `%2F` for /, `%3A` for :, `%3F` for ?, `%23` for #.'
         )
     user, password = get_auth_from_url(url)

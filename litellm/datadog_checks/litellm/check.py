@@ -53,18 +53,18 @@ class LitellmCheck(OpenMetricsBaseCheckV2):
             return ExactScraper(self, options)
         if options.get('max_contexts') is not None:
             raise ConfigurationError(
-                'The scraper of the base package, which is used because of '
-                f'{", ".join(unsupported) or "use_stock_scraper"}, cannot honour the setting `max_contexts`'
+                "The setting `max_contexts` is not supported by the base package's scraper, which is used because of "
+                f'{", ".join(unsupported) or "use_stock_scraper"}'
             )
         if not stock:
             self.warning(
-                'The scraper of the base package is used because of %s: counts are as exact and as cheap as it makes '
-                'them.',
+                "The base package's scraper is used because of %s. Its counts are less exact, and a scrape costs more "
+                'CPU.',
                 ', '.join(unsupported),
             )
         if is_affirmative(options.get('exclude_personal_labels', False)):
             self.warning(
-                'With the scraper of the base package `exclude_personal_labels` sums the series that become one, and '
-                'the sum is wrong when the proxy drops one of them.'
+                "With the base package's scraper, `exclude_personal_labels` sums the series that become identical, and "
+                'the sum is wrong once the proxy drops one of them.'
             )
         return LitellmScraper(self, options)

@@ -80,7 +80,7 @@ class ExactScraper(LitellmScraper):
                 answered_at, date = time.monotonic(), _proxy_time(response)
                 values = self._table.read_page(self._lines(response, bad_lines), bad_lines)
             if not self._table.is_ended and response.headers.get('Content-Type', '').startswith(OPENMETRICS):
-                raise TruncatedPageError('the page has no end; nothing of it was submitted')
+                raise TruncatedPageError('the page ends without `# EOF`; nothing from it was submitted')
             families = self._selection.families_of_proxy(self._table.families_on_page)
             self.judge_page(map(self.rules.trimmed, families))
         except Exception:
@@ -166,9 +166,9 @@ class ExactScraper(LitellmScraper):
         self.gauge(CONTEXTS_DROPPED, dropped.total(), tags=list(self.tags))
         if dropped:
             self.warning(
-                '%d contexts of %s are not sent, as `max_contexts` allows no more. They belong to %s%s. Raise the '
-                'limit, or leave out labels or metrics that nobody looks at, with `exclude_personal_labels`, '
-                '`exclude_metric_groups` or `collect_histogram_buckets: false`.',
+                '%d contexts of %s exceed `max_contexts` and are not sent. They belong to %s%s. Raise the limit, or '
+                'exclude labels or metrics that nobody uses with `exclude_personal_labels`, `exclude_metric_groups` or '
+                '`collect_histogram_buckets: false`.',
                 dropped.total(),
                 self.endpoint,
                 ', '.join(f'{metric} ({contexts})' for metric, contexts in dropped.most_common(DROPPED_NAMED)),
@@ -275,9 +275,10 @@ class ExactScraper(LitellmScraper):
         if not self._warned_of_several_processes:
             self._warned_of_several_processes = True
             self.warning(
-                'Several processes answer in turn at %s. Each is followed on its own, but what a process counts before '
-                'its first scrape is not seen, and gauges show one process at a time. Set PROMETHEUS_MULTIPROC_DIR for '
-                'a proxy with several workers, and scrape pods one by one instead of through a Service.',
+                'Several processes take turns answering at %s. Each is tracked separately, but what a process counts '
+                'before its first scrape is missed, and gauges show one process at a time. Set '
+                'PROMETHEUS_MULTIPROC_DIR for a proxy with several workers, and scrape each pod directly rather than '
+                'through a Service.',
                 self.endpoint,
             )
 

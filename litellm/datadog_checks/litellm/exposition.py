@@ -29,11 +29,11 @@ __all__ = [
 MAX_LINE_BYTES = 1 << 20
 
 # What can be wrong with a line, to be counted. The text of a line is never shown.
-NO_SAMPLE = 'without a name, labels and a value'
-NO_FAMILY = 'that declare a family without a proper name and type'
-NO_NUMBER = 'with a value that is no number'
-NO_LABELS = 'with labels that cannot be read'
-NO_BOUND = 'of buckets without a bound'
+NO_SAMPLE = 'with an invalid sample'
+NO_FAMILY = 'with an invalid family declaration'
+NO_NUMBER = 'with a value that is not a number'
+NO_LABELS = 'with invalid labels'
+NO_BOUND = 'with a bucket without a valid bound'
 TOO_LONG = f'longer than {MAX_LINE_BYTES >> 20} MiB'
 
 BYTE_ORDER_MARK = b'\xef\xbb\xbf'
@@ -92,8 +92,8 @@ def read_lines(pieces: Iterable[bytes], bad_lines: Counter[str]) -> Iterator[lis
             begun.append(rest)
     if length > MAX_LINE_BYTES or b''.join(begun).strip():
         if not any_line:
-            raise NotMetricsError(f'the answer is not a metrics page: {URL_HINT}')
-        raise TruncatedPageError('the page ends in the middle of a line; nothing of it was submitted')
+            raise NotMetricsError(f'the response is not a metrics page: {URL_HINT}')
+        raise TruncatedPageError('the page ends in the middle of a line; nothing from it was submitted')
 
 
 def split_sample(line: bytes) -> tuple[bytes, bytes]:

@@ -1,4 +1,4 @@
-"""What a failed scrape means for the person who has to mend it."""
+"""What a failed scrape means for the person who has to fix it."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from requests.exceptions import (
     Timeout,
     TooManyRedirects,
 )
+from requests.sessions import SessionRedirectMixin
 
 __all__ = [
     'BROKEN_OFF',
@@ -38,12 +39,12 @@ HANGING_RELEASES = '1.81.16, 1.82.6 and 1.83.14'
 # 203 is 200 that something on the way has changed. 206 is a part of a page.
 WITH_A_PAGE = (200, 203)
 
-KEY_HINT = 'send a proxy key with `extra_headers: {Authorization: Bearer <KEY>}`'
+KEY_HINT = 'send a LiteLLM key with `extra_headers: {Authorization: Bearer <KEY>}`'
 OPEN_METRICS_HINT = '`litellm_settings.require_auth_for_metrics_endpoint: false` on the proxy'
-URL_HINT = '`openmetrics_endpoint` must be the metrics page of a LiteLLM proxy, like `http://HOST:4000/metrics/`'
+URL_HINT = 'set `openmetrics_endpoint` to the metrics page of a LiteLLM proxy, such as `http://HOST:4000/metrics/`'
 
-NOT_AN_EXPOSITION = f'the page is not in an exposition format of Prometheus: {URL_HINT}'
-BROKEN_OFF = 'the answer broke in the middle of the page ({}); nothing of it was submitted'
+NOT_AN_EXPOSITION = f'the page is not in a Prometheus exposition format: {URL_HINT}'
+BROKEN_OFF = 'the response was cut off in the middle of the page ({}); nothing from it was submitted'
 
 
 class NotMetricsError(RequestException):
@@ -66,27 +67,32 @@ def explain(error: Exception) -> Exception:
     if isinstance(error, NotMetricsError | TruncatedPageError | PageLimitError | HTTPError):
         return error
     if isinstance(error, SSLError):
-        return SSLError(f'no TLS connection: {_tls_advice(str(error))}')
+        return SSLError(f'TLS connection failed: {_tls_advice(str(error))}')
     if isinstance(error, ProxyError):
-        return ProxyError('the forward proxy between the Agent and LiteLLM refuses: look at the option `proxy`.')
+        return ProxyError(
+            'cannot connect through the forward proxy: check the `proxy` option, or set `skip_proxy: true`.'
+        )
     if isinstance(error, ConnectTimeout):
-        return ConnectTimeout('no connection within the timeout: is the host right, and does a firewall drop packets?')
+        return ConnectTimeout('the connection timed out: check the host, and whether a firewall drops packets.')
     if isinstance(error, Timeout) or 'Read timed out' in str(error):
         return Timeout(
-            f'no answer within the timeout. LiteLLM {HANGING_RELEASES} hang on /metrics/ when authentication is on and '
-            f'the key is valid: upgrade the proxy, or set {OPEN_METRICS_HINT}. A page of many MB needs a larger '
+            f'no response within the timeout. LiteLLM {HANGING_RELEASES} hang on /metrics/ when authentication is on '
+            f'and the key is valid: upgrade the proxy, or set {OPEN_METRICS_HINT}. For a page of many MB, raise '
             '`read_timeout`.'
         )
     if isinstance(error, ConnectionError):
-        return ConnectionError(f'no connection ({_root_cause(error)}): is the proxy running, and listening there?')
+        return ConnectionError(
+            f'cannot connect ({_root_cause(error)}): check that the proxy is running and listening on this host and '
+            'port.'
+        )
     if isinstance(error, TooManyRedirects):
-        return TooManyRedirects('the endpoint redirects in circles: use the URL that it ends with.')
+        return TooManyRedirects('too many redirects: configure the final URL instead.')
     if isinstance(error, InvalidHeader) and any(isinstance(argument, Exception) for argument in error.args):
-        return InvalidHeader('the headers of the answer contradict each other: look at what is in front of LiteLLM.')
+        return InvalidHeader('the response headers contradict each other: check what is in front of LiteLLM.')
     if isinstance(error, InvalidHeader):
-        return InvalidHeader('a header cannot be sent: look for line breaks in the key.')
+        return InvalidHeader('a request header is invalid: check the key for line breaks.')
     if isinstance(error, RequestException):
-        return RequestException(f'the request could not be made ({type(error).__name__}): {URL_HINT}')
+        return RequestException(f'the request failed ({type(error).__name__}): {URL_HINT}')
     return error
 
 
@@ -96,12 +102,12 @@ def explain_question(error: Exception, seconds: float) -> str:
     Like all messages here it holds neither the URL nor anything that the endpoint answered.
     """
     if isinstance(error, Timeout) and not isinstance(error, ConnectTimeout):
-        return f'no whole answer within {seconds:g} seconds.'
+        return f'no complete response within {seconds:g} seconds.'
     if isinstance(error, ChunkedEncodingError):
-        return 'the answer broke off.'
+        return 'the response was cut off.'
     if isinstance(error, ConnectionError | InvalidHeader | TooManyRedirects):
         return str(explain(error))
-    return f'the request could not be made ({type(error).__name__}).'
+    return f'{type(error).__name__}.'
 
 
 def explain_response(response: Response) -> RequestException | None:
@@ -111,8 +117,8 @@ def explain_response(response: Response) -> RequestException | None:
         return HTTPError(f'{_status(response)}: {_key_advice(response)}', response=response)
     if status == 404:
         return HTTPError(
-            f'{_status(response)}: no metrics at this URL. Add `prometheus` to `litellm_settings.callbacks` of the '
-            f'proxy; {URL_HINT}.',
+            f'{_status(response)}: no metrics at this URL. Add `prometheus` to `litellm_settings.callbacks` on the '
+            f'proxy, and {URL_HINT}.',
             response=response,
         )
     if 300 <= status < 400 and 'Location' in response.headers:
@@ -122,13 +128,13 @@ def explain_response(response: Response) -> RequestException | None:
             response=response,
         )
     if status >= 400:
-        return HTTPError(f'{_status(response)}: look for the cause in the log of the proxy.', response=response)
+        return HTTPError(f'{_status(response)}: check the proxy log for the cause.', response=response)
     if status not in WITH_A_PAGE:
-        return HTTPError(f'{_status(response)}: this is no answer with a page. {URL_HINT}.', response=response)
+        return HTTPError(f'{_status(response)}: the response has no page: {URL_HINT}.', response=response)
 
     media_type = response.headers.get('Content-Type', '').partition(';')[0].strip().lower()
     if media_type in ('text/html', 'application/json'):
-        return NotMetricsError(f'the endpoint answers with {media_type}, not with metrics: {URL_HINT}')
+        return NotMetricsError(f'the endpoint returned {media_type}, not metrics: {URL_HINT}')
     return None
 
 
@@ -136,34 +142,35 @@ def explain_bad_lines(kinds: Mapping[str, int]) -> str:
     """Say how many lines of a page were left out, and why. Never shows one, as it may hold anything."""
     reasons = ', '.join(f'{count} {kind}' for kind, count in sorted(kinds.items()))
     return (
-        f'Lines of the page could not be read and were left out: {reasons}. The other lines are submitted. Something '
-        'between LiteLLM and the Agent damages the page, or a label has what LiteLLM does not escape.'
+        f'Some lines of the page were unreadable and skipped: {reasons}. All other lines are submitted. Either '
+        'something between LiteLLM and the Agent corrupts the page, or a label value contains a character that LiteLLM '
+        'does not escape.'
     )
 
 
 def _tls_advice(problem: str) -> str:
     if 'WRONG_VERSION_NUMBER' in problem or 'record layer failure' in problem:
-        return 'the port does not speak TLS, so the URL must begin with `http://`.'
+        return 'the port does not speak TLS: use `http://` in the URL.'
     if 'CERTIFICATE_VERIFY_FAILED' in problem:
-        return 'the certificate of the proxy is not trusted: set `tls_ca_cert`, or `tls_verify: false`.'
-    return 'look at the options that begin with `tls_`.'
+        return "the proxy's certificate is not trusted: set `tls_ca_cert`, or `tls_verify: false`."
+    return 'check the `tls_*` options.'
 
 
 def _key_advice(response: Response) -> str:
-    if response.history and 'Authorization' not in response.request.headers:
+    if response.history and SessionRedirectMixin().should_strip_auth(response.history[0].url, response.url):
         return (
-            'the endpoint redirects, and a key is not sent on to another host. Let `openmetrics_endpoint` be the URL '
-            'that it redirects to, with a slash at its end.'
+            'the endpoint redirects to another host, and keys are not forwarded there. Set `openmetrics_endpoint` to '
+            'the URL it redirects to, with a trailing slash.'
         )
     sent = {name.lower() for name in response.request.headers}
     if sent.isdisjoint({'authorization', 'x-litellm-api-key', 'api-key'}):
         return (
-            'the proxy asks for a key on /metrics/, as LiteLLM does by default since 1.84. Either '
+            'the proxy requires a key for /metrics/, the default since LiteLLM 1.84. Either '
             f'{KEY_HINT} in the instance, or set {OPEN_METRICS_HINT}.'
         )
     return (
-        'the proxy refused the key that was sent. Is the key valid now, and does the header '
-        '`Authorization: Bearer <KEY>` have the word Bearer in it?'
+        'the proxy rejected the key. Check that it is valid and has not expired, and that an `Authorization` header '
+        'has the form `Bearer <KEY>`.'
     )
 
 

@@ -59,8 +59,10 @@ _NOT_TEXT = re.compile('[\0\ud800-\udfff]')
 _QUERY = re.compile(r'[?#].*', re.DOTALL)
 _PROVIDER = re.compile(r'[A-Za-z0-9][A-Za-z0-9_.-]{0,60}', re.ASCII)
 
-URL_HINT = '`litellm_health_endpoint` must be the health page of the proxy itself, like `http://HOST:4000/health`.'
-KEY_HINT = 'a key that may use all models, with `extra_headers: {Authorization: Bearer <KEY>}`: /health is never open.'
+URL_HINT = "set `litellm_health_endpoint` to the proxy's own health endpoint, such as `http://HOST:4000/health`."
+KEY_HINT = (
+    'a key with access to all models, with `extra_headers: {Authorization: Bearer <KEY>}`: /health always requires one.'
+)
 
 
 class NoHealthError(RequestException):
@@ -142,16 +144,16 @@ def _advice(answer: Answer, has_key: bool) -> str:
     status = answer.status
     # Some releases answer a request without a key with 500.
     if status in (401, 403) or (status == 500 and not has_key):
-        return f'{status}: ' + (f'the proxy refused the key. Send {KEY_HINT}' if has_key else f'send {KEY_HINT}')
+        return f'{status}: ' + (f'the proxy rejected the key. Send {KEY_HINT}' if has_key else f'send {KEY_HINT}')
     if status == 404:
         return f'404: {URL_HINT}'
     if 300 <= status < 400:
-        return f'{status}: the endpoint redirects, and `allow_redirects` is off. Use the URL that it redirects to.'
+        return f'{status}: the endpoint redirects, and `allow_redirects` is off. Use the URL it redirects to.'
     if status >= 400:
-        return f'{status}: look for the cause in the log of the proxy.'
+        return f'{status}: check the proxy log for the cause.'
     if not answer.is_whole:
-        return f'the answer is longer than {MAX_BODY_BYTES >> 20} MB. {URL_HINT}'
-    return f'the answer is not the health of models. {URL_HINT}'
+        return f'the response is larger than {MAX_BODY_BYTES >> 20} MB: {URL_HINT}'
+    return f'the response does not contain model health: {URL_HINT}'
 
 
 def health_probe(scraper: LitellmScraper) -> HealthProbe | None:
@@ -164,8 +166,8 @@ def health_probe(scraper: LitellmScraper) -> HealthProbe | None:
         return None
     if EnvVars.MESSAGE_INDICATOR in os.environ:
         scraper.check.warning(
-            '`litellm_health_endpoint` is left out: with `process_isolation` every run is a process of its own, and '
-            'each would have the proxy call all its models.'
+            '`litellm_health_endpoint` is ignored: with `process_isolation`, each check run is a separate process, and '
+            'each would make the proxy call all its models.'
         )
         return None
     interval = _seconds(scraper, 'litellm_health_interval', DEFAULT_INTERVAL)
@@ -179,7 +181,7 @@ def _seconds(scraper: LitellmScraper, option: str, default: float) -> float:
     except (TypeError, ValueError):
         seconds = math.nan
     if not 0 < seconds < math.inf:
-        raise ConfigurationError(f'The setting `{option}` must be a number of seconds above 0')
+        raise ConfigurationError(f'The setting `{option}` must be a number of seconds greater than 0')
     return seconds
 
 
@@ -219,7 +221,7 @@ class HealthProbe:
     def _explain(self, error: Exception) -> str:
         if isinstance(error, NoHealthError):
             return str(error)
-        message = f'/health cannot be asked: {explain_question(error, self._question.seconds)}'
+        message = f'the request to /health failed: {explain_question(error, self._question.seconds)}'
         if isinstance(error, Timeout) and not isinstance(error, ConnectTimeout):
             message += ' Raise `litellm_health_timeout`, or set `background_health_checks: true` on the proxy.'
         return message

@@ -49,17 +49,18 @@ class Verdict(NamedTuple):
 DATABASE = {
     'connected': Status(ServiceCheck.OK),
     'disconnected': Status(
-        ServiceCheck.CRITICAL, 'the proxy does not reach its database: keys and spend depend on it.'
+        ServiceCheck.CRITICAL, 'the proxy cannot reach its database, which keys and spend tracking depend on.'
     ),
-    'stalled': Status(ServiceCheck.CRITICAL, 'lookups in the database do not come back in time.'),
+    'stalled': Status(ServiceCheck.CRITICAL, 'database lookups are timing out.'),
     'Not connected': Status(ServiceCheck.UNKNOWN, 'the proxy runs without a database.'),
 }
-UNKNOWN_STATE = Status(ServiceCheck.UNKNOWN, 'the proxy calls the state of its database by a name that is not known.')
-UNTOLD = Status(ServiceCheck.UNKNOWN, 'the proxy does not tell the state of its database at present.')
+UNKNOWN_STATE = Status(ServiceCheck.UNKNOWN, 'the proxy reports a database state that the check does not know.')
+UNTOLD = Status(ServiceCheck.UNKNOWN, 'the proxy does not currently report the state of its database.')
 
 NOT_SERVED = Status(
     ServiceCheck.UNKNOWN,
-    'there is no readiness of LiteLLM: `litellm_readiness_endpoint` must be like `http://HOST:4000/health/readiness`.',
+    "this is not LiteLLM's readiness endpoint: set `litellm_readiness_endpoint` to a URL such as "
+    '`http://HOST:4000/health/readiness`.',
 )
 
 
@@ -77,9 +78,8 @@ def judge(answer: Answer) -> Verdict | None:
     if answer.status in (200, 404, 405):
         return None
     if answer.status < 500:
-        return Verdict(
-            Status(ServiceCheck.UNKNOWN, f'{answer.status} from {PATH}, which LiteLLM answers to all.'), None
-        )
+        message = f'{answer.status} from {PATH}, which LiteLLM serves without a key: check what is in front of it.'
+        return Verdict(Status(ServiceCheck.UNKNOWN, message), None)
     database = _database(told)
     return Verdict(Status(ServiceCheck.CRITICAL, f'{answer.status}: {_reason(told, database)}'), database)
 
@@ -98,8 +98,8 @@ def _reason(told: dict[str, object], database: Status) -> str:
     if told.get('status') == 'shutting_down':
         return 'the proxy is shutting down.'
     if database.status == ServiceCheck.CRITICAL:
-        return f'the proxy takes no requests, as {database.message}'
-    return 'the proxy, or what stands in front of it, takes no requests: look for the cause in its log.'
+        return f'the proxy is not accepting requests because {database.message}'
+    return 'the proxy, or a gateway in front of it, is not accepting requests: check its log for the cause.'
 
 
 def readiness_probe(scraper: LitellmScraper) -> ReadinessProbe | None:
@@ -149,7 +149,7 @@ class ReadinessProbe:
         try:
             answer = self._question.answer(self._question.seconds)
         except Exception as error:  # noqa: BLE001, whatever it is must not cost the run
-            message = f'{PATH} cannot be asked: {explain_question(error, self._question.seconds)}'
+            message = f'the request to {PATH} failed: {explain_question(error, self._question.seconds)}'
             return Verdict(Status(ServiceCheck.CRITICAL, message), UNTOLD)
         # Without an answer, a question of an earlier run was given up and is still out: what that meant holds on.
         return self._verdict if answer is None else judge(answer)

@@ -201,19 +201,21 @@ class LitellmScraper(OpenMetricsScraper):
         """
         families = set(families)
         if not families and not self._content_type.lower().startswith(EXPOSITIONS):
-            raise NotMetricsError(f'the answer is empty, and does not say that it is a metrics page: {URL_HINT}')
+            raise NotMetricsError(
+                f'the response is empty, and its content type is not that of a metrics page: {URL_HINT}'
+            )
         if not families:
             self.warning(
-                'The page of %s is empty. A proxy with several workers exposes a family once it has a sample: '
-                'send it a request. Otherwise look for a filter (`?name[]=`) in the URL.',
+                'The metrics page at %s is empty. A proxy with several workers exposes a family only once it has a '
+                'sample: send it a request. Otherwise, check the URL for a `?name[]=` filter.',
                 self.endpoint,
             )
         elif not self.raw_metric_prefix and not any(map(is_litellm_family, families)):
-            raise NotMetricsError(f"no family of this page is LiteLLM's: {URL_HINT}")
+            raise NotMetricsError(f'the page has no LiteLLM metrics: {URL_HINT}')
         elif UNLICENSED_FAMILY in families:
             self.warning(
-                'LiteLLM before 1.80.0 exposes its metrics only with an enterprise licence, and %s runs without one: '
-                'upgrade LiteLLM, where metrics are free since 1.80.0.',
+                'LiteLLM before 1.80.0 exposes its metrics only with an enterprise license, and %s runs without one. '
+                'Upgrade LiteLLM: metrics are free since 1.80.0.',
                 self.endpoint,
             )
         self._warn_of_unknown(families)
@@ -226,20 +228,21 @@ class LitellmScraper(OpenMetricsScraper):
         )
         if unknown:
             self.warning(
-                '%s from %s, because newer than this version of the check (%d): %s%s. Upgrade the integration%s.',
-                'Collected under names that may change' if self.rules.collect_unknown else 'Not collected',
+                'Families at %s that are newer than this version of the check are %s (%d): %s%s. Upgrade the '
+                'integration%s.',
                 self.endpoint,
+                'collected under names that may change' if self.rules.collect_unknown else 'not collected',
                 len(unknown),
                 ', '.join(unknown[:UNKNOWN_NAMED]),
                 ', …' if len(unknown) > UNKNOWN_NAMED else '',
-                '' if self.rules.collect_unknown else ', or set `collect_unknown_metrics`',
+                '' if self.rules.collect_unknown else ', or set `collect_unknown_metrics: true`',
             )
 
     def _warn_of_keys_in_clear(self) -> None:
         self.warning(
-            'Clients of %s send keys that do not begin with `sk-`. LiteLLM hashes only keys that do, and writes others '
-            'into its metrics page as they are, for all who can read it. What is sent for the label `%s` is `%s` '
-            'instead. Give these clients keys that LiteLLM made.',
+            'Clients of %s send keys that do not start with `sk-`. LiteLLM hashes only keys that do, and exposes all '
+            'others in plain text on its metrics page. The check sends `%s:%s` instead. Give these clients keys that '
+            'LiteLLM generated.',
             self.endpoint,
             KEY_LABEL,
             REDACTED,

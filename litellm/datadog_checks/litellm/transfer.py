@@ -56,14 +56,16 @@ def read_body(response: Response, limits: PageLimits) -> Iterator[bytes]:
         pieces = _decompressed(pieces)
     elif encoding not in ('identity', ''):
         # Compressed twice, for example, which is how a bomb gets past what one round of decompression can make of it.
-        raise TruncatedPageError('the page is compressed in a way that was not asked for; nothing of it was submitted')
+        raise TruncatedPageError(
+            'the page has a content encoding that was not requested; nothing from it was submitted'
+        )
     size = 0
     for piece in pieces:
         size += len(piece)
         if size > limits.max_page_bytes:
             raise PageLimitError(
-                f'the page has more than the {limits.max_page_bytes} bytes that `max_page_bytes` allows; nothing of it '
-                'was submitted. Have the proxy expose less, or raise the option.'
+                f'the page is larger than the {limits.max_page_bytes} bytes that `max_page_bytes` allows; nothing from '
+                'it was submitted. Reduce what the proxy exposes, or raise the limit.'
             )
         yield piece
 
@@ -85,7 +87,7 @@ def _arriving(response: Response, seconds: float) -> Iterator[bytes]:
         if time.monotonic() > deadline:
             raise PageLimitError(
                 f'the page took longer to arrive than the {seconds:g} seconds that `max_page_seconds` allows; nothing '
-                'of it was submitted. Look for what is slow between the Agent and the proxy, or raise the option.'
+                'from it was submitted. Find what is slow between the Agent and the proxy, or raise the limit.'
             )
         yield piece
 

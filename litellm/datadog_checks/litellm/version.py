@@ -100,7 +100,7 @@ class VersionProbe:
         try:
             version = self._question.answer(patience)
         except Exception as error:  # noqa: BLE001, whatever it is must not cost the run
-            self._check.log.debug('The proxy does not tell its version: %s', type(error).__name__)
+            self._check.log.debug('The proxy did not report its version: %s', type(error).__name__)
             return
         if version is not None:
             self._submit(version)

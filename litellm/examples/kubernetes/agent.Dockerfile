@@ -1,4 +1,4 @@
-# An Agent that holds the wheel. After `make wheel`, in the root of this repository:
+# An Agent image that contains the wheel. After `make wheel`, in the root of this repository:
 #   docker build -f litellm/examples/kubernetes/agent.Dockerfile -t registry.example.com/datadog-agent-litellm:7 .
 FROM registry.datadoghq.com/agent:7
 COPY dist/datadog_litellm-*.whl /wheels/

@@ -1,4 +1,4 @@
-"""The tries as a table, for the terminal and for docs/agents.md."""
+"""The trials as a table, for the terminal and for docs/agents.md."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def place(environment: Environment) -> tuple[str, str, str]:
 
 
 def table(trials: Iterable[Trial]) -> str:
-    """Return the tries as a Markdown table; a cell that is not right says so."""
+    """Return the trials as a Markdown table; a cell says whether the column passed."""
     rows = (
-        (*place(trial.environment), *('WRONG' if trial.complaints[column] else 'right' for column in COLUMNS))
+        (*place(trial.environment), *('FAIL' if trial.complaints[column] else 'pass' for column in COLUMNS))
         for trial in trials
     )
     return render_table(HEAD, rows)

@@ -24,7 +24,7 @@ def table(lineage: Lineage) -> str:
     """Return a row of each release that has other families than the one before it, the newest first."""
     releases = lineage.in_order()
     oldest = releases[0]
-    rows = [f'| {oldest} | {len(lineage.families_of(oldest))} | the oldest release that was read | |']
+    rows = [f'| {oldest} | {len(lineage.families_of(oldest))} | oldest release covered | |']
     for before, release in pairwise(releases):
         had, has = lineage.families_of(before), lineage.families_of(release)
         renamed = {old: new for old, new in RENAMED.items() if old in had - has and new in has - had}
@@ -32,7 +32,9 @@ def table(lineage: Lineage) -> str:
         gone = _listed(had - has - renamed.keys())
         if had != has:
             rows.append(f'| {release} | {len(has)} | {"; ".join(filter(None, new))} | {gone} |')
-    return '\n'.join(['| LiteLLM | families | new or renamed | gone |', '| --- | --- | --- | --- |', *reversed(rows)])
+    return '\n'.join(
+        ['| LiteLLM | Families | Added or renamed | Removed |', '| --- | --- | --- | --- |', *reversed(rows)]
+    )
 
 
 def _listed(families: Collection[str]) -> str:

@@ -54,24 +54,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _parser() -> _Parser:
-    parser = _Parser(prog='fixture_proxy', description='A small proxy that behaves as LiteLLM does.')
+    parser = _Parser(prog='fixture_proxy', description='A small proxy that behaves like LiteLLM.')
     yes_or_no = argparse.BooleanOptionalAction
     add = parser.add_argument
-    add('--port', type=_port, default=0, help='port on 127.0.0.1; 0, the default, takes a free one')
-    add('--release', default=DEFAULT_RELEASE, help=f'LiteLLM release to be, {OLDEST} to {NEWEST} (%(default)s)')
+    add('--port', type=_port, default=0, help='port on 127.0.0.1 (default: a free one)')
+    add('--release', default=DEFAULT_RELEASE, help=f'LiteLLM release to mimic, {OLDEST} to {NEWEST} (%(default)s)')
     add('--key', default=DEFAULT_KEY, help='master key (%(default)s)')
-    add('--seed', type=int, default=0, help='seed of everything that is simulated (%(default)s)')
-    add('--auth', action=yes_or_no, dest='metrics_auth', help='ask for a key on /metrics (default: from 1.84.0 on)')
+    add('--seed', type=int, default=0, help='seed of the simulation (%(default)s)')
+    add('--auth', action=yes_or_no, dest='metrics_auth', help='require a key on /metrics (default: from 1.84.0 on)')
     add('--prometheus', action=yes_or_no, default=True, help='configure the prometheus callback')
     add('--service-metrics', action=yes_or_no, default=True, help='configure service_callback: ["prometheus_system"]')
-    add('--unlicensed', action='store_false', dest='licensed', help='have no enterprise licence (releases before 1.80)')
+    add(
+        '--unlicensed',
+        action='store_false',
+        dest='licensed',
+        help='run without an enterprise license (releases before 1.80)',
+    )
     add('--workers', type=_at_least_one, default=1, help='number of worker processes (%(default)s)')
-    add('--multiprocess-metrics', action=yes_or_no, default=True, help='have several workers share their series')
-    add('--background-health-checks', action='store_true', help='answer /health from memory, without calling models')
+    add('--multiprocess-metrics', action=yes_or_no, default=True, help='share series among several workers')
+    add('--background-health-checks', action='store_true', help='serve /health from memory, without calling models')
     add('--failure-rate', type=_rate, default=0.0, help='share of upstream calls that fail, 0 to 1 (%(default)s)')
-    add('--real-delay', action='store_true', help='take as long as the simulated latencies say')
+    add('--real-delay', action='store_true', help='delay responses by the simulated latencies')
     add('--broken-models', action=yes_or_no, default=True, help='list models that always fail (always-500 ...)')
-    add('--concurrent', action='store_true', help='let requests take no simulated time, as if all came at once')
+    add('--concurrent', action='store_true', help='simulate all requests as concurrent, taking no time')
     add('--db', choices=('up', 'down'), default='up', help='state of the database (%(default)s)')
     add('--redis', choices=('up', 'down'), default='up', help='state of Redis (%(default)s)')
     add('--only-families', type=_names, default=(), metavar='NAMES', help='prometheus_metrics_config, comma-separated')

@@ -1,6 +1,6 @@
-"""Start real LiteLLM releases, two at a time, and hold each against what is expected of it.
+"""Start real LiteLLM releases, two at a time, and compare each with what is expected of it.
 
-Exit code 1 when a row is not right, 2 when a release could not be had, started or driven.
+Exit code 1 if a column fails, 2 if a release could not be installed, started or driven.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def _run_all(releases: tuple[str, ...], jobs: int) -> tuple[list[Result], list[H
                     failures.append(error)
                     print(f'{release}: failed', flush=True)
                 else:
-                    state = 'not right' if result.complaints else 'right'
+                    state = 'FAIL' if result.complaints else 'pass'
                     print(
                         f'{release}: {state}, {result.seconds:.0f} s, {result.made_in:.0f} of them to install it',
                         flush=True,
@@ -85,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--ci', action='store_true', help=f'only {", ".join(CI_RELEASES)}')
     parser.add_argument('--jobs', type=int, default=_AT_A_TIME, help='proxies at a time (default: %(default)s)')
     parser.add_argument('--write', action='store_true', help='write the table into README.md')
-    parser.add_argument('--record', action='store_true', help='write what the proxies showed into tests/pages')
+    parser.add_argument('--record', action='store_true', help="record the proxies' responses in tests/pages")
     return parser
 
 

@@ -15,7 +15,7 @@ __all__ = ['README', 'table', 'write']
 README = Path(__file__).with_name('README.md')
 _COLUMNS = (
     'LiteLLM',
-    'licence',
+    'license',
     'families',
     'with samples',
     'unmapped',
@@ -28,7 +28,7 @@ _COLUMNS = (
 
 
 def table(results: Iterable[Result]) -> str:
-    """Return the results as a Markdown table; a cell that is not right says so."""
+    """Return the results as a Markdown table; a cell says whether the column passed."""
     return render_table(_COLUMNS, map(_row, results))
 
 
@@ -48,10 +48,10 @@ def _row(result: Result) -> tuple[str, ...]:
         str(len(result.coverage.registered)),
         str(len(result.coverage.sampled)),
         str(len(result.coverage.unmapped)),
-        f'{sums}{", WRONG" if wrong else ""}',
+        f'{sums}{", FAIL" if wrong else ""}',
         *(_verdict(result, column) for column in ('auth', 'redirect', 'check', 'fixture')),
     )
 
 
 def _verdict(result: Result, column: str) -> str:
-    return 'WRONG' if column in result.complaints else 'right'
+    return 'FAIL' if column in result.complaints else 'pass'

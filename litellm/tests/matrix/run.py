@@ -131,7 +131,7 @@ def _judge_families(result: Result, watcher: _Watcher, sent: Sent) -> None:
     gated = needs_licence(result.release)
     if gated != (UNLICENSED_FAMILY in result.coverage.registered):
         result.complain('check', f'{UNLICENSED_FAMILY} should {"" if gated else "not "}be there')
-    about_the_licence = {warning for warning in watcher.warnings if 'enterprise licence' in warning}
+    about_the_licence = {warning for warning in watcher.warnings if 'enterprise license' in warning}
     if gated and not about_the_licence:
         result.complain('check', 'does not warn of the missing licence')
     for warning in sorted(watcher.warnings - (about_the_licence if gated else set())):

@@ -62,7 +62,7 @@ def costs(small: int, large: int) -> Iterator[Cost]:
     for keys in (small, large):
         with _proxy(_ALONE, keys) as proxy:
             yield _cost('one process', proxy, keys)
-            yield _cost('one process, page not compressed', proxy, keys, compressed=False)
+            yield _cost('one process, uncompressed page', proxy, keys, compressed=False)
             if keys == large:
                 url = proxy.metrics_url + _TWO_FAMILIES
                 yield _cost('one process, two families by `?name[]=` in the URL', proxy, keys, url)

@@ -21,19 +21,19 @@ LOADS = (
     'first round, CPU s',
     'later rounds, CPU s',
     'of a core, every 15 s',
-    'to the base package',
+    'vs. base package',
     'memory, MB',
     'peak, MB',
 )
-SAVINGS = ('setting', 'contexts', 'of them left', 'CPU of a scrape, ms', 'to no setting', 'to the base package')
+SAVINGS = ('setting', 'contexts', 'remaining', 'CPU per scrape, ms', 'vs. no setting', 'vs. base package')
 COSTS = (
     'LiteLLM',
     'keys',
     'samples',
     'MB',
-    'CPU of a scrape, ms',
-    'to one process',
-    'taken from requests, ms',
+    'CPU per scrape, ms',
+    'vs. one process',
+    'of it in serving processes, ms',
 )
 
 

@@ -30,15 +30,15 @@ OK, SCRAPE_FAILED, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
 
 DESCRIPTION = """\
 Scrape the metrics page of a LiteLLM proxy twice, as the Datadog Agent would, and
-show what the Agent would send: every metric with its value and contexts, the
-labels that multiply contexts, personal data, and families it would not collect.
-Nothing is sent anywhere.
+show what the Agent would send: each metric with its value and contexts, the
+labels that multiply contexts, labels with personal data, and families that the
+check does not collect. Nothing is sent to Datadog.
 """
 EPILOG = f"""\
-The proxy's key is never printed. On the command line (--key) other users of this
-host may see it; better is --key-file, or the environment variable {KEY_VARIABLE}.
+The key is never printed. Other users of this host can see --key in the process
+list: prefer --key-file, or the environment variable {KEY_VARIABLE}.
 
-exit codes: 0 the report was made, 1 a scrape failed, 2 wrong option, URL or file
+exit codes: 0 success, 1 a scrape failed, 2 invalid option, URL or file
 """
 
 
@@ -74,12 +74,12 @@ def _report(
     if options.json:
         _print(to_json(measurement) + '\n')
         if any(series.type == 'distribution' for series in measurement.series):
-            sys.stderr.write('note: distributions are left out, only the Agent computes their sketches\n')
+            sys.stderr.write('note: distributions are omitted, because only the Agent computes their sketches\n')
     elif failure is None:
         _print(render(replace(measurement, page=read_page(check)), _style(options.all)))
     if failure is not None:
         needs_key = '401' in failure.message and not sends_key(instance)
-        hint = f' Here: --key-file, --key or {KEY_VARIABLE}.' if needs_key else ''
+        hint = f' For this command: --key-file, --key or {KEY_VARIABLE}.' if needs_key else ''
         return _fail(f'{measurement.endpoint}: {failure.message}{hint}', SCRAPE_FAILED)
     return OK
 
@@ -99,27 +99,31 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument('url', nargs='?', metavar='URL', help='the metrics page; /metrics/ is added to a bare address')
+    parser.add_argument(
+        'url', nargs='?', metavar='URL', help='URL of the metrics page; /metrics/ is added if it has no path'
+    )
     key = parser.add_mutually_exclusive_group()
-    key.add_argument('--key', help='the proxy key to send')
-    key.add_argument('--key-file', type=Path, metavar='FILE', help='a file that holds the proxy key')
+    key.add_argument('--key', help='LiteLLM key to send')
+    key.add_argument('--key-file', type=Path, metavar='FILE', help='file that contains the LiteLLM key')
     parser.add_argument(
         '--config',
         type=Path,
         metavar='FILE',
-        help='a conf.yaml, or one instance, with more options (ENC[] is not decrypted)',
+        help='conf.yaml, or a single instance, with more options (ENC[] is not decrypted)',
     )
     parser.add_argument(
-        '--interval', type=_seconds, default=2.0, metavar='SECONDS', help='between the two scrapes (default 2)'
+        '--interval', type=_seconds, default=2.0, metavar='SECONDS', help='time between the two scrapes (default 2)'
     )
-    parser.add_argument('--timeout', type=_seconds, metavar='SECONDS', help='for each answer (default 10)')
-    parser.add_argument('--json', action='store_true', help='print what `agent check --json` would')
-    parser.add_argument('--all', action='store_true', help='show all rows, however many there are')
+    parser.add_argument('--timeout', type=_seconds, metavar='SECONDS', help='timeout of each request (default 10)')
+    parser.add_argument('--json', action='store_true', help='print the output of `agent check --json`')
+    parser.add_argument('--all', action='store_true', help='show all rows of each table')
     # A key in the wrong place must not be repeated in the message.
     options, unknown = parser.parse_known_args(arguments)
     if unknown:
         names = [argument.partition('=')[0] for argument in unknown if argument.startswith('--')]
-        raise UsageError(f'unknown options: {" ".join(names)} (see --help)' if names else 'only one URL (see --help)')
+        raise UsageError(
+            f'unknown options: {" ".join(names)} (see --help)' if names else 'more than one URL (see --help)'
+        )
     return options
 
 

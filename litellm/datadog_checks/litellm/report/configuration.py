@@ -32,7 +32,7 @@ def configuration(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str
     if url is not None:
         instance['openmetrics_endpoint'] = url
     if not instance.get('openmetrics_endpoint'):
-        raise UsageError('which proxy? Give the URL of its metrics page, like http://127.0.0.1:4000/metrics/')
+        raise UsageError('no URL: pass the URL of the metrics page, such as http://127.0.0.1:4000/metrics/')
     if options.timeout is not None:
         instance['timeout'] = options.timeout
         instance.pop('connect_timeout', None)
@@ -40,7 +40,7 @@ def configuration(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str
     key = _key(options)
     if key is not None:
         if '@' in urlsplit(instance['openmetrics_endpoint']).netloc:
-            raise UsageError('a key and a user:password in the URL exclude each other: both need the same header')
+            raise UsageError('a key cannot be combined with user:password in the URL: both use the same header')
         _send_key(instance, key)
     return init_config, instance
 
@@ -53,7 +53,7 @@ def _endpoint(url: str) -> str:
     except ValueError:
         valid = False
     if not valid or any(c.isspace() or not c.isprintable() for c in url):
-        raise UsageError('not the URL of a metrics page, which looks like http://127.0.0.1:4000/metrics/')
+        raise UsageError('invalid URL: pass the URL of the metrics page, such as http://127.0.0.1:4000/metrics/')
     return urlunsplit(parts._replace(path='/metrics/')) if parts.path in ('', '/') else url
 
 
@@ -69,9 +69,9 @@ def _key(options: argparse.Namespace) -> str | None:
         return None
     key = key.strip()
     if not key:
-        raise UsageError(f'{source} holds no key')
+        raise UsageError(f'{source} contains no key')
     if not key.isascii() or not key.isprintable() or ' ' in key:
-        raise UsageError(f'{source} holds something else than one key: a key has no spaces, line breaks or accents')
+        raise UsageError(f'{source} must contain only the key: a key has no spaces, line breaks or accents')
     return key
 
 
@@ -101,11 +101,11 @@ def _from_file(path: Path, url: str | None) -> tuple[dict[str, Any], dict[str, A
     except yaml.MarkedYAMLError as error:
         # The error's own text quotes the file, keys and all.
         line = f' in line {error.problem_mark.line + 1}' if error.problem_mark else ''
-        raise UsageError(f'{path} is not YAML: look for a mistake{line}') from None
+        raise UsageError(f'{path} is not valid YAML: check for an error{line}') from None
     except yaml.YAMLError:
-        raise UsageError(f'{path} is not YAML') from None
+        raise UsageError(f'{path} is not valid YAML') from None
     if not isinstance(content, dict):
-        raise UsageError(f'{path} holds no options')
+        raise UsageError(f'{path} contains no options')
     if 'instances' not in content:
         return {}, content
 
@@ -115,7 +115,7 @@ def _from_file(path: Path, url: str | None) -> tuple[dict[str, Any], dict[str, A
     if len(instances) > 1:
         instances = [one for one in instances if one.get('openmetrics_endpoint') == url]
     if len(instances) != 1:
-        raise UsageError(f'{path} has several instances: give the `openmetrics_endpoint` of one of them as the URL')
+        raise UsageError(f'{path} has several instances: pass the `openmetrics_endpoint` of one of them as the URL')
     return content.get('init_config') or {}, instances[0]
 
 
@@ -125,4 +125,4 @@ def _read(path: Path) -> str:
     except OSError as error:
         raise UsageError(f'cannot read {path}: {error.strerror}') from None
     except UnicodeDecodeError:
-        raise UsageError(f'cannot read {path}: it is not text') from None
+        raise UsageError(f'cannot read {path}: not a text file') from None

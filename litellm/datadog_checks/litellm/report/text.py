@@ -77,10 +77,10 @@ def _overview(measurement: Measurement, common: Iterable[str], style: Style) -> 
         lines.append(f'  The page has {samples} in {_size(measurement.page.size)}.')
     lines += style.wrap(
         f'The Agent would send {metrics} in {count_of(len(measurement.contexts), "context")}. A context is a metric '
-        'with one set of tags: what Datadog stores, and counts as one custom metric.'
+        'with a unique set of tags, which Datadog counts as one custom metric.'
     )
     if common:
-        lines += style.wrap(f'Tags of all contexts: {", ".join(sorted(common))}')
+        lines += style.wrap(f'Tags on all contexts: {", ".join(sorted(common))}')
     for check in measurement.service_checks:
         status = style.paint(STATUS[check.status], STATUS_COLOURS[check.status])
         lines.append(f'  Service check {check.name}: {status} {printable(check.message)}'.rstrip())
@@ -98,7 +98,7 @@ def _warnings(measurement: Measurement, style: Style) -> list[str]:
 def _metrics(measurement: Measurement, common: frozenset[str], style: Style) -> list[str]:
     table = rows(measurement)
     shown = table[: style.shown(len(table), TOP_METRICS)]
-    lines = _title('Metrics', style, 'a count is what the second scrape added to the first')
+    lines = _title('Metrics', style, 'a count is the increase between the two scrapes')
     if not shown:
         return [*lines, '  None.']
     kind_width = max(len(row.kind) for row in shown)
@@ -128,7 +128,7 @@ def _labels(table: ContextTable, total: int, style: Style) -> list[str]:
     names = [' + '.join(map(printable, cost.labels)) for cost in shown]
     width = max((len(name) for name in names), default=0)
 
-    lines = _title('Labels that multiply the contexts', style, 'each row alone')
+    lines = _title('Labels that multiply the contexts', style, 'each row on its own')
     if not costs:
         return [*lines, '  None.']
     if shown:
@@ -139,7 +139,9 @@ def _labels(table: ContextTable, total: int, style: Style) -> list[str]:
     if len(shown) < len(costs):
         lines.append(f'  ... and {len(costs) - len(shown)} that save less (--all shows them)')
     if any('upper_bound' in cost.labels for cost in shown):
-        lines += style.wrap('upper_bound tells the buckets of histograms apart: `collect_histogram_buckets: false`.')
+        lines += style.wrap(
+            'upper_bound distinguishes histogram buckets: to drop them, set `collect_histogram_buckets: false`.'
+        )
     return lines
 
 
@@ -163,21 +165,23 @@ def _families(page: Page, style: Style) -> list[str]:
     unknown = sorted(page.unknown)
     shown = unknown[: style.shown(len(unknown), TOP_FAMILIES)]
 
-    lines = _title('Families that the check does not know', style)
+    lines = _title('Families unknown to the check', style)
     if not unknown:
-        lines.append(f'  None of the {count_of(len(page.litellm), "litellm family")} of the page.')
+        lines.append(f'  None of the {count_of(len(page.litellm), "LiteLLM family")} on the page.')
     lines += [f'  {printable(family)}' for family in shown]
     if len(shown) < len(unknown):
         lines.append(f'  ... and {len(unknown) - len(shown)} more (--all shows them)')
     if unknown:
         lines += style.wrap(
-            f'The page has {count_of(len(page.litellm), "litellm family")}. Those above are collected only '
-            'with `collect_unknown_metrics`, or if `extra_metrics` names them.'
+            f'The page has {count_of(len(page.litellm), "LiteLLM family")}. Those above are collected only '
+            'with `collect_unknown_metrics: true`, or if `extra_metrics` lists them.'
         )
     if page.process:
-        lines.append(f'  Besides, {count_of(page.process, "family")} of the process itself (python_*, process_*).')
+        lines.append(
+            f'  Also on the page: {count_of(page.process, "family")} about the process itself (python_*, process_*).'
+        )
     if page.other:
-        lines.append(f'  Besides, {count_of(page.other, "family")} that are not of LiteLLM.')
+        lines.append(f'  Also on the page: {count_of(page.other, "family")} from other sources.')
     return lines
 
 
