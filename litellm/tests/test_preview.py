@@ -132,6 +132,24 @@ def test_a_time_series_is_a_figure_with_its_values_and_legend() -> None:
     assert '</i>search</li>' in html
 
 
+def test_thousands_are_left_to_the_axis_so_that_zero_has_no_letter() -> None:
+    html = drawn({'type': 'timeseries', 'title': 'Spend', 'requests': [over_time(f'10000 * {SPEND}')]})
+
+    (figure,) = figures(html).values()
+    assert figure['data'][0]['y'][0] == 5000
+    assert figure['layout']['yaxis']['tickformat'] == '~s'
+
+
+def test_spans_of_time_are_drawn_in_the_unit_of_their_axis() -> None:
+    asked = over_time(f'14400 * {SPEND}')
+    asked['formulas'][0]['number_format'] = {'unit': {'type': 'canonical_unit', 'unit_name': 'second'}}
+
+    (figure,) = figures(drawn({'type': 'timeseries', 'title': 'x', 'requests': [asked]})).values()
+
+    assert figure['data'][0]['y'][0] == 2
+    assert figure['layout']['yaxis']['ticksuffix'] == ' h'
+
+
 @pytest.mark.parametrize(
     ('definition', 'text'),
     [
