@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from datadog_checks.base import AgentCheck
 from datadog_checks.litellm.report.secrets import MASK, Redactor
@@ -16,7 +17,7 @@ from tests.datadog_model import Dashboard, Store, Window
 from tests.fixture_proxy import start
 from tests.preview import __main__ as command
 from tests.preview.page import page
-from tests.preview.pictures import PictureError, take
+from tests.preview.pictures import PictureError, shrink, take
 from tests.preview.recording import ScrapeError, concealing, record_for
 from tests.preview.units import Scale, Unit, scale_of, written
 
@@ -360,6 +361,20 @@ def test_a_proxy_that_refuses_the_key_is_one_line_without_the_key(
 def test_a_wrong_url_is_a_usage_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(['nonsense', '--output', str(tmp_path)]) == 2
     assert 'not the URL' in capsys.readouterr().err
+
+
+def test_a_small_picture_keeps_colours_that_are_rare(tmp_path: Path) -> None:
+    red = (224, 82, 82)
+    image = Image.new('RGB', (640, 256))
+    image.putdata([(x % 128, y // 2, 90 + x // 10) for y in range(256) for x in range(640)])
+    image.paste(red, (0, 0, 8, 8))
+    image.save(tmp_path / 'x.png')
+
+    shrink(tmp_path / 'x.png')
+
+    with Image.open(tmp_path / 'x.png') as small:
+        assert small.mode == 'P'
+        assert small.convert('RGB').getpixel((5, 5)) == red
 
 
 def test_without_a_browser_there_is_no_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
