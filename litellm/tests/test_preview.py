@@ -363,10 +363,12 @@ def test_a_wrong_url_is_a_usage_error(tmp_path: Path, capsys: pytest.CaptureFixt
     assert 'not the URL' in capsys.readouterr().err
 
 
-def test_a_small_picture_keeps_colours_that_are_rare(tmp_path: Path) -> None:
-    red = (224, 82, 82)
-    image = Image.new('RGB', (640, 256))
-    image.putdata([(x % 128, y // 2, 90 + x // 10) for y in range(256) for x in range(640)])
+def test_a_small_picture_keeps_colours_that_are_rare_and_those_of_large_areas(tmp_path: Path) -> None:
+    red, page_colour = (224, 82, 82), (242, 244, 248)
+    shades = [(x % 128, y // 2, 90 + x // 10) for y in range(256) for x in range(640)]
+    light_shades = [(230 + x % 24, 230 + y % 24, 230 + (x + y) % 24) for y in range(64) for x in range(640)]
+    image = Image.new('RGB', (640, 512))
+    image.putdata([*shades, *[page_colour] * (640 * 192), *light_shades])
     image.paste(red, (0, 0, 8, 8))
     image.save(tmp_path / 'x.png')
 
@@ -375,6 +377,7 @@ def test_a_small_picture_keeps_colours_that_are_rare(tmp_path: Path) -> None:
     with Image.open(tmp_path / 'x.png') as small:
         assert small.mode == 'P'
         assert small.convert('RGB').getpixel((5, 5)) == red
+        assert small.convert('RGB').getpixel((5, 300)) == page_colour
 
 
 def test_without_a_browser_there_is_no_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
