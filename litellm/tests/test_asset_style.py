@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
+from tests.documents import page
 from tests.fixture_proxy.releases import Profile, Release
+from tests.preview.__main__ import THEMES
 
 ASSETS = Path(__file__).parents[1] / 'assets'
 DASHBOARDS = sorted((ASSETS / 'dashboards').glob('*.json'))
@@ -19,7 +21,7 @@ MONITORS = sorted((ASSETS / 'monitors').glob('*.json'))
 MANIFEST = json.loads((ASSETS.parent / 'manifest.json').read_text())['assets']
 
 # Groups not counted: they hold the others.
-MOST_WIDGETS = 33
+MOST_WIDGETS = 31
 OF_SCALARS = ('query_table', 'query_value', 'toplist')
 
 
@@ -62,6 +64,21 @@ class TestDashboard:
         first = content(path)['widgets'][0]['definition']['widgets']
 
         assert 'note' in {widget['definition']['type'] for widget in first}
+
+    def test_what_a_note_quotes_is_the_title_of_a_group_or_a_widget(self, path: Path) -> None:
+        notes = ''.join(re.sub('`[^`]*`', '', one['content']) for one in widgets(path) if one['type'] == 'note')
+        boards = {content(board)['title']: board for board in DASHBOARDS}
+        titles = {
+            title
+            for board in boards.values()
+            for title in (
+                *(group['definition']['title'] for group in content(board)['widgets']),
+                *(widget['title'] for widget in widgets(board) if 'title' in widget),
+            )
+        }
+
+        assert set(re.findall('"([^"]*)"', notes)) <= titles
+        assert {part for part in notes.split('*') if part.startswith('LiteLLM - ')} <= boards.keys()
 
     def test_lines_have_a_legend_and_start_at_zero(self, path: Path) -> None:
         lines = [widget for widget in widgets(path) if widget['type'] == 'timeseries']
@@ -161,6 +178,16 @@ class TestMonitor:
         of_monitors = {content(monitor)['title'] for monitor in MONITORS}
 
         assert set(re.findall('"([^"]*)"', message)) <= groups | of_widgets | of_monitors
+
+
+def test_the_page_of_the_dashboards_shows_each_with_its_groups() -> None:
+    described = page('litellm/assets/dashboards/README.md')
+
+    for path in DASHBOARDS:
+        board = content(path)
+        groups = [group['definition']['title'] for group in board['widgets']]
+        assert [row.cells[0] for row in described.rows(board['title'])] == groups
+        assert {path.name, *(f'../../images/{path.stem}_{theme}.png' for theme in THEMES)} <= {*described.links()}
 
 
 def test_the_manifest_lists_all_of_them() -> None:

@@ -205,6 +205,31 @@ def test_every_template_variable_of_a_query_stands_for_a_tag_of_its_metric() -> 
     assert unfit == []
 
 
+def test_every_query_follows_all_variables_that_it_can() -> None:
+    # A ratio follows those that all of its queries can follow: others would restrict one side of it.
+    unfit = []
+    for path, widget in widgets():
+        prefixes = {variable.name: variable.prefix for variable in dashboard(path).variables}
+        for request in widget.requests:
+            for formula in request.formulas:
+                asked = list(request.metric_queries_of(formula))
+                can = [{name for name, tag in prefixes.items() if tag in tags_of(query.metric)} for query in asked]
+                shared = set.intersection(*can)
+                for query, possible in zip(asked, can, strict=True):
+                    follows = {one.name for one in conditions(query.scope.filter) if isinstance(one, Variable)}
+                    if follows != (shared if '/' in formula.text else possible):
+                        unfit.append((widget.title, formula.text, query.metric, sorted(follows)))
+
+    assert unfit == []
+
+
+def test_every_service_check_follows_the_endpoint() -> None:
+    shown = [widget.definition for _, widget in widgets() if widget.type == 'check_status']
+
+    assert shown
+    assert [one['title'] for one in shown if one['tags'] != ['$endpoint']] == []
+
+
 def test_every_template_variable_is_used() -> None:
     for path in DASHBOARDS:
         used = {

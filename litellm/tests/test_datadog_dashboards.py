@@ -179,7 +179,16 @@ def test_template_variables_restrict_the_queries_that_use_them() -> None:
     assert values == [8, 2]
 
 
-@pytest.mark.parametrize(('fields', 'expected'), [({}, (2, 0, 2, 0)), ({'group_by': ['host']}, (0, 0, 2, 0))])
+@pytest.mark.parametrize(
+    ('fields', 'expected'),
+    [
+        ({}, (2, 0, 2, 0)),
+        ({'group_by': ['host']}, (0, 0, 2, 0)),
+        ({'tags': ['host:b']}, (1, 0, 1, 0)),
+        ({'tags': ['$endpoint']}, (1, 0, 1, 0)),
+        ({'tags': ['$host']}, (2, 0, 2, 0)),
+    ],
+)
 def test_a_check_status_counts_the_last_runs(fields: dict[str, Any], expected: tuple[int, ...]) -> None:
     store = Store()
     for time, host, endpoint, status in (
@@ -195,7 +204,8 @@ def test_a_check_status_counts_the_last_runs(fields: dict[str, Any], expected: t
         {'type': 'check_status', 'title': 'x', 'check': 'toy.health', 'grouping': 'cluster', **fields}
     ).widgets
 
-    assert evaluate_check_status(widget, store, HOUR) == expected
+    chosen = {'endpoint': ['endpoint:1', 'endpoint:2'], 'host': []}
+    assert evaluate_check_status(widget, store, HOUR, chosen) == expected
 
 
 def test_groups_hold_widgets() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from datadog_checks.base import AgentCheck
 from datadog_checks.litellm.report.secrets import MASK, Redactor
@@ -16,7 +17,7 @@ from tests.datadog_model import Dashboard, Store, Window
 from tests.fixture_proxy import start
 from tests.preview import __main__ as command
 from tests.preview.page import page
-from tests.preview.pictures import PictureError, take
+from tests.preview.pictures import PictureError, shrink, take
 from tests.preview.recording import ScrapeError, concealing, record_for
 from tests.preview.units import Scale, Unit, scale_of, written
 
@@ -130,6 +131,24 @@ def test_a_time_series_is_a_figure_with_its_values_and_legend() -> None:
     (trace,) = figure['data']
     assert (trace['type'], trace['name'], trace['dx'], trace['y']) == ('bar', 'search', 60_000, [0.5] * 10)
     assert '</i>search</li>' in html
+
+
+def test_thousands_are_left_to_the_axis_so_that_zero_has_no_letter() -> None:
+    html = drawn({'type': 'timeseries', 'title': 'Spend', 'requests': [over_time(f'10000 * {SPEND}')]})
+
+    (figure,) = figures(html).values()
+    assert figure['data'][0]['y'][0] == 5000
+    assert figure['layout']['yaxis']['tickformat'] == '~s'
+
+
+def test_spans_of_time_are_drawn_in_the_unit_of_their_axis() -> None:
+    asked = over_time(f'14400 * {SPEND}')
+    asked['formulas'][0]['number_format'] = {'unit': {'type': 'canonical_unit', 'unit_name': 'second'}}
+
+    (figure,) = figures(drawn({'type': 'timeseries', 'title': 'x', 'requests': [asked]})).values()
+
+    assert figure['data'][0]['y'][0] == 2
+    assert figure['layout']['yaxis']['ticksuffix'] == ' h'
 
 
 @pytest.mark.parametrize(
@@ -342,6 +361,23 @@ def test_a_proxy_that_refuses_the_key_is_one_line_without_the_key(
 def test_a_wrong_url_is_a_usage_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(['nonsense', '--output', str(tmp_path)]) == 2
     assert 'invalid URL' in capsys.readouterr().err
+
+
+def test_a_small_picture_keeps_colours_that_are_rare_and_those_of_large_areas(tmp_path: Path) -> None:
+    red, page_colour = (224, 82, 82), (242, 244, 248)
+    shades = [(x % 128, y // 2, 90 + x // 10) for y in range(256) for x in range(640)]
+    light_shades = [(230 + x % 24, 230 + y % 24, 230 + (x + y) % 24) for y in range(64) for x in range(640)]
+    image = Image.new('RGB', (640, 512))
+    image.putdata([*shades, *[page_colour] * (640 * 192), *light_shades])
+    image.paste(red, (0, 0, 8, 8))
+    image.save(tmp_path / 'x.png')
+
+    shrink(tmp_path / 'x.png')
+
+    with Image.open(tmp_path / 'x.png') as small:
+        assert small.mode == 'P'
+        assert small.convert('RGB').getpixel((5, 5)) == red
+        assert small.convert('RGB').getpixel((5, 300)) == page_colour
 
 
 def test_without_a_browser_there_is_no_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -223,19 +223,27 @@ def _each_formula(
             yield evaluate(request, formula, store, grid, variables or {})
 
 
-def evaluate_check_status(widget: Widget, store: Store, window: Window) -> CheckStatuses:
+def evaluate_check_status(
+    widget: Widget, store: Store, window: Window, variables: Mapping[str, Sequence[str]] | None = None
+) -> CheckStatuses:
     """Count the statuses of the last run of each combination of tags, or of each group.
 
-    A group has the worst status of its members. Check Status Widget,
+    A group has the worst status of its members. Template variables may stand among the tags. Check Status Widget,
     https://docs.datadoghq.com/dashboards/widgets/check_status/.
     """
     definition = widget.definition
     keys = definition.get('group_by') or []
-    tags = {tag for tag in definition.get('tags') or [] if tag != '*' and not tag.startswith('$')}
+    chosen = variables or {}
+    # Of several values of a variable a run has one.
+    wanted = [
+        {*chosen.get(tag[1:], ())} if tag.startswith('$') else {tag}
+        for tag in definition.get('tags') or []
+        if tag != '*'
+    ]
     last = {
         run.tags: run.status
         for run in store.service_checks(definition['check'])
-        if window.start <= run.time < window.end and tags <= run.tags
+        if window.start <= run.time < window.end and all(tags & run.tags for tags in wanted if tags)
     }
     worst: dict[frozenset[str], int] = {}
     for run_tags, status in last.items():

@@ -121,8 +121,8 @@ def _phases() -> Iterator[Phase]:
 FULL = Scenario(
     'a full day',
     'Every family moves: a quiet night, two peaks, several teams and providers, some trouble, budgets that shrink.',
-    # Something to compare the day with.
-    (Phase(_DAY_MINUTES, 0.6, _MIX, step_seconds=3600, longest=6000), *_phases()),
+    # A day to compare it with, of about as many requests.
+    (Phase(_DAY_MINUTES, 1.4, _MIX, step_seconds=900, longest=6000), *_phases()),
     start=_MIDNIGHT - 60 * _DAY_MINUTES,
     release=str(NEWEST),
     broken_models=True,

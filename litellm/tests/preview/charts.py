@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from html import escape
 from itertools import cycle
 from typing import Any
@@ -51,11 +52,11 @@ _TIMES = ((600, '%H:%M:%S'), (36 * 3600, '%H:%M'), (math.inf, '%-d %b'))
 
 
 def name_of(group: Sequence[str], result: Result, alone: bool) -> str:
-    """Return the name of a line: the values of its tags, with the formula's alias where there are several formulas."""
+    """Return the name of a line: the values of its tags, with the formula's alias if it has one and is not alone."""
     values = ', '.join(tag.partition(':')[2] or 'N/A' for tag in group)
     if not values:
         return result.label
-    return values if alone else f'{result.label}: {values}'
+    return values if alone or 'alias' not in result.formula.definition else f'{result.label}: {values}'
 
 
 def timeseries(widget: Widget, results: Sequence[Result], window: Window) -> tuple[Figure, Legend]:
@@ -67,7 +68,7 @@ def timeseries(widget: Widget, results: Sequence[Result], window: Window) -> tup
         own = [result for result in results if _axis(result) == axis]
         if own:
             values = [value for result in own for line in result.series for _, value in line.points]
-            scales[axis] = scale_of(unit_of(own[0]), values)
+            scales[axis] = _of_axis(scale_of(unit_of(own[0]), values))
     colours = {name: cycle(palette) for name, palette in _PALETTES.items()}
     classic = cycle(_CLASSIC)
     for number, result in enumerate(results):
@@ -84,6 +85,11 @@ def timeseries(widget: Widget, results: Sequence[Result], window: Window) -> tup
     return figure, legend
 
 
+def _of_axis(scale: Scale) -> Scale:
+    """Leave thousands to the axis, which writes a zero without their letter."""
+    return replace(scale, factor=1.0, after=scale.after.removeprefix(scale.letter)) if scale.letter else scale
+
+
 def _axis(result: Result) -> str:
     return 'y2' if result.request.definition.get('on_right_yaxis') else 'y'
 
@@ -98,7 +104,7 @@ def _trace(result: Result, line: Timeseries, number: int, name: str, colour: str
         'x0': round(line.points[0][0] * 1000),
         'dx': round(result.interval * 1000),
         'y': values,
-        'hovertemplate': f'{scale.before}%{{y:,.4~g}}{scale.after}',
+        'hovertemplate': f'{scale.before}%{{y:{".4~s" if scale.letter else ",.4~g"}}}{scale.after}',
     }
     if _axis(result) == 'y2':
         trace['yaxis'] = 'y2'
@@ -192,7 +198,7 @@ def _layout(widget: Widget, scales: dict[str, Scale], window: Window) -> dict[st
 
 
 def _yaxis(definition: dict[str, Any], scale: Scale) -> dict[str, Any]:
-    # Three digits and a unit are enough; a letter for thousands is in the suffix already.
+    # Three digits and a unit are enough.
     axis: dict[str, Any] = {
         'tickprefix': scale.before,
         'ticksuffix': scale.after if scale.after.strip() in _ON_AXES or scale.before else scale.after.split(' ')[0],
@@ -201,6 +207,8 @@ def _yaxis(definition: dict[str, Any], scale: Scale) -> dict[str, Any]:
         'rangemode': 'tozero' if definition.get('include_zero', True) else 'normal',
         'nticks': 5,
     }
+    if scale.letter:
+        axis['tickformat'] = '~s'
     if definition.get('scale') in ('log', 'sqrt', 'pow'):
         axis['type'] = 'log'
     bounds = [definition.get('min', 'auto'), definition.get('max', 'auto')]

@@ -73,11 +73,12 @@ class Unit:
 
 @dataclass(frozen=True)
 class Scale:
-    """What values are divided by, and what stands before and after them."""
+    """What values are divided by, and what stands before and after them; `letter` is that of thousands in `after`."""
 
     factor: float
     before: str = ''
     after: str = ''
+    letter: str = ''
 
 
 def unit_of(result: Result) -> Unit:
@@ -114,9 +115,9 @@ def scale_of(unit: Unit, values: Iterable[float | None]) -> Scale:
         return Scale(1.0 if unit.name == 'percent' else 0.01, '', f'%{per}')
     factor, letter = next(((size, letter) for size, letter in _THOUSANDS if largest >= size), (1.0, ''))
     if unit.name == 'dollar':
-        return Scale(factor, '$', f'{letter}{per}')
+        return Scale(factor, '$', f'{letter}{per}', letter)
     suffix = unit.suffix(largest != 1)
-    return Scale(factor, '', letter + (f' {suffix}' if suffix else ''))
+    return Scale(factor, '', letter + (f' {suffix}' if suffix else ''), letter)
 
 
 def written(value: float | None, unit: Unit, precision: int | None = None) -> str:

@@ -198,7 +198,7 @@ def _table(widget: Widget, drawing: Drawing) -> str:
     largest = [max((abs(value) for value in column.values() if value), default=1.0) for column in values]
     body = ''
     for group in groups[:MOST_ROWS]:
-        cells = ''.join(f'<td>{escape(tag.partition(":")[2])}</td>' for tag in group)
+        cells = ''.join(f'<td>{escape(tag.partition(":")[2] or "N/A")}</td>' for tag in group)
         for column, result, most in zip(values, results, largest, strict=True):
             value = column.get(group)
             bar = ''
@@ -223,7 +223,7 @@ def _is_finite(scalar: Scalar) -> bool:
 
 
 def _check_status(widget: Widget, drawing: Drawing) -> str:
-    statuses = evaluate_check_status(widget, drawing.store, drawing.window_of(widget))
+    statuses = evaluate_check_status(widget, drawing.store, drawing.window_of(widget), drawing.variables)
     if not any(statuses):
         return _NO_DATA
     worst = 'critical' if statuses.critical else 'warning' if statuses.warning else 'ok' if statuses.ok else 'unknown'
