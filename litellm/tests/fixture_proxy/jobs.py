@@ -120,7 +120,6 @@ class Jobs:
         """Move the spend that waits in memory over Redis into the database, under the lock of this pod."""
         waiting = self._services.pending_writes
         self._services.call_redis('set_cache')
-        self._services.set_size('pod_lock_manager', 1, label='db_spend_update_job:fixture-pod')
         for queue in _QUEUES_OF_ONE_SIZE:
             self._services.set_size(queue, waiting)
         for queue in _QUEUES_COUNTED_AS_CALLS:
