@@ -142,6 +142,8 @@ def test_what_registers_later_is_counted_in_full_with_the_next_whole_page(
         one.scrape()
 
     assert one.agent.total('litellm.guardrail.requests.count', 'name:pii') == 3 + 4
+    # It is older than the page before, which was not asked for it: no sign of another process.
+    assert one.warnings == []
 
 
 def test_a_proxy_in_multiprocess_mode_is_not_asked_by_name() -> None:

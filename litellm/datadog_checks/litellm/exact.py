@@ -90,8 +90,9 @@ class ExactScraper(LitellmScraper):
         if bad_lines:
             self.warning(explain_bad_lines(bad_lines))
         self._table.ledger.note_unread(sum(bad_lines.values()) + self._table.unlearned)
+        is_whole = self._selection.query is None
         self._select(values)
-        self._submit_page(values, date, answered_at)
+        self._submit_page(values, date, answered_at, is_whole)
 
     def ask(self) -> Response:
         """Ask for the page, or for the part of it that is submitted."""
@@ -123,7 +124,7 @@ class ExactScraper(LitellmScraper):
         wanted = self.raw_line_filter.search
         return ([line for line in lines if not wanted(line.decode('utf-8', 'replace'))] for lines in batches)
 
-    def _submit_page(self, values: array[float], date: float, now: float) -> None:
+    def _submit_page(self, values: array[float], date: float, now: float, is_whole: bool) -> None:
         table, ledger = self._table, self._table.ledger
         submit = self._submitter()
         if ledger.pages and now - ledger.page_answered_at > AGENT_REMEMBERS:
@@ -132,7 +133,8 @@ class ExactScraper(LitellmScraper):
             self._apply_limit(self._limit, submit, values)
 
         series = list(table.all_series())
-        ledger.recognize(series, values, date, now, since=now if self._failed_at is None else self._failed_at)
+        since = now if self._failed_at is None else self._failed_at
+        ledger.recognize(series, values, date, now, since, is_whole)
 
         # A first page is where counting starts, which the Agent is told by `flush_first_value`, unless some of it came
         # to be while we waited for the proxy. From then on every new count says itself what it starts from.

@@ -123,8 +123,9 @@ class Ledger:
         self._fewest_unread = 0
         # On our clock. Instances made later have counted nothing but what took place under our eyes.
         self.watching_since = math.inf
-        # When the last page was answered, on our clock.
+        # When the last page was answered, and the last one that had all families, on our clock.
         self.page_answered_at = 0.0
+        self._whole_page_answered_at = 0.0
         # The page from which on a sample was left out.
         self._absent: dict[Slot, int] = {}
 
@@ -135,12 +136,19 @@ class Ledger:
         self.owners.append(owner)
 
     def recognize(
-        self, all_series: Iterable[Series], values: array[float], date: float, now: float, since: float
+        self,
+        all_series: Iterable[Series],
+        values: array[float],
+        date: float,
+        now: float,
+        since: float,
+        is_whole: bool = True,
     ) -> None:
         """Find out which instance of each series a page shows, and what it takes to follow on.
 
         `date` is the time of the page on the proxy's clock, `now` on ours. With the first page watching begins at
-        `since`, on our clock: what came to be later is counted in full.
+        `since`, on our clock: what came to be later is counted in full. A page that is not whole has only families
+        that the last whole page had.
         """
         self._drop_impossible_counts(values)
         changed: list[tuple[Series, float | None, float]] = []
@@ -157,7 +165,11 @@ class Ledger:
                 changed.append((series, series.created, created))
                 series.created = created
 
-        page_before, self.page_answered_at = self.page_answered_at, now
+        # What is on this page and older than the page before, a single process would have shown on that one already.
+        page_before = self._whole_page_answered_at if is_whole else self.page_answered_at
+        self.page_answered_at = now
+        if is_whole:
+            self._whole_page_answered_at = now
         if not self.pages:
             self.watching_since = since
         # No page is older than what it shows.
@@ -167,7 +179,7 @@ class Ledger:
             if before is not None:
                 self._change_instance(series, before, before_born, created, values)
             if series.born < page_before - DATE_IS_BEHIND and self._is_new(series, before):
-                # A single process would have shown it on the page before, if there was one that could be read.
+                # Unless there was no page before, or it could not be read.
                 self.several_processes |= self.settled > 0 and not self.reveals
 
     def is_young(self, series: Series) -> bool:
