@@ -36,11 +36,12 @@ class PageLimits(NamedTuple):
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> PageLimits:
-        """Return the limits that an instance sets."""
+        """Return the limits that an instance sets, and the defaults of those that it leaves empty."""
         default = cls()
+        size, seconds = options.get('max_page_bytes'), options.get('max_page_seconds')
         return cls(
-            int(options.get('max_page_bytes', default.max_page_bytes)),
-            float(options.get('max_page_seconds', default.max_page_seconds)),
+            default.max_page_bytes if size is None else int(size),
+            default.max_page_seconds if seconds is None else float(seconds),
         )
 
 
