@@ -16,7 +16,7 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator
-from math import isnan
+from math import isinf, isnan
 from typing import NamedTuple
 
 from .exposition import (
@@ -70,13 +70,14 @@ class Metric(NamedTuple):
 class Family:
     """A family as its TYPE line declares it."""
 
-    __slots__ = ('datadog_name', 'is_submitted', 'name', 'series', 'type', 'unsubmitted')
+    __slots__ = ('datadog_name', 'has_counts', 'is_submitted', 'name', 'series', 'type', 'unsubmitted')
 
     def __init__(self, name: str, type_: str, datadog_name: str | None) -> None:
         self.name = name
         self.type = type_
         self.datadog_name = datadog_name
         self.is_submitted = False
+        self.has_counts = False
         # By the hash of their label text. None stands for a series that the instance does not want.
         self.series: dict[int, TaggedSeries | None] = {}
         # Samples that are only there, times of creation among them.
@@ -326,12 +327,17 @@ class SampleTable:
                 if sample_name in self._roles and self._roles[sample_name].family is former:
                     del self._roles[sample_name]
         roles = {}
-        for suffix, metric_suffix in SUFFIXES.get(type_, {}).items():
+        for suffix in SUFFIXES[type_]:
             metric = None
-            if datadog_name is not None and (suffix != '_bucket' or self._rules.collect_buckets):
-                metric = self._metric(family, OVERRIDES.get(submitted_type, metric_suffix), submitted_type)
+            # A sample that the submitted type does not have is not submitted, as in the base package.
+            metric_suffix = OVERRIDES.get(submitted_type, SUFFIXES.get(submitted_type, {}).get(suffix))
+            is_left_out = suffix == '_bucket' and not self._rules.collect_buckets
+            if datadog_name is not None and metric_suffix is not None and not is_left_out:
+                metric = self._metric(family, metric_suffix, submitted_type)
             roles[f'{name}{suffix}'.encode()] = Role(family, metric, is_bucket=suffix == '_bucket')
-        family.is_submitted = any(role.metric for role in roles.values())
+        metrics = [role.metric for role in roles.values() if role.metric is not None]
+        family.is_submitted = bool(metrics)
+        family.has_counts = not all(metric.is_gauge for metric in metrics)
         if type_ in CUMULATIVE_TYPES:
             roles[f'{name}{CREATED}'.encode()] = Role(family, None, is_created=True)
 
@@ -376,8 +382,7 @@ class SampleTable:
         if role.is_bucket and metric is not None:
             labels, bound = split_bound(labels)
             bound_tag = self._tag_of_bound(bound)
-            if bound_tag is None or bound == b'+Inf':
-                # Buckets are no counts of anything without their bound, and that of all observations is their count.
+            if bound_tag is None:
                 metric = None
         series = None
         if metric is not None or (role.is_created and role.family.is_submitted):
@@ -440,7 +445,7 @@ class SampleTable:
         tags, hostname = tagged
         shared = [self._tags_of_page.setdefault(tag, tag) for tag in tags]
         series = family.series[key] = TaggedSeries(shared, hostname)
-        if family.type != 'gauge':
+        if family.has_counts:
             # A gauge has a context in any case.
             self._share_tags(family, series)
         return series
@@ -475,8 +480,12 @@ class SampleTable:
         self.held.pop(slot, None)
 
     def _tag_of_bound(self, bound: bytes) -> str | None:
+        """Return the tag of a bucket's bound, or None when the bucket is not submitted.
+
+        The bucket of all observations is their count, and no bucket counts anything without its bound.
+        """
         if bound not in self._bound_tags:
-            tagged = self._rules.tags('histogram', {'le': bound.decode()})
+            tagged = None if isinf(float(bound)) else self._rules.tags('histogram', {'le': bound.decode()})
             tags = [] if tagged is None else self._rules.without_static_tags(tagged[0])
             self._bound_tags[bound] = tags[0] if tags else None
         return self._bound_tags[bound]
