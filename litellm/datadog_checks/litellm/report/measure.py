@@ -7,15 +7,19 @@ import logging
 import os
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any, NamedTuple
 
 from datadog_checks.base.errors import ConfigurationError
 from datadog_checks.base.stubs import aggregator, datadog_agent
 
 from ..check import LitellmCheck
+from ..exposition import read_lines
 from ..names import is_litellm_family
+from ..transfer import read_body
 from .aggregation import Aggregation, Context, Series
 from .secrets import MASK, Redactor
 
@@ -158,12 +162,12 @@ def read_page(check: LitellmCheck) -> Page:
     samples = size = process = other = 0
     litellm = set()
     with scraper.get_connection() as response:
-        for line in response.iter_lines(decode_unicode=True):
-            size += len(line.encode()) + 1
-            if not line.startswith('#'):
+        for line in chain.from_iterable(read_lines(read_body(response, scraper.page_limits), Counter())):
+            size += len(line) + 1
+            if not line.startswith(b'#'):
                 samples += bool(line.strip())
                 continue
-            family = _declared_family(line, scraper.raw_metric_prefix)
+            family = _declared_family(line.decode('utf-8', 'replace'), scraper.raw_metric_prefix)
             if family is None:
                 continue
             if is_litellm_family(family):
