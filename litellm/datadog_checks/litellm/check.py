@@ -26,9 +26,13 @@ class LitellmCheck(OpenMetricsBaseCheckV2):
     def __init__(self, name: str, init_config: dict[str, Any], instances: list[dict[str, Any]]) -> None:
         super().__init__(name, init_config, instances)
         self.probes: list[HealthProbe | ReadinessProbe] = []
+        self._standing_warnings: list[str] = []
 
     def check(self, instance: Any) -> None:
         """Scrape, then ask the other endpoints, whatever came of the scrape."""
+        # The Agent's status page shows the warnings of the last run only.
+        for warning in self._standing_warnings:
+            self.warning(warning)
         try:
             super().check(instance)
         finally:
@@ -36,6 +40,7 @@ class LitellmCheck(OpenMetricsBaseCheckV2):
                 probe.run()
 
     def configure_scrapers(self) -> None:
+        self._standing_warnings = []
         super().configure_scrapers()
         # The base package names a scraper by its key in logs, exceptions and issues.
         self.scrapers = {scraper.endpoint: scraper for scraper in self.scrapers.values()}
@@ -57,13 +62,12 @@ class LitellmCheck(OpenMetricsBaseCheckV2):
                 f'{", ".join(unsupported) or "use_stock_scraper"}, cannot honour the setting `max_contexts`'
             )
         if not stock:
-            self.warning(
-                'The scraper of the base package is used because of %s: counts are as exact and as cheap as it makes '
-                'them.',
-                ', '.join(unsupported),
+            self._standing_warnings.append(
+                'The scraper of the base package is used because of '
+                f'{", ".join(unsupported)}: counts are as exact and as cheap as it makes them.'
             )
         if is_affirmative(options.get('exclude_personal_labels', False)):
-            self.warning(
+            self._standing_warnings.append(
                 'With the scraper of the base package `exclude_personal_labels` sums the series that become one, and '
                 'the sum is wrong when the proxy drops one of them.'
             )

@@ -70,7 +70,6 @@ class ExactScraper(LitellmScraper):
         selects = bool(config.get('exclude_metric_groups')) and is_affirmative(config.get('filter_at_proxy', True))
         self._selection = Selection(self.endpoint, selects)
         self._failed_at: float | None = None
-        self._warned_of_several_processes = False
 
     def _scrape(self) -> None:
         asked_at = time.monotonic()
@@ -274,14 +273,12 @@ class ExactScraper(LitellmScraper):
         return started is not None and agent_started is not None and started > agent_started
 
     def _warn_of_several_processes(self) -> None:
-        if not self._warned_of_several_processes:
-            self._warned_of_several_processes = True
-            self.warning(
-                'Several processes answer in turn at %s. Each is followed on its own, but what a process counts before '
-                'its first scrape is not seen, and gauges show one process at a time. Set PROMETHEUS_MULTIPROC_DIR for '
-                'a proxy with several workers, and scrape pods one by one instead of through a Service.',
-                self.endpoint,
-            )
+        self.warning(
+            'Several processes answer in turn at %s. Each is followed on its own, but what a process counts before '
+            'its first scrape is not seen, and gauges show one process at a time. Set PROMETHEUS_MULTIPROC_DIR for '
+            'a proxy with several workers, and scrape pods one by one instead of through a Service.',
+            self.endpoint,
+        )
 
 
 def _proxy_time(response: Response) -> float:
