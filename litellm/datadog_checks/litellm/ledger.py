@@ -45,7 +45,7 @@ __all__ = ['ABSENT', 'CLOCKS_DIFFER', 'Ledger', 'Series', 'Slot']
 ABSENT = math.nan
 
 # Pages, not seconds: scrape intervals differ. Even 80 pages at 15 minutes are less than the Agent remembers a count
-# for. It would take a total that it has forgotten for new events.
+# for. If it forgot first, it would take the next total for new events.
 FORGET_AFTER = 5
 FORGET_AFTER_WITH_SEVERAL_PROCESSES = 80
 
@@ -167,7 +167,7 @@ class Ledger:
                 changed.append((series, series.created, created))
                 series.created = created
 
-        # A single process would have shown on this page already whatever is older than it.
+        # A single process would have shown there already whatever is older than that page.
         page_before = self._whole_page_answered_at if is_whole else self.page_answered_at
         self.page_answered_at = now
         if is_whole:
@@ -181,7 +181,7 @@ class Ledger:
             if before is not None:
                 self._change_incarnation(series, before, before_born, created, values)
             if series.born < page_before - DATE_IS_BEHIND and self._is_new(series, before):
-                # Does not count as evidence when there was no earlier page, or it had unreadable lines.
+                # No evidence if there was no earlier page, or if it had unreadable lines.
                 self.several_processes |= self.settled > 0 and not self.reveals
 
     def is_young(self, series: Series) -> bool:
