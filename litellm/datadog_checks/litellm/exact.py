@@ -47,8 +47,8 @@ OPENMETRICS = 'application/openmetrics-text'
 # The Agent remembers a monotonic count for a day and an hour after it was submitted last.
 AGENT_REMEMBERS = 24 * 3600.0
 
-# What servers answer to a URL that is too long for them.
-QUERY_REFUSED = frozenset({400, 414, 431})
+# What servers and firewalls answer to a query that is too long for them, or that they do not like.
+QUERY_REFUSED = range(400, 500)
 
 # How many of the metrics with dropped contexts a warning names.
 DROPPED_NAMED = 10
@@ -119,8 +119,8 @@ class ExactScraper(LitellmScraper):
         batches = read_lines(read_body(response, self.page_limits), bad_lines)
         if self.raw_line_filter is None:
             return batches
-        wanted = self.raw_line_filter.search
-        return ([line for line in lines if not wanted(line.decode('utf-8', 'replace'))] for lines in batches)
+        unwanted = self.raw_line_filter.search
+        return ([line for line in lines if not unwanted(line.decode('utf-8', 'replace'))] for lines in batches)
 
     def _submit_page(self, values: array[float], date: float, now: float, is_whole: bool) -> None:
         table, ledger = self._table, self._table.ledger
@@ -143,6 +143,7 @@ class ExactScraper(LitellmScraper):
         if not is_start:
             self._start_new_samples(values)
 
+        # One iterator for both: first the samples that were known before this page, then the new ones.
         samples = zip(ledger.settle(values), table.metrics, table.bounds, table.series, strict=True)
         self._submit_samples(submit, islice(samples, ledger.settled), flush_known)
         self._submit_samples(submit, samples, flush_new)
