@@ -237,7 +237,7 @@ class SimulatedProxy(_LoopbackServer):
     With `multiprocess` it is LiteLLM in multiprocess mode: one set of series whoever answers, no `_created`, no
     `process_start_time_seconds`; label gauges with a `pid` as the real one does. `date_lag` is how old in seconds the
     server's `Date` header is when it is sent. With `selects`, `?name[]=` chooses samples as prometheus_client does it,
-    which in multiprocess mode leaves nothing; URLs longer than `longest_url` are refused.
+    which in multiprocess mode leaves nothing; URLs longer than `longest_url` are refused with `refusal`.
     """
 
     def __init__(
@@ -251,6 +251,7 @@ class SimulatedProxy(_LoopbackServer):
         up: bool = True,
         selects: bool = True,
         longest_url: int = 65536,
+        refusal: int = 414,
     ) -> None:
         self.clock = Clock()
         self.answering = 0
@@ -260,6 +261,7 @@ class SimulatedProxy(_LoopbackServer):
         self._date_lag = date_lag
         self._selects = selects
         self._longest_url = longest_url
+        self._refusal = refusal
         self.paths: list[str] = []
         """What was asked for, in order."""
         self._families: dict[str, str] = {} if multiprocess else dict(FAMILIES_FROM_THE_START)
@@ -351,7 +353,7 @@ class SimulatedProxy(_LoopbackServer):
         """Answer one request, with the next fault if there is one."""
         self.paths.append(request.path)
         if len(request.path) > self._longest_url:
-            self._send(request, 414, 'text/plain', b'URI Too Long')
+            self._send(request, self._refusal, 'text/plain', b'Refused')
             return
         fault = self.faults.popleft() if self.faults else None
         if isinstance(fault, Status):

@@ -255,9 +255,11 @@ def test_autodiscovery_knows_the_images_that_litellm_publishes() -> None:
 
 
 @needs_discovery
-def test_discovery_finds_an_open_metrics_page_and_configures_nothing_but_its_url() -> None:
+def test_discovery_finds_an_open_metrics_page_and_configures_nothing_but_its_url(aggregator: AggregatorStub) -> None:
     with serving(PAGE) as proxy:
         assert discover(proxy.port) == [{'init_config': {}, 'instances': [{'openmetrics_endpoint': proxy.url}]}]
+    # A trial run is not to be sent.
+    assert aggregator.metric_names == []
 
 
 @needs_discovery

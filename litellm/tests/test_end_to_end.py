@@ -165,7 +165,7 @@ def test_a_worker_that_is_replaced_loses_no_count() -> None:
     assert flushed(agent, 'litellm.total.tokens.count') == before.total_tokens + after.total_tokens
 
 
-def test_several_processes_at_one_url_are_told_of_once() -> None:
+def test_several_processes_at_one_url_are_told_of_in_every_run() -> None:
     with start('--release', NEWEST, '--workers', '2', '--no-multiprocess-metrics') as proxy:
         workers = proxy.worker_pids()
         check = check_of(proxy)
@@ -183,7 +183,8 @@ def test_several_processes_at_one_url_are_told_of_once() -> None:
             for worker in workers:
                 os.kill(worker, signal.SIGCONT)
 
-    assert len([warning for warning in warnings if 'Several processes take turns answering' in warning]) == 1
+    # Up to the second run it could be one process that was restarted.
+    assert len([warning for warning in warnings if 'Several processes take turns answering' in warning]) == 4
 
 
 def health_check_of(proxy: FixtureProxy, **options: Any) -> LitellmCheck:

@@ -47,7 +47,7 @@ def test_a_decrease_without_times_of_creation_is_a_new_start(watch: Watch) -> No
     assert [watch.read(raw) for raw in (3, 5, 2, 4)] == [3, 5, 7, 9]
 
 
-def test_a_sum_that_falls_within_one_instance_is_no_new_start(watch: Watch) -> None:
+def test_a_sum_that_falls_within_one_incarnation_is_no_new_start(watch: Watch) -> None:
     assert [watch.read(raw, DATE - 60) for raw in (3, 5, 4, 6)] == [3, 5, 5, 7]
 
 
@@ -116,14 +116,14 @@ def test_what_is_left_out_for_long_may_be_forgotten(watch: Watch) -> None:
     assert watch.ledger.left_out() == {0, 1}
 
 
-def test_an_instance_born_just_before_the_first_page_is_not_young(watch: Watch) -> None:
+def test_an_incarnation_born_just_before_the_first_page_is_not_young(watch: Watch) -> None:
     """`Date` has whole seconds, so it may be before what its page shows."""
     watch.read(3, DATE + 0.9)
 
     assert not watch.ledger.is_young(watch.series)
 
 
-def test_an_instance_that_was_forgotten_is_not_young_when_it_returns(watch: Watch) -> None:
+def test_an_incarnation_that_was_forgotten_is_not_young_when_it_returns(watch: Watch) -> None:
     watch.read(3, DATE - 60)
     watch.read(5, DATE + 10)
     assert watch.ledger.is_young(watch.series)

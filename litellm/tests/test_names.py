@@ -149,6 +149,11 @@ def test_the_spelling_of_forks_maps_to_the_same_metrics() -> None:
     }
 
 
+@pytest.mark.parametrize('raw', ['litellm_llm_new', 'llm_llm_new'])
+def test_the_name_of_a_family_loses_one_prefix_only(raw: str) -> None:
+    assert names.unprefixed(raw) == 'llm_new'
+
+
 def test_the_groups_of_the_option_are_those_of_the_families() -> None:
     in_use = {
         family.group for mapping in (names.COUNTERS, names.GAUGES, names.HISTOGRAMS) for family in mapping.values()

@@ -258,6 +258,20 @@ litellm_remaining_team_budget_metric{pid="12",team="red"} 7.25
     ]
 
 
+def test_workers_gauges_that_an_option_makes_a_counter_are_summed(
+    aggregator: AggregatorStub, dd_run_check: RunCheck
+) -> None:
+    page = """\
+# TYPE litellm_custom gauge
+litellm_custom{pid="11"} 2.0
+litellm_custom{pid="12"} 3.0
+"""
+    extra_metrics = [{'litellm_custom': {'name': 'custom', 'type': 'counter'}}]
+    scrape(dd_run_check, page, tag_by_endpoint=False, extra_metrics=extra_metrics)
+
+    assert submitted(aggregator) == [('litellm.custom.count', 5.0, [])]
+
+
 def test_a_proxy_with_more_contexts_than_the_base_allows_is_collected_whole(
     aggregator: AggregatorStub, dd_run_check: RunCheck
 ) -> None:

@@ -349,6 +349,15 @@ def test_openmetrics_is_read_as_well(report: Report) -> None:
     assert 'None of the 1 LiteLLM family' in printed.section('Families')
 
 
+@pytest.mark.parametrize('headers', [{}, {'Content-Type': PROMETHEUS}], ids=['no content type', 'text'])
+def test_lines_end_where_the_check_ends_them_whatever_the_content_type(headers: dict[str, str], report: Report) -> None:
+    body = f'{page()}litellm_spend_metric{{end_user="\u2028# TYPE litellm_x gauge\u2028"}} 1\n'
+    with serving(answering(200, body, headers)) as url:
+        printed = report(url)
+
+    assert 'None of the 2 litellm families' in printed.section('Families')
+
+
 def test_families_that_the_check_does_not_know_are_named(report: Report) -> None:
     body = page() + (
         '# TYPE litellm_brand_new_total counter\nlitellm_brand_new_total 1.0\n'

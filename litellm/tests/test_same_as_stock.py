@@ -236,11 +236,15 @@ OPTIONS: dict[str, dict[str, Any]] = {
             ('gauge', 'litellm_custom_gauge', {}),
             ('gauge', REQUESTS, {}),
             ('histogram', LATENCY, {}),
+            ('histogram', 'litellm_custom_gauge', {}),
+            ('histogram', REQUESTS, {}),
             ('metadata', 'litellm_build', {'label': 'version'}),
             ('native_dynamic', 'litellm_custom_gauge', {}),
             ('rate', 'litellm_custom_gauge', {}),
             ('service_check', 'litellm_custom_gauge', {'status_map': {'1': 'OK', '2': 'CRITICAL'}}),
             ('summary', 'litellm_custom_summary', {}),
+            ('summary', 'litellm_untyped', {}),
+            ('summary', LATENCY, {}),
             ('temporal_percent', 'litellm_custom_gauge', {'scale': 'second'}),
             ('time_elapsed', 'litellm_custom_gauge', {}),
         )
@@ -464,7 +468,10 @@ HAND_WRITTEN = {
     'litellm_remaining_requests_metric_total 4\n',
     'a histogram without buckets': f'# TYPE {LATENCY} histogram\n{LATENCY}_count 4\n{LATENCY}_sum 2\n',
     'bounds of all kinds': f'# TYPE {LATENCY} histogram\n'
-    + ''.join(f'{LATENCY}_bucket{{le="{bound}"}} 1\n' for bound in ('0', '1', '2.50', '1e1', '1E+2', '1000.0', '+Inf')),
+    + ''.join(
+        f'{LATENCY}_bucket{{le="{bound}"}} 1\n'
+        for bound in ('0', '1', '2.50', '1e1', '1E+2', '1000.0', '+Inf', 'Inf', '-inf')
+    ),
     'le between other labels': f'# TYPE {LATENCY} histogram\n{LATENCY}_bucket{{a="1",le="0.5",z="\\"le=\\""}} 1\n'
     f'{LATENCY}_count{{a="1",z="\\"le=\\""}} 1\n{LATENCY}_sum{{z="\\"le=\\"",a="1"}} 1\n',
     'unknown escapes': f'# TYPE {STATE} gauge\n{STATE}{{a="x\\y",b="\\\\\\"",c="C:\\temp\\new"}} 1\n',

@@ -1,4 +1,4 @@
-"""URLs of a proxy: what of them is for the request alone, and where its other endpoints are."""
+"""URLs of a proxy: which part is for requests only, and where its other endpoints are."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _USER_INFO = re.compile(r'(?<=://)[^/?#\s]*@')
 
 
 class Address(NamedTuple):
-    """A URL without its user-info, to be requested, tagged and logged, and the user and password for the request."""
+    """A URL without user-info, to request, tag and log, and the user and password to request it with."""
 
     url: str
     auth: tuple[str, str] | None
 
 
 def read_address(option: str, url: object) -> Address:
-    """Take the URL of an option apart.
+    """Parse the URL of an option.
 
     Raises a `ConfigurationError`, which never repeats the URL, unless it is clear where its user-info ends.
     """
@@ -33,7 +33,7 @@ def read_address(option: str, url: object) -> Address:
         raise ConfigurationError(f'The setting `{option}` must be a string')
     shown = without_user_info(url)
     try:
-        # Reading the port is what finds a wrong one.
+        # Accessing the port validates it.
         is_clear = '@' not in shown and urlsplit(url).port != 0
     except ValueError:
         is_clear = False
@@ -47,14 +47,14 @@ def read_address(option: str, url: object) -> Address:
 
 
 def without_user_info(text: str) -> str:
-    """Return a text with the `user:password@` taken out of the URLs in it."""
+    """Return a text without the `user:password@` of URLs in it."""
     return _USER_INFO.sub('', text)
 
 
 def root_of(metrics_url: str) -> str | None:
-    """Return the URL that all paths of a proxy are below, without a slash at its end.
+    """Return the root URL of a proxy, without a trailing slash.
 
-    None when the URL is not that of a page named `metrics`, and so does not tell.
+    None if the page is not named `metrics`, as the root cannot be derived then.
     """
     parts = urlsplit(metrics_url)
     root, _, page = parts.path.rstrip('/').rpartition('/')

@@ -17,18 +17,22 @@ __all__ = ['LitellmCheck']
 
 
 class LitellmCheck(OpenMetricsBaseCheckV2):
-    """Collect the metrics of a LiteLLM proxy from its Prometheus endpoint, and what its health endpoints say."""
+    """Collect the metrics of a LiteLLM proxy from its Prometheus endpoint, and the state from its health endpoints."""
 
     __NAMESPACE__ = 'litellm'
-    # LiteLLM makes a series per key, user, team and model: the base's limit of 2000 contexts would cut a proxy off.
+    # LiteLLM has a series per key, user, team and model: the base's limit of 2000 contexts would truncate them.
     DEFAULT_METRIC_LIMIT = 0
 
     def __init__(self, name: str, init_config: dict[str, Any], instances: list[dict[str, Any]]) -> None:
         super().__init__(name, init_config, instances)
         self.probes: list[HealthProbe | ReadinessProbe] = []
+        self._standing_warnings: list[str] = []
 
     def check(self, instance: Any) -> None:
-        """Scrape, then ask the other endpoints, whatever came of the scrape."""
+        """Scrape, then query the other endpoints, even if the scrape failed."""
+        # The Agent's status page shows the warnings of the last run only.
+        for warning in self._standing_warnings:
+            self.warning(warning)
         try:
             super().check(instance)
         finally:
@@ -36,8 +40,9 @@ class LitellmCheck(OpenMetricsBaseCheckV2):
                 probe.run()
 
     def configure_scrapers(self) -> None:
+        self._standing_warnings = []
         super().configure_scrapers()
-        # The base package names a scraper by its key in logs, exceptions and issues.
+        # The base package shows these keys in logs, exceptions and issues, and its own may hold a password.
         self.scrapers = {scraper.endpoint: scraper for scraper in self.scrapers.values()}
         probes = [make(scraper) for scraper in self.scrapers.values() for make in (readiness_probe, health_probe)]
         self.probes = [probe for probe in probes if probe is not None]
@@ -57,13 +62,12 @@ class LitellmCheck(OpenMetricsBaseCheckV2):
                 f'{", ".join(unsupported) or "use_stock_scraper"}'
             )
         if not stock:
-            self.warning(
-                "The base package's scraper is used because of %s. Its counts are less exact, and a scrape costs more "
-                'CPU.',
-                ', '.join(unsupported),
+            self._standing_warnings.append(
+                f"The base package's scraper is used because of {', '.join(unsupported)}. Its counts are less exact, "
+                'and a scrape costs more CPU.'
             )
         if is_affirmative(options.get('exclude_personal_labels', False)):
-            self.warning(
+            self._standing_warnings.append(
                 "With the base package's scraper, `exclude_personal_labels` sums the series that become identical, and "
                 'the sum is wrong once the proxy drops one of them.'
             )

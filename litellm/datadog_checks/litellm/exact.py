@@ -1,13 +1,12 @@
 """The scraper that counts exactly, at a fraction of the work.
 
-A page runs through three modules: `exposition` makes lines of its bytes, `samples` knows what each line means, `ledger`
-turns raw values into totals that grow by what took place. Here the totals are submitted, with what the Agent needs to
-make the same of them.
+A page passes through three modules: `exposition` splits its bytes into lines, `samples` knows what each line means, and
+`ledger` turns raw values into totals that grow by what happened. Here the totals are submitted in such a way that the
+Agent arrives at the same increases.
 
-The Agent flushes the difference between the two last values of a monotonic count. Of a context that it does not know it
-flushes the value itself if `flush_first_value` says so, and nothing otherwise. A context that the proxy has left for
-good is submitted once more as 0, so that nothing in the Agent's memory can swallow what the context counts when it
-comes back.
+The Agent flushes the difference between the last two values of a monotonic count. For a context that it does not know,
+it flushes the value itself if `flush_first_value` is set, and nothing otherwise. A context that is gone from the proxy
+is submitted once more as 0: if it comes back, the Agent then compares it with 0 and not with an old total.
 """
 
 from __future__ import annotations
@@ -48,19 +47,19 @@ OPENMETRICS = 'application/openmetrics-text'
 # The Agent remembers a monotonic count for a day and an hour after it was submitted last.
 AGENT_REMEMBERS = 24 * 3600.0
 
-# What servers answer to a URL that is too long for them.
-QUERY_REFUSED = frozenset({400, 414, 431})
+# What servers and firewalls answer to a query that is too long for them, or that they do not like.
+QUERY_REFUSED = range(400, 500)
 
-# So many metrics of which contexts are dropped are named in a warning.
+# How many of the metrics with dropped contexts a warning names.
 DROPPED_NAMED = 10
 
-# Forgetting numbers all slots anew, so it waits until it is worth it: a tenth of the slots, or this many pages.
+# Forgetting renumbers all slots, so it waits until a tenth of them can go, or for this many pages.
 FORGET_SHARE = 10
 FORGET_EVERY = 10
 
 
 class ExactScraper(LitellmScraper):
-    """Scrape a LiteLLM proxy so that each context's count is what took place at the proxy."""
+    """Scrape a LiteLLM proxy so that each context counts exactly what happened at the proxy."""
 
     def __init__(self, check: Any, config: Mapping[str, Any]) -> None:
         super().__init__(check, config)
@@ -70,7 +69,6 @@ class ExactScraper(LitellmScraper):
         selects = bool(config.get('exclude_metric_groups')) and is_affirmative(config.get('filter_at_proxy', True))
         self._selection = Selection(self.endpoint, selects)
         self._failed_at: float | None = None
-        self._warned_of_several_processes = False
 
     def _scrape(self) -> None:
         asked_at = time.monotonic()
@@ -90,11 +88,12 @@ class ExactScraper(LitellmScraper):
         if bad_lines:
             self.warning(explain_bad_lines(bad_lines))
         self._table.ledger.note_unread(sum(bad_lines.values()) + self._table.unlearned)
+        is_whole = self._selection.query is None
         self._select(values)
-        self._submit_page(values, date, answered_at)
+        self._submit_page(values, date, answered_at, is_whole)
 
     def ask(self) -> Response:
-        """Ask for the page, or for the part of it that is submitted."""
+        """Request the page, or only the part of it that is submitted."""
         query = self._selection.query
         if query is None:
             return self.get_connection()
@@ -103,13 +102,13 @@ class ExactScraper(LitellmScraper):
         except HTTPError as error:
             if error.response.status_code not in QUERY_REFUSED:
                 raise
-        # It was the query if the same request without it is answered.
+        # If the same request without the query is answered, it was the query that was refused.
         response = self.get_connection()
         self._selection.refuse()
         return response
 
     def _select(self, values: array[float]) -> None:
-        """Let a page tell what to ask for next."""
+        """Decide from this page what to request next."""
         started = self._table.value_of(START_TIME[0].encode(), values)
         if self._selection.query is None:
             self._selection.read_whole(self._table.families_on_page, self._table.wanted_samples(), started)
@@ -120,10 +119,10 @@ class ExactScraper(LitellmScraper):
         batches = read_lines(read_body(response, self.page_limits), bad_lines)
         if self.raw_line_filter is None:
             return batches
-        wanted = self.raw_line_filter.search
-        return ([line for line in lines if not wanted(line.decode('utf-8', 'replace'))] for lines in batches)
+        unwanted = self.raw_line_filter.search
+        return ([line for line in lines if not unwanted(line.decode('utf-8', 'replace'))] for lines in batches)
 
-    def _submit_page(self, values: array[float], date: float, now: float) -> None:
+    def _submit_page(self, values: array[float], date: float, now: float, is_whole: bool) -> None:
         table, ledger = self._table, self._table.ledger
         submit = self._submitter()
         if ledger.pages and now - ledger.page_answered_at > AGENT_REMEMBERS:
@@ -132,16 +131,19 @@ class ExactScraper(LitellmScraper):
             self._apply_limit(self._limit, submit, values)
 
         series = list(table.all_series())
-        ledger.recognize(series, values, date, now, since=now if self._failed_at is None else self._failed_at)
+        since = now if self._failed_at is None else self._failed_at
+        ledger.recognize(series, values, date, now, since, is_whole)
 
-        # A first page is where counting starts, which the Agent is told by `flush_first_value`, unless some of it came
-        # to be while we waited for the proxy. From then on every new count says itself what it starts from.
+        # Counting starts from the first page: without `flush_first_value` the Agent only takes note of it. That is not
+        # enough if part of the page was created while we were waiting for the proxy. In that case, and on all later
+        # pages, the total of a new count includes just what happened, and is flushed in full.
         is_start = not ledger.pages and not any(map(ledger.is_young, series))
         flush_known = bool(self.flush_first_value) or self._is_younger_than_agent(values)
         flush_new = flush_known if is_start else True
         if not is_start:
             self._start_new_samples(values)
 
+        # One iterator for both: first the samples that were known before this page, then the new ones.
         samples = zip(ledger.settle(values), table.metrics, table.bounds, table.series, strict=True)
         self._submit_samples(submit, islice(samples, ledger.settled), flush_known)
         self._submit_samples(submit, samples, flush_new)
@@ -159,7 +161,7 @@ class ExactScraper(LitellmScraper):
             self._warn_of_several_processes()
 
     def _apply_limit(self, limit: ContextLimit, submit: Callable[..., None], values: array[float]) -> None:
-        """Hold contexts back beyond `max_contexts`, and say so."""
+        """Hold back contexts beyond `max_contexts`, and warn of it."""
         for metric, tags, hostname in limit.apply(values):
             submit(MONOTONIC_COUNT, metric.name, 0.0, tags, hostname, False)
         dropped = limit.dropped()
@@ -176,14 +178,14 @@ class ExactScraper(LitellmScraper):
             )
 
     def _start_new_samples(self, values: array[float]) -> None:
-        """Let samples that were never seen, but are older than our watching, count from now on."""
+        """Count new samples that are older than our watching from their current value on."""
         ledger = self._table.ledger
         for slot in [*ledger.unseen(), *range(ledger.settled, len(values))]:
             if ledger.owners[slot] is not None and not isnan(values[slot]) and not ledger.is_new(slot):
                 ledger.start_at_zero(slot, values[slot])
 
     def _submitter(self) -> Callable[..., None]:
-        """Return what takes (type, name, value, tags, hostname, flush_first_value) to the Agent."""
+        """Return the function that submits (type, name, value, tags, hostname, flush_first_value) to the Agent."""
         check = self.check
         if check.metric_limiter:
 
@@ -193,8 +195,8 @@ class ExactScraper(LitellmScraper):
                 )
 
             return submit
-        # All that the check's own methods do to a name, tags and hostname was done when the sample was learned.
-        # A base that discovers configurations collects their metrics elsewhere.
+        # What the check's own methods do to names, tags and hostnames was done when the sample was learned.
+        # With config discovery, newer base packages collect the metrics of a trial run in another aggregator.
         receiver = check._aggregator() if hasattr(check, '_aggregator') else aggregator
         return partial(receiver.submit_metric, check, check.check_id)
 
@@ -222,7 +224,7 @@ class ExactScraper(LitellmScraper):
         submit(MONOTONIC_COUNT, context.metric.name, context.total, context.tags, context.hostname, flush)
 
     def _submit_last_totals(self, submit: Callable[..., None]) -> None:
-        """Remind the Agent of the totals that the next ones go on from, after so long that it has forgotten them."""
+        """Submit the last totals again when the Agent has forgotten them, for the next ones to be compared with."""
         table = self._table
         for slot, metric in enumerate(table.metrics):
             if metric is not None:
@@ -236,10 +238,10 @@ class ExactScraper(LitellmScraper):
         metric = context.metric
         present = [v for v in (values[slot] for slot in context.slots) if isfinite(v) and v not in NO_LIMIT]
         if present:
-            # A family that is not LiteLLM's has no reduction: as in the Agent, the value submitted last stays.
+            # A family that is not mapped has no reduction: the last value wins, as it does in the Agent.
             value = reduce(metric.reduction, present) if metric.reduction is not None else present[-1]
             if isinf(value):
-                # The sum of what two workers say, if that is more than there are numbers for.
+                # The sum of two workers' values overflowed.
                 return
             submit(
                 GAUGE,
@@ -251,7 +253,7 @@ class ExactScraper(LitellmScraper):
             )
 
     def _forget(self, submit: Callable[..., None]) -> None:
-        """Forget what the proxy has left out for several pages."""
+        """Forget samples that the proxy has left out for several pages."""
         table, ledger = self._table, self._table.ledger
         gone = ledger.left_out()
         if ledger.pages % FORGET_EVERY and len(gone) * FORGET_SHARE < ledger.settled:
@@ -264,7 +266,7 @@ class ExactScraper(LitellmScraper):
         table.forget_families()
 
     def _is_younger_than_agent(self, values: array[float]) -> bool:
-        """Tell whether, on the first page, the proxy says that it started after the Agent did."""
+        """Tell whether this is the first page and the proxy started after the Agent."""
         if self.flush_first_value is not None or not self.use_process_start_time:
             return False
         started = self._table.value_of(START_TIME[0].encode(), values)
@@ -272,19 +274,16 @@ class ExactScraper(LitellmScraper):
         return started is not None and agent_started is not None and started > agent_started
 
     def _warn_of_several_processes(self) -> None:
-        if not self._warned_of_several_processes:
-            self._warned_of_several_processes = True
-            self.warning(
-                'Several processes take turns answering at %s. Each is tracked separately, but what a process counts '
-                'before its first scrape is missed, and gauges show one process at a time. Set '
-                'PROMETHEUS_MULTIPROC_DIR for a proxy with several workers, and scrape each pod directly rather than '
-                'through a Service.',
-                self.endpoint,
-            )
+        self.warning(
+            'Several processes take turns answering at %s. Each is tracked separately, but what a process counts '
+            'before its first scrape is missed, and gauges show one process at a time. Set PROMETHEUS_MULTIPROC_DIR '
+            'for a proxy with several workers, and scrape each pod directly rather than through a Service.',
+            self.endpoint,
+        )
 
 
 def _proxy_time(response: Response) -> float:
-    """Return the time of the answer on the proxy's clock, or on ours when it tells none: seconds since the epoch."""
+    """Return when the proxy answered, by its clock or else by ours, in seconds since the epoch."""
     now = time.time()
     try:
         date = parsedate_to_datetime(response.headers['Date']).timestamp()

@@ -1,8 +1,8 @@
-"""The text of a metrics page: bytes to lines, a sample line to its parts. No state, no meaning.
+"""The text of a metrics page: bytes to lines, and sample lines to their parts. No state, no meaning.
 
-Both expositions are read alike, Prometheus text 0.0.4 and OpenMetrics 1.0: for what LiteLLM's proxy and its client
-library write they differ in HELP and TYPE lines only. Timestamps and exemplars are skipped. Names in quotes, which
-newer formats allow when a client asks for them, are not read.
+Prometheus text 0.0.4 and OpenMetrics 1.0 are read by the same code: as LiteLLM's client library writes them, they
+differ in HELP and TYPE lines only. Timestamps and exemplars are skipped. Quoted metric names, which newer formats allow
+when a client asks for them, are not supported.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = [
     'split_sample',
 ]
 
-# A sample with a label for everything that LiteLLM knows has 2 kB.
+# A sample with every label of LiteLLM has about 2 kB.
 MAX_LINE_BYTES = 1 << 20
 
 # What can be wrong with a line, to be counted. The text of a line is never shown.
@@ -38,11 +38,11 @@ TOO_LONG = f'longer than {MAX_LINE_BYTES >> 20} MiB'
 
 BYTE_ORDER_MARK = b'\xef\xbb\xbf'
 
-# All repetitions are possessive, or exclude what follows them: a line costs what its length costs, whatever it says.
+# All repetitions are possessive, or exclude what follows them: matching takes linear time, whatever the line.
 _NAME = rb'[a-zA-Z_:][a-zA-Z0-9_:]*+'
 _STRING = rb'"(?:[^"\\]++|\\.)*+"'
 _SAMPLE = re.compile(
-    # The labels end at the first closing brace outside of quotes.
+    # The labels end at the first closing brace outside quotes.
     rb'\s*+(%(name)s)(?:\s*+\{((?:[^"}]++|%(string)s)*+)\}\s*+|\s++)'
     rb'([^\s{#]\S*+)(?:\s++[-+.\deE]++)?+\s*+(?:#.*+)?+' % {b'name': _NAME, b'string': _STRING},
     re.DOTALL,
@@ -62,12 +62,12 @@ class BadLineError(ValueError):
 
 
 def read_lines(pieces: Iterable[bytes], bad_lines: Counter[str]) -> Iterator[list[bytes]]:
-    """Yield the lines of a page in batches, as they arrive and without their line feeds, and count the bad ones.
+    """Yield the lines of a page in batches as they arrive, without line feeds, and count those that are too long.
 
-    Raises `TruncatedPageError` when the last line has no end, as its value may be cut as well, and `NotMetricsError`
-    when there is no other line.
+    Raises `TruncatedPageError` if the last line has no line feed, as its value may be cut off, and `NotMetricsError` if
+    it is the only one.
     """
-    # The parts of a line that has not ended, unless it is too long already, and what they come to.
+    # The parts of a line that has not ended, empty once it is too long, and its length so far.
     begun: list[bytes] = []
     length = 0
     any_line = False
@@ -97,9 +97,9 @@ def read_lines(pieces: Iterable[bytes], bad_lines: Counter[str]) -> Iterator[lis
 
 
 def split_sample(line: bytes) -> tuple[bytes, bytes]:
-    """Split a sample line into what names the sample, `family{labels}` or `family`, and its value.
+    """Split a sample line into the sample, `name{labels}` or `name`, and its value.
 
-    Raises `BadLineError` when the line is not a sample.
+    Raises `BadLineError` if the line is not a sample.
     """
     match = _SAMPLE.fullmatch(line)
     if match is None:
@@ -109,7 +109,7 @@ def split_sample(line: bytes) -> tuple[bytes, bytes]:
 
 
 def parse_value(value: bytes) -> float:
-    """Return the number that a sample has. Raises `BadLineError` when it has none."""
+    """Return a sample's value as a number. Raises `BadLineError` if it is not one."""
     try:
         return float(value)
     except ValueError:
@@ -117,14 +117,14 @@ def parse_value(value: bytes) -> float:
 
 
 def is_name(name: str) -> bool:
-    """Tell whether a family can have this name."""
+    """Tell whether this is a valid name of a family."""
     return _IS_NAME.fullmatch(name.encode()) is not None
 
 
 def split_bound(labels: bytes) -> tuple[bytes, bytes]:
-    """Take the upper bound `le` out of the labels of a bucket: return the other labels and the bound.
+    """Split the labels of a bucket into the labels of its series and the bound `le`.
 
-    The buckets of one series have the same other labels. Raises `BadLineError` when there is no bound that is a number.
+    Raises `BadLineError` if there is no bound that is a number.
     """
     match = _BUCKET.fullmatch(labels)
     if match is None:
@@ -138,7 +138,7 @@ def split_bound(labels: bytes) -> tuple[bytes, bytes]:
 
 
 def parse_labels(labels: str) -> dict[str, str]:
-    """Return the labels of `name="value",…`, unescaped. Raises `BadLineError` when it is anything else."""
+    """Return the labels of `name="value",…`, unescaped. Raises `BadLineError` if it is anything else."""
     parsed = {}
     position = 0
     while position < len(labels):
@@ -152,5 +152,5 @@ def parse_labels(labels: str) -> dict[str, str]:
 
 
 def _unescape(match: re.Match[str]) -> str:
-    # An unknown escape is kept as it is, backslash included, as Prometheus' own client does.
+    # Unknown escapes are kept, backslash included, as Prometheus' own client does.
     return _ESCAPED.get(match[1], match[0])

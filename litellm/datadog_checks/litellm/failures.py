@@ -1,4 +1,4 @@
-"""What a failed scrape means for the person who has to fix it."""
+"""What a failed scrape means to the person who has to fix it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ __all__ = [
 # Releases whose /metrics/ never answers when authentication is on and the key is right.
 HANGING_RELEASES = '1.81.16, 1.82.6 and 1.83.14'
 
-# 203 is 200 that something on the way has changed. 206 is a part of a page.
+# 203 is a 200 that was modified on the way. 206, which is not among them, is part of a page.
 WITH_A_PAGE = (200, 203)
 
 KEY_HINT = 'send a LiteLLM key with `extra_headers: {Authorization: Bearer <KEY>}`'
@@ -60,9 +60,9 @@ class PageLimitError(RequestException):
 
 
 def explain(error: Exception) -> Exception:
-    """Return an error that tells what to do, of the same type where the cause is the connection.
+    """Return an error that says what to do, of the same type if the cause is the connection.
 
-    Messages never hold the URL, which may carry a password, nor anything that the endpoint answered.
+    Messages never contain the URL, which may hold a password, or any part of the answer.
     """
     if isinstance(error, NotMetricsError | TruncatedPageError | PageLimitError | HTTPError):
         return error
@@ -97,9 +97,9 @@ def explain(error: Exception) -> Exception:
 
 
 def explain_question(error: Exception, seconds: float) -> str:
-    """Say what to do about an endpoint beside the metrics page that could not be asked within so many seconds.
+    """Say what to do about an endpoint other than the metrics page that did not answer within so many seconds.
 
-    Like all messages here it holds neither the URL nor anything that the endpoint answered.
+    Like all messages here, it contains neither the URL nor any part of the answer.
     """
     if isinstance(error, Timeout) and not isinstance(error, ConnectTimeout):
         return f'no complete response within {seconds:g} seconds.'
@@ -111,7 +111,7 @@ def explain_question(error: Exception, seconds: float) -> str:
 
 
 def explain_response(response: Response) -> RequestException | None:
-    """Return the error that a response's status and content type stand for, or None for a page to read."""
+    """Return the error that status and content type of a response amount to, or None for a page to read."""
     status = response.status_code
     if status in (401, 403):
         return HTTPError(f'{_status(response)}: {_key_advice(response)}', response=response)
@@ -139,7 +139,7 @@ def explain_response(response: Response) -> RequestException | None:
 
 
 def explain_bad_lines(kinds: Mapping[str, int]) -> str:
-    """Say how many lines of a page were left out, and why. Never shows one, as it may hold anything."""
+    """Say how many lines of a page were left out, and why. Never quotes a line, as it may contain anything."""
     reasons = ', '.join(f'{count} {kind}' for kind, count in sorted(kinds.items()))
     return (
         f'Some lines of the page were unreadable and skipped: {reasons}. All other lines are submitted. Either '
@@ -175,12 +175,12 @@ def _key_advice(response: Response) -> str:
 
 
 def _status(response: Response) -> str:
-    """Return the status and its name, which is not what the endpoint may call it."""
+    """Return the status with its standard name, whatever reason phrase the endpoint sent."""
     return f'{response.status_code} {status_names.get(response.status_code, "")}'.strip()
 
 
 def _root_cause(error: BaseException) -> str:
-    """Name the innermost system error, which says "refused" or "unknown host" without repeating the URL."""
+    """Return the text of the innermost system error, such as "Connection refused", which never has the URL."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.strerror and not isinstance(cause, RequestException):

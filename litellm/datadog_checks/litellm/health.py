@@ -1,8 +1,8 @@
-"""What a proxy says of its models at `/health`, asked as rarely as what it costs demands.
+"""What a proxy says about its models at `/health`, which is queried rarely because of what it costs.
 
-Unless a proxy checks its models in the background, it calls each of them for that answer. So it is asked once in an
-interval, in a thread of its own, and its last answer is submitted in every run with its age. Of an answer nothing but
-tags is kept: it holds addresses with passwords, headers with keys, and prompts.
+Unless a proxy checks its models in the background, it calls each of them to answer. So it is queried once in an
+interval, in a thread of its own, and every run submits the last answer with its age. Only tags are kept of an answer:
+it contains addresses with passwords, headers with keys, and prompts.
 """
 
 from __future__ import annotations
@@ -30,31 +30,31 @@ from .scraper import LitellmScraper
 
 __all__ = ['Health', 'HealthProbe', 'NoHealthError', 'NotCheckedYetError', 'error_class', 'health_probe', 'read_health']
 
-# Seconds between two questions, and for one of them. LiteLLM gives up on a model after 60 seconds.
+# Seconds between two requests, and the timeout of one. LiteLLM gives up on a model after 60 seconds.
 DEFAULT_INTERVAL = 300.0
 DEFAULT_TIMEOUT = 90.0
 
-# The run that asks waits so long, after its scrape: then one run alone, like `agent check`, shows an answer.
+# How long the run that asks waits after its scrape, so that a single run such as `agent check` shows an answer.
 PATIENCE_SECONDS = 10.0
 
-# An answer is submitted for so many intervals. What is older says nothing of now, and only its age is left.
+# An answer is submitted for so many intervals. After that only its age is, as it says nothing about now.
 INTERVALS_UNTIL_STALE = 3
 
-# Stack traces make an answer long, some kB for each model that fails.
+# Stack traces make answers long: several kB for each failing model.
 MAX_BODY_BYTES = 32 << 20
 
-# Tags are cut by Datadog at 200 characters.
+# Datadog truncates tags at 200 characters.
 MAX_TAG_VALUE = 150
 
 UNKNOWN_ERROR = 'unknown'
 
-# The class of an error is what its text begins with: `litellm.RateLimitError: ...`. The rest is not for Datadog.
+# The text of an error begins with its class: `litellm.RateLimitError: ...`. The rest must not leave the host.
 _ERROR_CLASS = re.compile(
     r'(?:error:\s*)?(?:litellm\.(?:exceptions\.)?([A-Z][A-Za-z]{2,60})|([A-Z][A-Za-z]{2,50}(?:Error|Exception)))(?!\w)',
     re.ASCII,
 )
 _TIMEOUT = 'Timeout exceeded'
-# JSON can hold what is no UTF-8, and the Agent ends a tag at a NUL.
+# JSON can have lone surrogates, which are not UTF-8, and the Agent ends a tag at a NUL.
 _NOT_TEXT = re.compile('[\0\ud800-\udfff]')
 _QUERY = re.compile(r'[?#].*', re.DOTALL)
 _PROVIDER = re.compile(r'[A-Za-z0-9][A-Za-z0-9_.-]{0,60}', re.ASCII)
@@ -66,18 +66,18 @@ KEY_HINT = (
 
 
 class NoHealthError(RequestException):
-    """The endpoint answered, but not with the health of models. The message says what to do, and quotes nothing."""
+    """The endpoint answered, but not with the health of models. The message says what to do and quotes nothing."""
 
 
 class NotCheckedYetError(RequestException):
-    """The proxy checks its models in the background, and has not done so since it started."""
+    """The proxy checks its models in the background, but has not done so yet since it started."""
 
 
 class Health(NamedTuple):
     """What is kept of an answer."""
 
     endpoints: Counter[tuple[str, ...]]
-    """How many model endpoints have these tags: more than one is possible in releases that leave their ids out."""
+    """How many model endpoints have these tags: some releases leave out ids, and then there may be several."""
     healthy: int
     unhealthy: int
     answered_at: float
@@ -85,7 +85,7 @@ class Health(NamedTuple):
 
 
 def read_health(answer: Answer, *, has_key: bool) -> Health:
-    """Return what is kept of an answer. Raises a `NoHealthError`, or a `NotCheckedYetError`."""
+    """Return what is kept of an answer. Raises `NoHealthError` or `NotCheckedYetError`."""
     try:
         body = answer.json()
     except ValueError:
@@ -95,7 +95,7 @@ def read_health(answer: Answer, *, has_key: bool) -> Health:
     if body == {} and answer.status == 200:
         raise NotCheckedYetError
     healthy, unhealthy = body.get('healthy_endpoints'), body.get('unhealthy_endpoints')
-    # A proxy that is asked for one model only says 503 with the whole answer when it is not healthy.
+    # For a URL that names one model, an unhealthy one comes with 503 and otherwise the same answer.
     if answer.status not in (200, 503) or not isinstance(healthy, list) or not isinstance(unhealthy, list):
         raise NoHealthError(_advice(answer, has_key))
     endpoints = Counter([*(_tags(one, True) for one in healthy), *(_tags(one, False) for one in unhealthy)])
@@ -120,17 +120,17 @@ def _tags(endpoint: object, is_healthy: bool) -> tuple[str, ...]:
 
 
 def _text(value: object) -> str:
-    """Return a name as it may be shown. That of a model can be the address it is served at."""
+    """Return a name as it may be shown. The name of a model can be the address that serves it."""
     if not isinstance(value, str):
         return ''
     name, mark, address = _NOT_TEXT.sub(UNREADABLE, value).partition('://')
-    # A password ends at the last @ for sure, and a query can hold a key.
+    # The password ends at the last @ at the latest, and a query can hold a key.
     shown = name + mark + _QUERY.sub('', address.rpartition('@')[2]) if mark else name
     return shown[:MAX_TAG_VALUE]
 
 
 def error_class(error: object) -> str:
-    """Return the class of the error that LiteLLM reports of a model, and nothing else of it."""
+    """Return the class of an error that LiteLLM reports for a model, and nothing else of it."""
     if not isinstance(error, str):
         return UNKNOWN_ERROR
     if error.startswith(_TIMEOUT):
@@ -140,7 +140,7 @@ def error_class(error: object) -> str:
 
 
 def _advice(answer: Answer, has_key: bool) -> str:
-    """Say what to do about an answer that holds no health."""
+    """Say what to do about an answer without the health of models."""
     status = answer.status
     # Some releases answer a request without a key with 500.
     if status in (401, 403) or (status == 500 and not has_key):
@@ -157,9 +157,9 @@ def _advice(answer: Answer, has_key: bool) -> str:
 
 
 def health_probe(scraper: LitellmScraper) -> HealthProbe | None:
-    """Return the probe that an instance asks for, or None.
+    """Return the probe that an instance configures, or None.
 
-    Raises a `ConfigurationError` when an option of it cannot be used.
+    Raises a `ConfigurationError` if one of its options is invalid.
     """
     url = scraper.config.get('litellm_health_endpoint')
     if not url:
@@ -186,7 +186,7 @@ def _seconds(scraper: LitellmScraper, option: str, default: float) -> float:
 
 
 class HealthProbe:
-    """Ask for the health of models once in an interval, and submit the last answer in every run."""
+    """Query the health of models once in an interval, and submit the last answer in every run."""
 
     def __init__(self, scraper: LitellmScraper, address: Address, interval: float, timeout: float) -> None:
         self._check = scraper.check
@@ -199,7 +199,7 @@ class HealthProbe:
         self._question = Question(partial(_ask_health, client, address.url, timeout), timeout)
 
     def run(self) -> None:
-        """Submit the last answer, and ask for the next when it is time to. Raises nothing."""
+        """Submit the last answer, and query the next when it is due. Raises nothing."""
         now = time.monotonic()
         is_asking = now >= self._next_at and self._question.put()
         if is_asking:

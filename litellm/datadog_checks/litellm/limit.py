@@ -1,9 +1,9 @@
-"""A bound on the contexts that an instance submits: which are kept, and which are held back.
+"""A limit on the contexts that an instance submits: which are kept, and which are held back.
 
-What is kept stays for as long as the proxy has it, as a count that comes and goes would be wrong. Where not all fit in,
-those of the largest metrics stay out, and a histogram has all buckets of a series or none. What is held back is
-followed as well, and takes the place of what the proxy has left. It counts from then on: what took place before would
-be a spike.
+A context that is kept stays as long as the proxy has it, as a count that comes and goes would be wrong. If not all
+contexts fit, those of the largest metrics are held back, and a series of a histogram keeps all of its buckets or none.
+Contexts that are held back are followed as well, and take the place of those that are gone. They count from then on, as
+everything that happened before would be a spike.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ['ContextLimit']
 
 
 class _Unit:
-    """Contexts of one metric that are kept or held back together: the buckets of a series, else a single one."""
+    """Contexts of one metric that are kept or held back together: the buckets of a series, or else a single context."""
 
     def __init__(self, metric: str) -> None:
         self.metric = metric
@@ -34,18 +34,18 @@ class _Unit:
 
 
 class ContextLimit:
-    """Let a table submit at most so many contexts."""
+    """Limit how many contexts a table submits."""
 
     def __init__(self, table: SampleTable, most: int) -> None:
         self._table = table
         self._most = most
-        # What was left when it was last decided who is kept: nothing that was held back then is as small.
+        # The room left by the last decision: no unit that was held back then fits into it.
         self._left = 0
 
     def apply(self, values: array[float]) -> list[tuple[Metric, list[str], str]]:
-        """Decide on the contexts that a page shows first, and on those held back if there is room again.
+        """Decide on contexts that are new on a page, and again on those held back if there is room.
 
-        Returns metric, tags and hostname of the counts that are held back no more: they go on from 0.
+        Returns metric, tags and hostname of the counts that are no longer held back: they start from 0.
         """
         table, settled = self._table, self._table.ledger.settled
         new_slots = [slot for slot in range(settled, len(table.metrics)) if table.metrics[slot] is not None]
@@ -68,7 +68,7 @@ class ContextLimit:
         return [count for unit in waiting if unit in chosen for count in self._release(unit)]
 
     def dropped(self) -> Counter[str]:
-        """Return how many contexts of each metric are held back."""
+        """Return the number of contexts held back, by metric."""
         contexts = (context.metric.name for context in self._table.contexts.values() if context.is_held)
         return Counter(metric.name for metric in self._table.held.values()) + Counter(contexts)
 
@@ -110,14 +110,14 @@ class ContextLimit:
 
 
 def _has_value(context: Context, values: array[float]) -> bool:
-    """Tell whether there is anything to submit: a budget without a limit takes no room."""
+    """Tell whether a context has a value to submit: a budget without a limit takes no room."""
     if context.metric.is_gauge:
         return any(math.isfinite(values[slot]) and values[slot] not in NO_LIMIT for slot in context.slots)
     return not all(math.isnan(values[slot]) for slot in context.slots)
 
 
 def _choose(units: list[_Unit], room: int) -> set[_Unit]:
-    """Return the units that are kept: those of small metrics first, then as many of the others as fit, in order."""
+    """Return the units to keep: those of small metrics first, then as many others as fit, in order."""
     sizes: Counter[str] = Counter()
     for unit in units:
         sizes[unit.metric] += unit.size

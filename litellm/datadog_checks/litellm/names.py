@@ -379,7 +379,7 @@ def is_litellm_family(name: str) -> bool:
 
 def unprefixed(raw: str) -> str:
     """Return the name of a LiteLLM family without the prefix that they all share."""
-    return raw.removeprefix(PREFIX).removeprefix(FORK_PREFIX)
+    return raw.removeprefix(PREFIX if raw.startswith(PREFIX) else FORK_PREFIX)
 
 
 def submitted_names() -> Iterator[tuple[str, str]]:

@@ -1,7 +1,7 @@
-"""What of a series' labels may leave the host.
+"""Which labels of a series may leave the host.
 
-Labels pass here before any option of the base package sees them. So what is taken out stays out, whatever
-`rename_labels`, `share_labels` or `hostname_label` make of the rest.
+Labels pass through here before any option of the base package sees them. So what is removed stays removed, whatever
+`rename_labels`, `share_labels` or `hostname_label` do with the rest.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from .labels import EMPTY_VALUES, KEY_LABEL, REDACTED, is_key_in_clear, is_perso
 
 __all__ = ['OutgoingLabels']
 
-# By label, whether `exclude_metrics_by_labels` drops the series that have this value.
+# By label, whether `exclude_metrics_by_labels` drops a series with this value.
 Excluders = Mapping[str, Callable[[str], bool]]
 
 
 class OutgoingLabels:
-    """Apply what the options of an instance say of labels, and keep secrets back whatever they say.
+    """Apply the options of an instance to labels, and withhold secrets whatever the options are.
 
-    `excluders` still see the values that are taken out.
+    `excluders` still see the values that are removed.
     """
 
     def __init__(self, options: Mapping[str, Any], excluders: Excluders) -> None:
@@ -34,7 +34,7 @@ class OutgoingLabels:
         """Whether any label set held a key that LiteLLM had not hashed."""
 
     def of(self, labels: Mapping[str, str]) -> Mapping[str, str] | None:
-        """Return what of a label set may leave, itself if that is all, or None when the series is not wanted."""
+        """Return the labels that may leave, the same object if all may, or None if the series is not wanted."""
         changed: dict[str, str | None] = {}
         for name, value in labels.items():
             outgoing = self._outgoing(name, value)
@@ -49,7 +49,7 @@ class OutgoingLabels:
         return {name: value for name, value in amended.items() if value is not None}
 
     def _outgoing(self, name: str, value: str) -> str | None:
-        """Return the value that a label may have outside, or None when the label is dropped."""
+        """Return the value of a label as it may leave the host, or None if the label is dropped."""
         if name == KEY_LABEL and is_key_in_clear(value):
             self.keys_in_clear = True
             value = REDACTED

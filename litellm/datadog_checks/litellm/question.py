@@ -1,4 +1,4 @@
-"""What is asked beside the metrics page, so that it costs the scrape nothing however long it takes."""
+"""Requests in the background, which never delay the scrape."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ T = TypeVar('T')
 
 
 class Question(Generic[T]):
-    """Ask something in a thread of its own, one at a time, and count it as not answered after so many seconds.
+    """Call `ask` in a thread of its own, one at a time, and give it up after so many seconds.
 
-    The thread ends when `ask` does, which must have a limit of its own, and does not keep the Agent from ending. An
-    answer that comes late is taken as well, unless it is asked anew before.
+    The thread ends when `ask` returns, which must have a timeout of its own. It does not keep the Agent from exiting.
+    A late answer is still returned, unless the question was put again before.
     """
 
     def __init__(self, ask: Callable[[], T], seconds: float) -> None:
@@ -30,21 +30,21 @@ class Question(Generic[T]):
         self._is_given_up = False
 
     def put(self) -> bool:
-        """Start to ask, unless a thread is still at it or its answer waits. Return whether it was started."""
+        """Start to ask, unless a thread is still running or its answer was not taken. Return whether it started."""
         if self._pending is not None and not (self._is_given_up and self._pending.done()):
             return False
         self._asked_at, self._is_given_up = time.monotonic(), False
         self._pending = Future()
         try:
             Thread(target=self._run, args=(self._pending,), name='litellm-question', daemon=True).start()
-        except RuntimeError as error:  # The system has no more threads.
+        except RuntimeError as error:  # No more threads can be started.
             self._pending.set_exception(error)
         return True
 
     def answer(self, patience: float) -> T | None:
-        """Return the answer once, if it is there within so many seconds of patience, and None otherwise.
+        """Return the answer once, if it arrives within so many seconds of patience, and None otherwise.
 
-        Raises what `ask` raised, once, and a `Timeout` when the time for asking is over, once as well.
+        Raises once what `ask` raised, or once a `Timeout` when the time for asking is over.
         """
         if self._pending is None:
             return None
@@ -61,5 +61,5 @@ class Question(Generic[T]):
     def _run(self, pending: Future[T]) -> None:
         try:
             pending.set_result(self._ask())
-        except Exception as error:  # noqa: BLE001, whoever waits for the answer gets it
+        except Exception as error:  # noqa: BLE001, `answer` raises it
             pending.set_exception(error)

@@ -1,4 +1,4 @@
-"""Whether a proxy takes requests and reaches its database: `/health/readiness` says so for free and without a key."""
+"""Whether a proxy accepts requests and reaches its database: `/health/readiness` tells for free and without a key."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ __all__ = ['ReadinessProbe', 'Status', 'Verdict', 'judge', 'readiness_probe']
 
 PATH = '/health/readiness'
 
-# LiteLLM answers in milliseconds: a `timeout` that a large metrics page needs is not for this.
+# LiteLLM answers in milliseconds: a `timeout` that a large metrics page needs is too long for this.
 MAX_SECONDS = 10.0
 
-# The longest body, of a release before 1.84, names the callbacks: some kB.
+# The longest bodies, in releases before 1.84, list the callbacks: some kB.
 MAX_BODY_BYTES = 1 << 16
 
-# Where the derived URL turns out not to serve this, as on a port for metrics alone, it is tried again after an hour.
+# If the derived URL does not serve this, as on a port for metrics only, it is tried again after an hour.
 SECONDS_BETWEEN_GUESSES = 3600.0
 
 
 class Status(NamedTuple):
-    """The status of a service check, and for all but OK what it means."""
+    """The status of a service check, and its meaning if it is not OK."""
 
     status: int
     message: str = ''
 
 
 class Verdict(NamedTuple):
-    """What one answer comes to. What is None is not said at all."""
+    """What an answer amounts to. What is None is not submitted."""
 
     ready: Status
     database: Status | None
     version: str | None = None
 
 
-# What LiteLLM calls the state of its database. Stalled: it answers, but not the lookups that requests wait for.
+# By LiteLLM's names for the state of its database. Stalled: it is connected, but lookups for requests hang.
 DATABASE = {
     'connected': Status(ServiceCheck.OK),
     'disconnected': Status(
@@ -65,7 +65,7 @@ NOT_SERVED = Status(
 
 
 def judge(answer: Answer) -> Verdict | None:
-    """Return what an answer means, or None when it does not come from LiteLLM's readiness."""
+    """Return what an answer means, or None if it is not from LiteLLM's readiness."""
     try:
         body = answer.json()
     except ValueError:
@@ -88,7 +88,7 @@ def _database(told: dict[str, object]) -> Status:
     state, detail = told.get('db'), told.get('detail')
     if isinstance(state, str):
         return DATABASE.get(state, UNKNOWN_STATE)
-    # Before 1.84 the failure of the database's own check is all that makes an answer like this.
+    # Before 1.84 only a failed check of the database leads to this answer.
     if isinstance(detail, str) and detail.startswith('Service Unhealthy'):
         return DATABASE['disconnected']
     return UNTOLD
@@ -103,9 +103,9 @@ def _reason(told: dict[str, object], database: Status) -> str:
 
 
 def readiness_probe(scraper: LitellmScraper) -> ReadinessProbe | None:
-    """Return the probe that an instance asks for, or None.
+    """Return the probe that an instance configures, or None.
 
-    Raises a `ConfigurationError` when `litellm_readiness_endpoint` is not a URL.
+    Raises a `ConfigurationError` if `litellm_readiness_endpoint` is not a URL.
     """
     if not is_affirmative(scraper.config.get('collect_readiness', True)):
         return None
@@ -117,7 +117,7 @@ def readiness_probe(scraper: LitellmScraper) -> ReadinessProbe | None:
 
 
 class ReadinessProbe:
-    """Ask for the readiness in every run, and for the version when it may have changed."""
+    """Query the readiness in every run, and the version when it may have changed."""
 
     def __init__(self, scraper: LitellmScraper, address: Address, is_guess: bool) -> None:
         self._scraper = scraper
@@ -131,7 +131,7 @@ class ReadinessProbe:
         self._version = None if root is None else VersionProbe(scraper, address, root)
 
     def run(self) -> None:
-        """Ask, and submit what comes of it, within the instance's `timeout` and 10 seconds. Raises nothing."""
+        """Query the readiness and submit it, within the `timeout` of the instance and 10 seconds. Raises nothing."""
         if time.monotonic() < self._paused_until:
             return
         self._verdict = self._ask()
@@ -151,7 +151,7 @@ class ReadinessProbe:
         except Exception as error:  # noqa: BLE001, whatever it is must not cost the run
             message = f'the request to {PATH} failed: {explain_question(error, self._question.seconds)}'
             return Verdict(Status(ServiceCheck.CRITICAL, message), UNTOLD)
-        # Without an answer, a question of an earlier run was given up and is still out: what that meant holds on.
+        # No answer means that the request of an earlier run was given up and still hangs: its verdict stands.
         return self._verdict if answer is None else judge(answer)
 
     def _submit(self, verdict: Verdict) -> None:

@@ -1,4 +1,4 @@
-"""GET requests with the HTTP options of an instance, whose credentials reach the host they are for and no other."""
+"""GET requests with the HTTP options of an instance. Credentials reach no other host than the one they are for."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from .addresses import Address
 
 __all__ = ['Answer', 'Client']
 
-# Headers that say nothing about the instance. Any other may be a credential.
+# Headers without secrets. Any other may be a credential.
 HARMLESS_HEADERS = frozenset({'accept', 'accept-encoding', 'connection', 'user-agent'})
 
-# What arrives is read in pieces of at most this size, which is counted before decompression.
+# Pieces are at most this large, counted before decompression.
 CHUNK_BYTES = 1 << 14
 
 
 class Answer(NamedTuple):
-    """A status, and as much of the body as was wanted."""
+    """A status, and as much of the body as was asked for."""
 
     status: int
     body: bytes
     is_whole: bool
 
     def json(self) -> object:
-        """Return the body as data. Raises a `ValueError` when it is not JSON, or longer than was wanted."""
+        """Return the parsed body. Raises a `ValueError` if it is not JSON, or not whole."""
         if not self.is_whole:
             raise ValueError('too long')
         try:
@@ -43,34 +43,34 @@ class Answer(NamedTuple):
 
 
 class Client:
-    """Send GET requests with the HTTP options of an instance. For one thread at a time.
+    """Send GET requests with the HTTP options of an instance. Not thread-safe.
 
-    URLs come without their user-info, whose user and password are sent unless the options have others. What goes wrong
-    is a `RequestException`, which never holds the value of a header, or an `OSError` about a file of the options.
+    URLs come without user-info: its user and password are sent unless the options have others. Errors are
+    `RequestException`s that never contain the value of a header, or `OSError`s about a file that an option names.
     """
 
     def __init__(self, http: RequestsWrapper, address: Address) -> None:
         self._http = http
         if http.options['auth'] is None:
             http.options['auth'] = address.auth
-        # By itself the base package logs what is wrong with a header, key and all, and sends whatever fails once more.
+        # The base package would log errors about a header with the key in it, and repeat any request that fails.
         self._token = http.auth_token_handler
         http.auth_token_handler = None
         self._is_refused = False
 
     @property
     def timeout(self) -> float:
-        """Seconds that the instance gives an answer."""
+        """The read timeout of the instance in seconds."""
         return float(self._http.options['timeout'][1])
 
     @property
     def sends_credentials(self) -> bool:
-        """Whether a request carries anything that could be a key."""
+        """Whether requests carry anything that could be a key."""
         headers = {name.lower() for name in self._http.options['headers']}
         return bool(self._http.options['auth'] or self._token or headers - HARMLESS_HEADERS)
 
     def get(self, url: str, **options: Any) -> Response:
-        """Return a response whose body is still to be read. Where a token is refused, it is sent anew once."""
+        """Return a response whose body is still unread. If its token is refused, it is renewed and sent again once."""
         response = self._send(url, options)
         if self._is_refused and self._token is not None:
             response.close()
@@ -78,16 +78,16 @@ class Client:
         return response
 
     def ask(self, url: str, seconds: float, limit: int) -> Answer:
-        """Send one request and no second, as answers may be paid for, and read as much as seconds and bytes allow.
+        """Send one request, never repeated as answers may cost money, and read within these seconds and bytes.
 
-        A server that sends nothing at all is waited for as long once more at the worst.
+        If the server stalls in the middle of an answer, this takes up to twice as long.
         """
         deadline = time.monotonic() + seconds
         connect_seconds, _ = self._http.options['timeout']
         pieces, size = [], 0
         with self._send(url, {'timeout': (min(connect_seconds, seconds), seconds)}) as response:
             try:
-                # Returns what is there, where reading a fixed amount would wait for a slow sender again and again.
+                # Returns what has arrived. Reading a fixed amount would block on a slow sender.
                 while piece := response.raw.read1(CHUNK_BYTES, decode_content=True):
                     pieces.append(piece)
                     size += len(piece)
@@ -118,18 +118,18 @@ def _can_be_sent(header: str | bytes) -> bool:
 
 
 def _leave_credentials(response: Response, **_: object) -> None:
-    """Take what the instance added off a request that is about to be redirected to another host.
+    """Remove what the instance added from a request that is about to be redirected to another host.
 
-    By itself `requests` takes off `Authorization` only, and LiteLLM knows keys in other headers as well.
+    `requests` itself removes `Authorization` only, and LiteLLM accepts keys in other headers as well.
     """
     redirection, request = SessionRedirectMixin(), response.request
     target = redirection.get_redirect_target(response)
     if target is None or request.url is None:
         return
-    # The body of a redirect is of no use, but would be read whatever its size.
+    # Without this, `requests` would read the useless body of the redirect, whatever its size.
     response.close()
     if redirection.should_strip_auth(request.url, urljoin(request.url, target)):
         for name in [name for name in request.headers if name.lower() not in HARMLESS_HEADERS]:
             del request.headers[name]
-        # Digest and NTLM authentication wait there for a challenge to answer.
+        # Digest and NTLM authentication have hooks here to answer challenges.
         request.hooks = {'response': [_leave_credentials]}

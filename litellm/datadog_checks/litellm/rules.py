@@ -1,4 +1,4 @@
-"""What the options of an instance make of a family and of a label set, asked of the base package itself."""
+"""How the options of an instance name and tag families and label sets, as decided by the base package itself."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .outgoing import OutgoingLabels
 
 __all__ = ['Rules', 'options_of_the_base_scraper']
 
-# What these do needs families as the base package parses them.
+# These need families as the base package parses them.
 _BASE_SCRAPER_OPTIONS = (
     'collect_counters_with_distributions',
     'collect_histograms_as_distributions',
@@ -44,7 +44,7 @@ def options_of_the_base_scraper(config: Mapping[str, Any]) -> list[str]:
 
 
 class Rules:
-    """Answer how the samples of a family are named and tagged, as the base scraper would."""
+    """Tell how the base scraper would name and tag the samples of a family."""
 
     def __init__(self, scraper: OpenMetricsScraper, outgoing: OutgoingLabels, config: Mapping[str, Any]) -> None:
         self.collect_buckets = is_affirmative(config.get('collect_histogram_buckets', True))
@@ -60,20 +60,20 @@ class Rules:
                 self._patterns.append((re.compile(raw_name), metric['type']))
 
     def trimmed(self, family: str) -> str:
-        """Return the name of a family without the prefix that `raw_metric_prefix` takes off."""
+        """Return the name of a family without the `raw_metric_prefix`."""
         return family.removeprefix(self._scraper.raw_metric_prefix)
 
     def is_unknown(self, family: str) -> bool:
-        """Tell whether a family is LiteLLM's, and neither this version of the check nor an option knows it.
+        """Tell whether a family is LiteLLM's, and known to neither this version of the check nor an option.
 
-        A family that a list of `metrics` of the user's own leaves out is known, and not wanted.
+        A family that the user's own `metrics` list leaves out is known, but not wanted.
         """
         name = self.trimmed(family)
         is_known = name in _KNOWN or self._is_excluded(name) or self._mapped(name) is not None
         return is_litellm_family(name) and not is_known
 
     def submission(self, family: str, type_: str) -> tuple[str | None, str]:
-        """Return the metric name (None: not wanted) and the type under which a family is submitted."""
+        """Return the metric name, None if it is not wanted, and the type that a family is submitted with."""
         name = self.trimmed(family)
         if self._is_excluded(name):
             return None, type_
@@ -94,7 +94,7 @@ class Rules:
         return full_name if self._scraper.check.should_send_metric(full_name) else None
 
     def tags(self, type_: str, labels: Mapping[str, str]) -> tuple[list[str], str] | None:
-        """Return tags and hostname for a label set of a family of this type, or None when it is not wanted."""
+        """Return tags and hostname for a label set of a family of this type, or None if it is not wanted."""
         outgoing = self._outgoing.of(labels)
         if outgoing is None:
             return None

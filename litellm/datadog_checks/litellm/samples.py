@@ -1,14 +1,14 @@
 """What the lines of a page mean, worked out once per line and remembered.
 
-A line of a metrics page says `family{labels} value`, and from one scrape to the next all but the value stays. So the
-part before the value is parsed once: it gets a slot, and the slot knows under which metric, tags and hostname the
-value is submitted. Next time the line is recognized by the hash of that part. As lines keep their order, the line after
-that of slot 7 is most likely that of slot 8, and then not even a look-up is needed.
+A line of a metrics page is `family{labels} value`, and only the value changes from one scrape to the next. So the part
+before the value is parsed once: it gets a slot, which has the metric, tags and hostname to submit the value with. On
+later pages the line is recognized by the hash of that part. As lines keep their order, the line after that of slot 7 is
+most likely that of slot 8, and then not even a lookup is needed.
 
-Only the 64-bit hash is kept, not the text, which is by far the largest part of a page. That two of 500,000 lines share
-one has a probability of 7e-9, and Python keys the hash with a secret of the process, so nobody can make it happen.
+Only the 64-bit hash is kept, not the text, which is by far the largest part of a page. The probability that any two of
+500,000 lines share a hash is 7e-9, and as Python seeds its hashes per process, nobody can provoke it.
 
-What is remembered lasts until the proxy has left a line out for several pages: see `ledger`.
+A line is remembered until the proxy has left it out for several pages: see `ledger`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator
-from math import isnan
+from math import isinf, isnan
 from typing import NamedTuple
 
 from .exposition import (
@@ -37,10 +37,10 @@ from .scraper import CREATED, CUMULATIVE_TYPES
 
 __all__ = ['UNREADABLE', 'Context', 'Metric', 'SampleTable', 'TaggedSeries']
 
-# In multiprocess mode each worker has a gauge of its own, told apart by this label, which means nothing to a user.
+# In multiprocess mode this label tells apart the gauges of the workers. It means nothing to a user.
 PID = 'pid'
 
-# By type of a family, the suffix of a sample's name and the suffix of the metric that it becomes.
+# By family type: suffixes of sample names, and the suffix of the metric that each becomes.
 SUFFIXES = {
     'counter': {'': '.count', '_total': '.count'},
     'gauge': {'': ''},
@@ -48,18 +48,18 @@ SUFFIXES = {
     'summary': {'': '.quantile', '_count': '.count', '_sum': '.sum'},
     'unknown': {'': ''},
 }
-# The type of what no TYPE line declares, or declares to be what no LiteLLM exposes.
+# The type of families without a TYPE line, or with a type that LiteLLM does not use.
 UNKNOWN = 'unknown'
-# By the words of TYPE lines.
+# By the type in a TYPE line.
 TYPES = {type_: type_ for type_ in SUFFIXES} | dict.fromkeys(('gaugehistogram', 'info', 'stateset', 'untyped'), UNKNOWN)
-# What stands for a character that is none.
+# Replaces characters that a tag cannot have.
 UNREADABLE = '\ufffd'
-# Types that an option may give to a family whatever the page declares: all of its samples are submitted alike.
+# Types that an option may force on any family: all of its samples are submitted with this suffix.
 OVERRIDES = {'counter': '.count', 'gauge': '', 'time_elapsed': ''}
 
 
 class Metric(NamedTuple):
-    """What the samples of one name are submitted as: the full name, and how gauges with the same tags become one."""
+    """What samples of one name are submitted as: the full name, and how gauges with the same tags become one."""
 
     name: str
     is_gauge: bool = False
@@ -70,21 +70,22 @@ class Metric(NamedTuple):
 class Family:
     """A family as its TYPE line declares it."""
 
-    __slots__ = ('datadog_name', 'is_submitted', 'name', 'series', 'type', 'unsubmitted')
+    __slots__ = ('datadog_name', 'has_counts', 'is_submitted', 'name', 'series', 'type', 'unsubmitted')
 
     def __init__(self, name: str, type_: str, datadog_name: str | None) -> None:
         self.name = name
         self.type = type_
         self.datadog_name = datadog_name
         self.is_submitted = False
-        # By the hash of their label text. None stands for a series that the instance does not want.
+        self.has_counts = False
+        # By the hash of their label text. None for a series that the instance does not want.
         self.series: dict[int, TaggedSeries | None] = {}
-        # Samples that are only there, times of creation among them.
+        # Samples that are not submitted, creation times among them.
         self.unsubmitted: list[Slot] = []
 
 
 class Role(NamedTuple):
-    """What the samples of one name are in their family. Without a metric they are not submitted."""
+    """What samples of one name are in their family. Without a metric they are not submitted."""
 
     family: Family
     metric: Metric | None
@@ -93,7 +94,7 @@ class Role(NamedTuple):
 
 
 class TaggedSeries(Series):
-    """A series with the tags and the hostname of its samples, and the other series that have the same, if any."""
+    """A series with the tags and hostname of its samples, and all series that share them, if there are others."""
 
     __slots__ = ('hostname', 'sharers', 'tags')
 
@@ -104,12 +105,12 @@ class TaggedSeries(Series):
         self.sharers: list[TaggedSeries] | None = None
 
 
-# Has the samples that are not submitted.
+# Stands in for the series of samples that are not submitted.
 NOBODY = TaggedSeries([], '')
 
 
 class Context:
-    """A metric with its tags, where more than one sample may belong to it. Gauges always have one."""
+    """A metric with its tags, where several samples may share them. Gauges always have one."""
 
     __slots__ = ('closed', 'hostname', 'is_held', 'metric', 'slots', 'tags', 'total')
 
@@ -118,7 +119,7 @@ class Context:
         self.tags = tags
         self.hostname = hostname
         self.slots: list[Slot] = []
-        # What samples counted that are forgotten by now, and the total that was submitted last.
+        # The sum of totals of forgotten samples, and the total submitted last.
         self.closed = 0.0
         self.total: float | None = None
         # Whether a `ContextLimit` holds it back. None until it has decided.
@@ -126,22 +127,22 @@ class Context:
 
 
 class SampleTable:
-    """Read pages into one value per slot, learning by the instance's rules what is new on the way."""
+    """Read pages into one value per slot, and learn new lines by the rules of the instance."""
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
         self.ledger = Ledger()
-        # What a slot is submitted as. None where it is not submitted, or as part of a context.
+        # What a slot is submitted as. None if it is not submitted, or only as part of a context.
         self.metrics: list[Metric | None] = []
         self.bounds: list[str | None] = []
         self.series: list[TaggedSeries] = []
         self.contexts: dict[tuple[str, ...], Context] = {}
-        # What a slot would be submitted as, if a `ContextLimit` did not hold it back.
+        # What a slot would be submitted as if a `ContextLimit` did not hold it back.
         self.held: dict[Slot, Metric] = {}
         self.families_on_page: set[str] = set()
-        # Whether the page said so itself, as OpenMetrics does.
+        # Whether the page had the `# EOF` of OpenMetrics.
         self.is_ended = False
-        # Samples of the page that came before the TYPE line which says what they are.
+        # How many samples of the page came before their TYPE line.
         self.unlearned = 0
 
         self._keys: list[int] = []
@@ -150,16 +151,16 @@ class SampleTable:
         self._roles: dict[bytes, Role] = {}
         self._first_with_tags: dict[int, TaggedSeries] = {}
         self._bound_tags: dict[bytes, str | None] = {}
-        # The same tags come with series of many families, and with many series of one: each is kept once.
+        # The same tag occurs in many series: each is kept in memory once.
         self._tags_of_page: dict[str, str] = {}
 
     def read_page(self, batches: Iterable[list[bytes]], bad_lines: Counter[str]) -> array[float]:
-        """Return the value of every slot, `ABSENT` for those that the page does not have, and count the bad lines.
+        """Return the value of every slot, `ABSENT` for those that are not on the page, and count the bad lines.
 
-        A line that cannot be read costs that line: the proxy has thousands of others, and what their samples counted
-        would be lost for one label that somebody chose. Its sample is absent, as if the proxy had left it out, so its
-        count goes on when the line is well again. Raises `NotMetricsError` when there are bad lines and not one TYPE
-        line: then it is another page. What breaks off never gets here as a page: see `read_lines`.
+        A line that cannot be read costs that line only: one odd label must not lose the counts of thousands of other
+        samples. Its sample is absent, as if the proxy had left it out, so its count continues once the line can be read
+        again. Raises `NotMetricsError` when there are bad lines and no TYPE line at all: that is some other page.
+        Truncated pages never get here: see `read_lines`.
         """
         self.families_on_page = set()
         self.is_ended = False
@@ -188,19 +189,19 @@ class SampleTable:
         return values
 
     def all_series(self) -> Iterator[TaggedSeries]:
-        """Yield every series whose samples are submitted."""
+        """Yield every series that is submitted."""
         for family in self._families.values():
             for series in family.series.values():
                 if series is not None:
                     yield series
 
     def value_of(self, sample: bytes, values: array[float]) -> float | None:
-        """Return the value that a page has for a sample, whatever is submitted of it."""
+        """Return a sample's value on a page, submitted or not."""
         slot = self._slots.get(hash(sample))
         return None if slot is None or isnan(values[slot]) else values[slot]
 
     def wanted_samples(self) -> Iterator[str]:
-        """Yield the names of the samples that are submitted, and of those that date them, of all known families."""
+        """Yield the sample names that are submitted, and those of their creation times, of all known families."""
         for sample, role in self._roles.items():
             family = role.family
             # As Prometheus' Python client names them, a counter's sample always ends in `_total`.
@@ -209,7 +210,7 @@ class SampleTable:
                 yield sample.decode()
 
     def closed_by(self, gone: Container[Slot]) -> Iterator[tuple[Metric, list[str], str]]:
-        """Yield metric, tags and hostname of each count of which all samples are gone."""
+        """Yield metric, tags and hostname of each count that loses all of its samples."""
         for slot, metric in enumerate(self.metrics):
             if metric is not None and slot in gone:
                 yield metric, self.tags(slot), self.series[slot].hostname
@@ -218,7 +219,7 @@ class SampleTable:
                 yield context.metric, context.tags, context.hostname
 
     def forget_new(self) -> None:
-        """Forget the samples that only the present page has shown."""
+        """Forget the samples that are new on the current page."""
         settled = self.ledger.settled
         if len(self._keys) > settled:
             self.forget(range(settled, len(self._keys)))
@@ -228,7 +229,7 @@ class SampleTable:
         return series.tags if bound is None else [*series.tags, bound]
 
     def forget(self, gone: Container[Slot]) -> None:
-        """Forget the samples in the slots that are gone. The others are numbered anew, in the same order."""
+        """Forget the samples in these slots. The others are renumbered, in the same order."""
         kept = [slot for slot in range(len(self._keys)) if slot not in gone]
         moved = {slot: new for new, slot in enumerate(kept)}
 
@@ -254,7 +255,7 @@ class SampleTable:
         self._bound_tags = {}
 
     def forget_families(self) -> None:
-        """Forget the families of which no sample is known. A page that declares them again has them learned again."""
+        """Forget families without a known sample. They are learned again when a page declares them again."""
         self._families = {
             declared: family for declared, family in self._families.items() if family.series or family.unsubmitted
         }
@@ -263,7 +264,7 @@ class SampleTable:
         }
 
     def _forget_series(self) -> None:
-        """Forget the series that have no sample left. Dictionaries are made anew, as they never shrink."""
+        """Forget series without samples. Dictionaries never shrink, so they are replaced."""
         for family in self._families.values():
             family.series = {key: series for key, series in family.series.items() if series and series.slots}
         first_with_tags = {}
@@ -276,9 +277,9 @@ class SampleTable:
         self._first_with_tags = first_with_tags
 
     def _read_unknown(self, line: bytes, values: array[float], slot_before: Slot) -> Slot:
-        """Read a line that is not where it was, or not in its plain form, or new. Return the slot it has.
+        """Read a line that has moved, is not in its plain form, or is new, and return its slot.
 
-        Raises `BadLineError` when it is none of these.
+        Raises `BadLineError` when it cannot be read.
         """
         line = line.strip()
         if not line:
@@ -291,7 +292,7 @@ class SampleTable:
         value = parse_value(text)
         slot = self._slots.get(hash(sample))
         if slot is None:
-            # All that can be wrong with a line is found before anything of it is remembered.
+            # Raises all errors of a line before it remembers anything of it.
             slot = self._learn(sample)
             values.append(ABSENT)
         values[slot] = value
@@ -312,9 +313,9 @@ class SampleTable:
                 self.is_ended = True
 
     def _declare(self, declared: str, name: str, type_: str) -> None:
-        """Learn a family, and what was taken for it and not submitted anew.
+        """Learn a family, and relearn what was taken for it before and not submitted.
 
-        As in the base package a family that is submitted keeps the type that it was declared with first.
+        As in the base package, a family that is submitted keeps the type that it was first declared with.
         """
         datadog_name, submitted_type = self._rules.submission(name, type_)
         family = Family(name, type_, datadog_name)
@@ -326,12 +327,17 @@ class SampleTable:
                 if sample_name in self._roles and self._roles[sample_name].family is former:
                     del self._roles[sample_name]
         roles = {}
-        for suffix, metric_suffix in SUFFIXES.get(type_, {}).items():
+        for suffix in SUFFIXES[type_]:
             metric = None
-            if datadog_name is not None and (suffix != '_bucket' or self._rules.collect_buckets):
-                metric = self._metric(family, OVERRIDES.get(submitted_type, metric_suffix), submitted_type)
+            # A sample that the submitted type does not have is not submitted, as in the base package.
+            metric_suffix = OVERRIDES.get(submitted_type, SUFFIXES.get(submitted_type, {}).get(suffix))
+            is_left_out = suffix == '_bucket' and not self._rules.collect_buckets
+            if datadog_name is not None and metric_suffix is not None and not is_left_out:
+                metric = self._metric(family, metric_suffix, submitted_type)
             roles[f'{name}{suffix}'.encode()] = Role(family, metric, is_bucket=suffix == '_bucket')
-        family.is_submitted = any(role.metric for role in roles.values())
+        metrics = [role.metric for role in roles.values() if role.metric is not None]
+        family.is_submitted = bool(metrics)
+        family.has_counts = not all(metric.is_gauge for metric in metrics)
         if type_ in CUMULATIVE_TYPES:
             roles[f'{name}{CREATED}'.encode()] = Role(family, None, is_created=True)
 
@@ -342,7 +348,7 @@ class SampleTable:
                 self._roles[sample_name] = role
             elif before.metric is None and not before.is_created:
                 if role.metric is not None or role.is_created:
-                    # Its lines came before this TYPE line, and nothing was submitted of them.
+                    # Its lines came before this TYPE line, and were not submitted.
                     self._unlearn(before.family, is_submitted=role.metric is not None)
                 self._roles[sample_name] = role
 
@@ -356,19 +362,19 @@ class SampleTable:
         )
 
     def _unlearn(self, family: Family, is_submitted: bool) -> None:
-        """Make the lines of a family that was not submitted, and maybe is from now on, unknown."""
+        """Make the lines of a family that was not submitted unknown, so that they are learned again."""
         for slot in family.unsubmitted:
             if is_submitted and slot < self.ledger.settled:
                 self.ledger.reveals = True
             elif is_submitted:
                 self.unlearned += 1
             self._slots.pop(self._keys[slot], None)
-            # No line has this hash: hash() is never -1.
+            # hash() never returns -1.
             self._keys[slot] = -1
         family.unsubmitted = []
 
     def _learn(self, sample: bytes) -> Slot:
-        """Give a slot to a sample that was never seen, or is not remembered."""
+        """Give a slot to a sample that is not known."""
         name, _, labels = sample.partition(b'{')
         labels = labels.removesuffix(b'}')
         role = self._role(name.rstrip())
@@ -376,8 +382,7 @@ class SampleTable:
         if role.is_bucket and metric is not None:
             labels, bound = split_bound(labels)
             bound_tag = self._tag_of_bound(bound)
-            if bound_tag is None or bound == b'+Inf':
-                # Buckets are no counts of anything without their bound, and that of all observations is their count.
+            if bound_tag is None:
                 metric = None
         series = None
         if metric is not None or (role.is_created and role.family.is_submitted):
@@ -412,10 +417,10 @@ class SampleTable:
         name = sample_name.decode()
         family = self._families.get(name)
         if family is not None:
-            # Families of its type have no sample of the bare name.
+            # Families of this type have no sample with the bare name.
             role = self._roles[sample_name] = Role(family, None)
             return role
-        # No TYPE line covers it. An option may still give it a type.
+        # There is no TYPE line for it. An option may still give it a type.
         self._declare(name, name, UNKNOWN)
         return self._roles[sample_name]
 
@@ -425,14 +430,14 @@ class SampleTable:
         if key in family.series:
             return family.series[key]
 
-        # The Agent ends a tag at a NUL, and so would take two series for one.
+        # The Agent ends a tag at a NUL, and could take two series for one.
         parsed = parse_labels(labels.decode('utf-8', 'replace').replace('\0', UNREADABLE))
         if family.type == 'gauge':
             parsed.pop(PID, None)
         try:
             tagged = self._rules.tags(family.type, parsed)
         except ValueError:
-            # A bound or a quantile that is no number, where only numbers are.
+            # A bound or quantile that is not a number.
             raise BadLineError(NO_LABELS) from None
         if tagged is None:
             family.series[key] = None
@@ -440,13 +445,13 @@ class SampleTable:
         tags, hostname = tagged
         shared = [self._tags_of_page.setdefault(tag, tag) for tag in tags]
         series = family.series[key] = TaggedSeries(shared, hostname)
-        if family.type != 'gauge':
+        if family.has_counts:
             # A gauge has a context in any case.
             self._share_tags(family, series)
         return series
 
     def _share_tags(self, family: Family, series: TaggedSeries) -> None:
-        """Find out whether another series of the same metrics has the same tags."""
+        """Link this series to other series of the same metrics with the same tags, if there are any."""
         tags = sorted(set(series.tags))
         first = self._first_with_tags.setdefault(hash((family.datadog_name, series.hostname, *tags)), series)
         if first is series or first.hostname != series.hostname or sorted(set(first.tags)) != tags:
@@ -461,7 +466,7 @@ class SampleTable:
         series.sharers = first.sharers
 
     def _move_to_context(self, slot: Slot, metric: Metric) -> None:
-        """Submit the sample as part of a context instead of by itself."""
+        """Submit a sample as part of a context instead of on its own."""
         hostname, tags = self.series[slot].hostname, self.tags(slot)
         key = (metric.name, hostname, *sorted(set(tags)))
         context = self.contexts.get(key)
@@ -475,8 +480,12 @@ class SampleTable:
         self.held.pop(slot, None)
 
     def _tag_of_bound(self, bound: bytes) -> str | None:
+        """Return the tag of a bucket's bound, or None when the bucket is not submitted.
+
+        The bucket of all observations is their count, and no bucket counts anything without its bound.
+        """
         if bound not in self._bound_tags:
-            tagged = self._rules.tags('histogram', {'le': bound.decode()})
+            tagged = None if isinf(float(bound)) else self._rules.tags('histogram', {'le': bound.decode()})
             tags = [] if tagged is None else self._rules.without_static_tags(tagged[0])
             self._bound_tags[bound] = tags[0] if tags else None
         return self._bound_tags[bound]

@@ -1,4 +1,4 @@
-"""The base scraper, amended where LiteLLM's pages need it."""
+"""The base scraper, adapted to LiteLLM's pages."""
 
 from __future__ import annotations
 
@@ -37,28 +37,28 @@ from .transfer import PageLimits, read_body
 
 __all__ = ['CREATED', 'CUMULATIVE_TYPES', 'LitellmScraper']
 
-# Beside each cumulative family `x` the proxy says in `x_created` since when each of its series counts.
+# For each cumulative family `x`, `x_created` tells when each of its series was created.
 CREATED = '_created'
 CUMULATIVE_TYPES = frozenset({'counter', 'histogram', 'summary'})
 
-# So many families that the check does not know are named in a warning, the others counted.
+# How many of the unknown families a warning names. The others are only counted.
 UNKNOWN_NAMED = 10
 
-# What the content type of a metrics page begins with. Those that do not say so are known by what is on them.
+# Content types of a metrics page. A page with another one is recognized by its families.
 EXPOSITIONS = ('text/plain', 'application/openmetrics-text')
 OPENMETRICS_ACCEPT = 'application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1'
 
 
 class LitellmScraper(OpenMetricsScraper):
-    """Scrape as the base package does, with failures that explain themselves and nothing but metrics submitted.
+    """Scrape as the base package does, but explain failures and submit nothing but metrics.
 
-    A page is read whole before the first sample is submitted, so that a scrape which fails leaves nothing behind.
-    Left out are `_created` series, which are timestamps and not metrics, gauge values that mean "no limit", and what
-    must not leave the host.
+    The whole page is read before the first sample is submitted, so that a failed scrape submits nothing. Left out are
+    `_created` series, which are timestamps and not metrics, gauge values that mean "no limit", and labels that must not
+    leave the host.
     """
 
     def __init__(self, check: Any, config: Any) -> None:
-        # Tags, messages and logs name the page by its URL without a password.
+        # Tags, messages and logs have the URL without its user and password.
         self.address = read_address('openmetrics_endpoint', config['openmetrics_endpoint'])
         config = ChainMap({'openmetrics_endpoint': self.address.url}, config)
         super().__init__(check, config)
@@ -68,22 +68,22 @@ class LitellmScraper(OpenMetricsScraper):
         self.rules = Rules(self, self.outgoing, config)
         self.page_limits = PageLimits.of(config)
 
-        # The base asks for OpenMetrics only where `headers` is not set, and then parses any answer as OpenMetrics.
-        # Here `headers` makes no difference, and the answer's content type chooses the parser.
+        # The base asks for OpenMetrics only if `headers` is not set, and then parses any answer as OpenMetrics.
+        # Here `headers` makes no difference, and the content type of the answer decides on the parser.
         headers = self.http.options['headers']
         if self._use_latest_spec and 'accept' not in {name.lower() for name in headers}:
             headers['Accept'] = OPENMETRICS_ACCEPT
         self._use_latest_spec = False
 
-        # The base takes an ignored connection error for a scrape of an empty page, after which the next page's
-        # counts are flushed in full. Here it is a failed scrape that is not raised.
+        # The base treats an ignored connection error as an empty page, after which it flushes all counts of the next
+        # page in full. Here it is a failed scrape that is not raised.
         self._tolerate_connection_errors = self.ignore_connection_errors
         self.ignore_connection_errors = False
 
     def scrape(self) -> None:
-        """Scrape once and say in the health service check how it went.
+        """Scrape once and submit the outcome as the health service check.
 
-        Raises a `RequestException` whose message says what to do when the page could not be had.
+        Raises a `RequestException` whose message says what to do when the page could not be fetched.
         """
         try:
             super().scrape()
@@ -96,14 +96,14 @@ class LitellmScraper(OpenMetricsScraper):
             try:
                 raise explained from None
             finally:
-                # An exception that its own traceback leads to keeps the connection until the next garbage collection.
+                # Break the cycle of exception and traceback, which would keep the connection until garbage collection.
                 del explained
         self.submit_health_check(ServiceCheck.OK)
         if self.outgoing.keys_in_clear:
             self._warn_of_keys_in_clear()
 
     def client_of(self, address: Address) -> Client:
-        """Return a client with this instance's options for another endpoint of the proxy."""
+        """Return a client for another endpoint of the proxy, with the options of this instance."""
         check = self.check
         return Client(RequestsWrapper(self.config, check.init_config, check.HTTP_CONFIG_REMAPPER, check.log), address)
 
@@ -111,13 +111,13 @@ class LitellmScraper(OpenMetricsScraper):
         return self._client.get(self.endpoint, **options)
 
     def get_connection(self, **options: Any) -> Response:
-        """Return the response of a page that can be read, or raise what is wrong with it."""
+        """Return a response with a page to read, or raise an error that says what is wrong with it."""
         try:
             response: Response = self.send_request(**options)
         except RequestException:
             raise
         except ValueError:
-            # The URL of a redirect that cannot be taken apart.
+            # The URL of a redirect cannot be parsed.
             raise InvalidURL('no URL') from None
         self._content_type = response.headers.get('Content-Type', '')
         error = explain_response(response)
@@ -127,9 +127,9 @@ class LitellmScraper(OpenMetricsScraper):
         return response
 
     def stream_connection_lines(self) -> Iterator[str]:
-        """Yield the lines of the page, read as `ExactScraper` reads them, and not as requests would.
+        """Yield the lines of the page, read as in `ExactScraper` and not by `requests`.
 
-        That reads what it is sent, whatever there is of it, and ends lines where Unicode does and a page does not.
+        `requests` would read a body of any size, and end lines at Unicode line separators as well.
         """
         bad_lines: Counter[str] = Counter()
         size = 0
@@ -167,10 +167,10 @@ class LitellmScraper(OpenMetricsScraper):
             yield family
 
     def _withhold_labels(self, family: Metric) -> None:
-        """Leave a family the labels that may leave the host, and make one sample of those that become equal.
+        """Remove the labels that must not leave the host, and merge samples that become equal.
 
-        They are summed, or reduced by what the gauge means. When one of them is gone from the next page, the Agent
-        takes the lower sum for a counter that started over: only `ExactScraper` can tell.
+        Counts are summed, gauges reduced by their meaning. When one of the merged samples is gone from the next page,
+        the Agent takes the lower sum for a restarted counter: only `ExactScraper` gets this right.
         """
         outgoing = [self.outgoing.of(sample.labels) for sample in family.samples]
         if all(labels is sample.labels for labels, sample in zip(outgoing, family.samples, strict=True)):
@@ -195,9 +195,9 @@ class LitellmScraper(OpenMetricsScraper):
             transformers.transformer_data[family] = transformers.compile_transformer({'name': name, 'type': type_})
 
     def judge_page(self, families: Iterable[str]) -> None:
-        """Raise when the families on a page are not LiteLLM's, and warn of a page that says less than it could.
+        """Raise an error if the families are not LiteLLM's, and warn if the page has less than it could have.
 
-        Their names are without what `raw_metric_prefix` takes off.
+        The names come without the `raw_metric_prefix`.
         """
         families = set(families)
         if not families and not self._content_type.lower().startswith(EXPOSITIONS):

@@ -1,9 +1,8 @@
-"""The body of an answer: its bytes as they arrive, decompressed, no more of them and no longer than an option allows.
+"""The body of an answer: its bytes as they arrive, decompressed, within the limits of size and time that options set.
 
-`timeout` and `read_timeout` bound the wait for the next bytes, not that for the last: a page that drips in would keep
-a worker of the Agent busy for hours. And a few kB that were compressed can be more than the Agent's host has memory.
-What frames the body is out of reach here, the headers and the sizes of chunks: there `http.client` bounds the bytes,
-but not the time.
+`timeout` and `read_timeout` limit the wait for the next bytes, not for the last: a page that trickles in would keep a
+check worker of the Agent busy for hours. And a few kB can decompress to more than the memory of the Agent's host.
+Headers and chunk sizes are out of reach here: `http.client` limits their size, but not their time.
 """
 
 from __future__ import annotations
@@ -21,26 +20,27 @@ from .failures import BROKEN_OFF, PageLimitError, TruncatedPageError
 
 __all__ = ['PIECE_BYTES', 'PageLimits', 'read_body']
 
-# Large enough that what is done per piece costs nothing, small enough that the page is never in memory as a whole.
+# Large enough to make the work per piece negligible, small enough that a page is never in memory as a whole.
 PIECE_BYTES = 1 << 18
 
-# Tell gzip and zlib apart by their first bytes.
+# Have zlib detect gzip or zlib format by the first bytes.
 ANY_HEADER = 32 + zlib.MAX_WBITS
 
 
 class PageLimits(NamedTuple):
-    """How large a page may be when it is decompressed, and how long it may take once the proxy has begun to answer."""
+    """How large a decompressed page may be, and how long it may take once the proxy has begun to answer."""
 
     max_page_bytes: int = 512 * 1024 * 1024
     max_page_seconds: float = 120.0
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> PageLimits:
-        """Return the limits that an instance sets."""
+        """Return the limits of an instance. An option that is null has its default."""
         default = cls()
+        size, seconds = options.get('max_page_bytes'), options.get('max_page_seconds')
         return cls(
-            int(options.get('max_page_bytes', default.max_page_bytes)),
-            float(options.get('max_page_seconds', default.max_page_seconds)),
+            default.max_page_bytes if size is None else int(size),
+            default.max_page_seconds if seconds is None else float(seconds),
         )
 
 
@@ -55,7 +55,7 @@ def read_body(response: Response, limits: PageLimits) -> Iterator[bytes]:
     if encoding in ('gzip', 'x-gzip', 'deflate'):
         pieces = _decompressed(pieces)
     elif encoding not in ('identity', ''):
-        # Compressed twice, for example, which is how a bomb gets past what one round of decompression can make of it.
+        # Compressed twice, for example, which is how a decompression bomb gets past the limits of one round.
         raise TruncatedPageError(
             'the page has a content encoding that was not requested; nothing from it was submitted'
         )
@@ -74,7 +74,7 @@ def _arriving(response: Response, seconds: float) -> Iterator[bytes]:
     deadline = time.monotonic() + seconds
     while True:
         try:
-            # Returns what is there: to read a fixed amount would wait for a slow sender again and again.
+            # Returns what has arrived. Reading a fixed amount would block on a slow sender and never see the deadline.
             piece = response.raw.read1(PIECE_BYTES, decode_content=False)
         except exceptions.ReadTimeoutError:
             raise ReadTimeout('Read timed out') from None
@@ -99,7 +99,7 @@ def _decompressed(pieces: Iterable[bytes]) -> Iterator[bytes]:
             rest = piece
             while rest:
                 if decompressor.eof:
-                    # What was compressed in parts is sent as one after the other.
+                    # A body may consist of several compressed members.
                     decompressor = zlib.decompressobj(ANY_HEADER)
                 yield decompressor.decompress(rest, PIECE_BYTES)
                 rest = decompressor.unconsumed_tail or decompressor.unused_data

@@ -17,26 +17,26 @@ from .scraper import LitellmScraper
 
 __all__ = ['VersionProbe', 'find_version', 'version_in_openapi']
 
-# The version is asked for when the proxy comes back after it did not answer, and this often, as a restart may be quick.
+# The version is queried when the proxy is ready again, and this often, as a restart may go unnoticed.
 SECONDS_BETWEEN_QUESTIONS = 6 * 3600.0
 
-# Of one endpoint. Making its OpenAPI document took LiteLLM 1.109.1 17 seconds on a busy machine.
+# For one endpoint. LiteLLM 1.109.1 took 17 seconds to render its OpenAPI document on a busy machine.
 ANSWER_SECONDS = 30.0
 
-# So long the run that asks waits for the answer; a later one takes it otherwise.
+# How long the run that asks waits for the answer. A later run takes it if it comes later.
 PATIENCE_SECONDS = 2.0
 
-# The details hold lists of names. Of the OpenAPI document, which has 2 MB, only the beginning is read.
+# The details contain lists of names. Of the OpenAPI document, which has 2 MB, only the beginning is read.
 MAX_BODY_BYTES = 1 << 16
 
-# Releases before 1.84 tell their version with the readiness. Since 1.75 all that ask are told at the first of these;
-# the second asks for a key, and without one would count as a refused request.
+# Releases before 1.84 include their version in the readiness. Since 1.75 the first of these tells it to anyone. The
+# second needs a key, and without one LiteLLM would count a refused request.
 MODEL_HUB = '/public/model_hub/info'
 DETAILS = '/health/readiness/details'
-# Left for who hides the others. LiteLLM makes it when it is asked for it first, and some releases do nothing else then.
+# For proxies that hide the others. LiteLLM renders it on the first request, and some releases block meanwhile.
 OPENAPI = '/openapi.json'
 
-# 1.106.2, 1.72.6.post2, 1.80.0.rc.1, 1.81.0-nightly. Nothing else is passed on.
+# 1.106.2, 1.72.6.post2, 1.80.0.rc.1, 1.81.0-nightly. Nothing else is submitted.
 VERSION = re.compile(
     r'v?(?P<major>\d{1,9})\.(?P<minor>\d{1,9})\.(?P<patch>\d{1,9})'
     r'(?:[.-]?(?P<release>[0-9A-Za-z][0-9A-Za-z.-]{0,40}))?(?:\+(?P<build>[0-9A-Za-z.-]{1,40}))?',
@@ -47,7 +47,7 @@ _INFO = re.compile(r'"info"\s*:\s*(?=\{)')
 
 
 def find_version(client: Client, root: str) -> str | None:
-    """Ask a proxy that does not tell its version with its readiness. Raises a `RequestException`."""
+    """Query the version of a proxy whose readiness does not have it. Raises a `RequestException`."""
     for path in (MODEL_HUB, DETAILS) if client.sends_credentials else (MODEL_HUB,):
         with suppress(RequestException, ValueError):
             told = client.ask(root + path, ANSWER_SECONDS, MAX_BODY_BYTES).json()
@@ -58,7 +58,7 @@ def find_version(client: Client, root: str) -> str | None:
 
 
 def version_in_openapi(beginning: bytes) -> str | None:
-    """Return `info.version` of an OpenAPI document that begins like this."""
+    """Return `info.version` of an OpenAPI document, given its beginning."""
     text = beginning.decode('utf-8', 'replace')
     found = _INFO.search(text)
     if found is None:
@@ -72,7 +72,7 @@ def version_in_openapi(beginning: bytes) -> str | None:
 
 
 class VersionProbe:
-    """Tell the Agent the version of a proxy whenever it is learned anew."""
+    """Submit the version of a proxy to the Agent each time it is learned."""
 
     def __init__(self, scraper: LitellmScraper, address: Address, root: str) -> None:
         self._check = scraper.check
@@ -81,7 +81,7 @@ class VersionProbe:
         self._asked_at: float | None = None
 
     def run(self, is_ready: bool, version: str | None) -> None:
-        """Pass on the version that a readiness told, or ask for it now and then. Raises nothing."""
+        """Submit the version from a readiness, or else query it from time to time. Raises nothing."""
         if not self._check.is_metadata_collection_enabled():
             return
         now = time.monotonic()

@@ -1,7 +1,7 @@
 """What the Agent makes of the values that a check submits.
 
-Written from the documented behaviour of the Agent's check sampler: the base package's stub aggregator only records
-submissions, so the difference between two runs has to be taken here.
+Follows the documented behaviour of the Agent's check sampler. The base package's stub aggregator only records
+submissions, so the difference between two runs has to be computed here.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ __all__ = ['Aggregation', 'Context', 'MonotonicCount', 'Series']
 
 
 class Context(NamedTuple):
-    """A metric with one set of tags on one host: what Datadog stores as a series of its own, and bills."""
+    """A metric with one set of tags on one host: what Datadog stores and bills as one custom metric."""
 
     name: str
     host: str
@@ -40,10 +40,10 @@ class MonotonicCount:
         self._added: float | None = None
 
     def add(self, value: float, flush_first_value: bool) -> None:
-        """Take the next raw value.
+        """Add the next raw value.
 
-        `flush_first_value` says that the check saw the counter's whole life: a first value counts in full, and so does
-        a value lower than the one before, which comes from a counter that started anew. Without it both are ignored.
+        `flush_first_value` says that the check saw the whole life of the counter: a first value counts in full, and so
+        does a value lower than the one before, which comes from a restarted counter. Without it both are ignored.
         """
         previous = 0.0 if self._previous is None and flush_first_value else self._previous
         self._previous = value
@@ -57,7 +57,7 @@ class MonotonicCount:
             self._added = self._added or 0.0
 
     def flush(self) -> float | None:
-        """Return what was added since the last flush, or None if no two values could be compared."""
+        """Return the increase since the last flush, or None if there were no two values to compare."""
         added, self._added = self._added, None
         return added
 

@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader, like `head`, has seen enough. What is still buffered must not raise once more at exit.
+        # The reader, such as `head`, has closed the pipe. Flushing the buffer at exit must not raise again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
 
@@ -85,7 +85,7 @@ def _report(
 
 
 class _Parser(argparse.ArgumentParser):
-    """Report a wrong option in one line, and by the exception that every other misuse raises as well."""
+    """Report a wrong option in one line, with the exception that any other misuse raises."""
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f'{message} (see --help)')

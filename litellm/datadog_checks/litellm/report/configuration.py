@@ -1,4 +1,4 @@
-"""The instance that the options of the command line ask for."""
+"""The instance that the command line asks for."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class UsageError(Exception):
 
 
 def configuration(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return `init_config` and the instance to run: the one of the file, if any, amended by the other options.
+    """Return `init_config` and the instance to run: that of the file, if any, changed by the other options.
 
     Raises a `UsageError`, which never repeats a key or password, if there is no such instance.
     """
@@ -58,7 +58,7 @@ def _endpoint(url: str) -> str:
 
 
 def _key(options: argparse.Namespace) -> str | None:
-    """Return the proxy key from where it is given, or None. What is wrong with a key is said without the key."""
+    """Return the proxy key from wherever it is given, or None. Errors about a key never contain it."""
     if options.key is not None:
         source, key = '--key', str(options.key)
     elif options.key_file is not None:
@@ -82,7 +82,7 @@ def sends_key(instance: dict[str, Any]) -> bool:
 
 
 def _send_key(instance: dict[str, Any], key: str) -> None:
-    """Make the instance send a key, in place of any that its file sends."""
+    """Have the instance send a key, instead of any key in its file."""
     for option in HEADER_OPTIONS:
         if isinstance(instance.get(option), dict):
             instance[option] = {
@@ -92,9 +92,9 @@ def _send_key(instance: dict[str, Any], key: str) -> None:
 
 
 def _from_file(path: Path, url: str | None) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return `init_config` and one instance of a conf.yaml, or of a file that is an instance by itself.
+    """Return `init_config` and one instance of a conf.yaml, or of a file that is a single instance.
 
-    Among several instances the URL chooses.
+    The URL selects one of several instances.
     """
     try:
         content = yaml.safe_load(_read(path))

@@ -1,4 +1,4 @@
-"""Run the check twice, as the Agent would, and keep what it submits."""
+"""Run the check twice, as the Agent would, and record what it submits."""
 
 from __future__ import annotations
 
@@ -7,15 +7,19 @@ import logging
 import os
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any, NamedTuple
 
 from datadog_checks.base.errors import ConfigurationError
 from datadog_checks.base.stubs import aggregator, datadog_agent
 
 from ..check import LitellmCheck
+from ..exposition import read_lines
 from ..names import is_litellm_family
+from ..transfer import read_body
 from .aggregation import Aggregation, Context, Series
 from .secrets import MASK, Redactor
 
@@ -51,7 +55,7 @@ class Failure(NamedTuple):
 
 @dataclass(frozen=True)
 class Page:
-    """What stands on the proxy's metrics page, collected or not."""
+    """What is on the metrics page of the proxy, collected or not."""
 
     samples: int
     size: int
@@ -59,25 +63,25 @@ class Page:
     litellm: frozenset[str]
     """LiteLLM's own families, without the `_created` ones that only date another family's series."""
     unknown: frozenset[str]
-    """Those of LiteLLM's families that the check does not collect, because it does not know them."""
+    """LiteLLM's families that the check does not know."""
     process: int
     """How many families describe the Python process: `python_*` and `process_*`."""
     other: int
-    """How many families come from somewhere else."""
+    """How many other families there are."""
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """What two runs of the check gave."""
+    """What two runs of the check submitted."""
 
     endpoint: str
     series: list[Series]
     """What the Agent would send of the second run."""
     contexts: frozenset[Context]
-    """All contexts of the second run, those without a value yet included."""
+    """All contexts of the second run, including those without a value yet."""
     service_checks: list[ServiceCheck]
     warnings: list[str]
-    """What the check told the Agent's status page."""
+    """Warnings for the Agent's status page."""
     log: list[str]
     """Warnings in the log that are not among `warnings`."""
     runs: int
@@ -88,7 +92,7 @@ class Measurement:
     time: float
     """When the last run started, in seconds since the epoch."""
     version: str
-    """Of LiteLLM, as the Agent's metadata would have it. Empty when the proxy did not tell it in time."""
+    """Of LiteLLM, as in the Agent's metadata. Empty if it was not learned in time."""
     failure: Failure | None = None
     page: Page | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -96,8 +100,8 @@ class Measurement:
 
 
 def create_check(init_config: dict[str, Any], instance: dict[str, Any]) -> LitellmCheck:
-    """Return a check to run; raise a `ConfigurationError` if an option is wrong at first sight."""
-    # The stub aggregator is made for tests, and there refuses tags that the Agent takes from any user.
+    """Return a check to run. Raises a `ConfigurationError` if an option is invalid at first sight."""
+    # The stub aggregator is made for tests, and refuses tags that the Agent accepts.
     os.environ['DDEV_SKIP_GENERIC_TAGS_CHECK'] = 'true'
     check = LitellmCheck('litellm', init_config, [instance])
     check.check_id = 'litellm:report'
@@ -107,8 +111,8 @@ def create_check(init_config: dict[str, Any], instance: dict[str, Any]) -> Litel
 def measure(check: LitellmCheck, pause: Callable[[], object]) -> Measurement:
     """Run the check twice, with a pause between, and return what the Agent would send after the second run.
 
-    Counts need two runs: the Agent sends what was added in between. A run that fails is the last one. Raises a
-    `ConfigurationError` if the options do not get as far as a scrape.
+    Counts need two runs: the Agent sends the increase between them. A failed run is the last one. Raises a
+    `ConfigurationError` if invalid options prevent a scrape.
     """
     aggregation = Aggregation()
     warnings: list[str] = []
@@ -153,17 +157,17 @@ def measure(check: LitellmCheck, pause: Callable[[], object]) -> Measurement:
 
 
 def read_page(check: LitellmCheck) -> Page:
-    """Read the page once more, for what is on it and not collected."""
+    """Read the page once more, to find what is on it and not collected."""
     (scraper,) = check.scrapers.values()
     samples = size = process = other = 0
     litellm = set()
     with scraper.get_connection() as response:
-        for line in response.iter_lines(decode_unicode=True):
-            size += len(line.encode()) + 1
-            if not line.startswith('#'):
+        for line in chain.from_iterable(read_lines(read_body(response, scraper.page_limits), Counter())):
+            size += len(line) + 1
+            if not line.startswith(b'#'):
                 samples += bool(line.strip())
                 continue
-            family = _declared_family(line, scraper.raw_metric_prefix)
+            family = _declared_family(line.decode('utf-8', 'replace'), scraper.raw_metric_prefix)
             if family is None:
                 continue
             if is_litellm_family(family):
@@ -208,7 +212,7 @@ def conceal(measurement: Measurement, redact: Redactor) -> Measurement:
 
 
 def label_of(tag: str, labels: Mapping[str, str]) -> str:
-    """Return the label that a tag was made from, `labels` giving those that the check renames."""
+    """Return the label behind a tag. `labels` has those that the check renames."""
     name = tag.partition(':')[0]
     return labels.get(name, name)
 

@@ -10,7 +10,7 @@ __all__ = ['HEADER_OPTIONS', 'MASK', 'Redactor', 'secrets_of']
 
 MASK = '********'
 
-# Shorter strings are no secrets, and masking them would only garble the output.
+# Shorter strings are not secrets, and masking them would only garble the output.
 SHORTEST_SECRET = 4
 
 PASSWORD_OPTIONS = ('password', 'tls_private_key_password')
@@ -21,7 +21,7 @@ class Redactor:
     """Replace known secrets in a text, wherever they come from."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        # The longest first, so that no rest of a secret stays behind when another one is a part of it.
+        # The longest first, so that no part of a secret is left when another secret is a substring of it.
         self._secrets = sorted({s for s in secrets if len(s) >= SHORTEST_SECRET}, key=len, reverse=True)
 
     def __call__(self, text: str) -> str:
