@@ -29,6 +29,10 @@ VARIANTS: tuple[tuple[Scenario, frozenset[str]], ...] = (
     ),
     (SCENARIOS['wrong keys'].having(drop_empty_labels=True), frozenset()),
     (SCENARIOS['slow provider'].having(collect_histogram_buckets=False), frozenset()),
+    (
+        SCENARIOS['slow provider'].having(histogram_buckets_as_distributions=True),
+        frozenset({'latency', 'time_to_first_token'}),
+    ),
     (SCENARIOS['provider outage'].on('1.74.0'), frozenset()),
     (SCENARIOS['rate limiting'].on('1.74.0'), frozenset({'rate_limit_headroom'})),
 )

@@ -117,7 +117,7 @@ def _cell(name: str, scenario: Scenario, evaluations: Sequence[Evaluation], noti
     for one in evaluations:
         if one.status == 'Alert':
             alerted.add(one.group)
-        elif one.status == 'OK' and one.group in alerted and begins <= one.time <= ends and lapsed is None:
+        elif one.status == 'OK' and one.group in alerted and begins <= one.time < ends and lapsed is None:
             lapsed = (one.time - begins) / 60
     return Cell(name, scenario.name, gravest, (fired - begins) / 60, recovered, lapsed)
 

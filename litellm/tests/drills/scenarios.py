@@ -245,7 +245,7 @@ SCENARIOS: dict[str, Scenario] = {
             'spend jump',
             'A calm week, then somebody generates videos for 200 dollars within half an hour.',
             (
-                Phase(_WEEK_MINUTES, 0.1, (chat('ci', 'gpt-4o-mini'), chat('ci', 'o4-mini')), step_seconds=3600),
+                Phase(_WEEK_MINUTES + 120, 0.1, (chat('ci', 'gpt-4o-mini'), chat('ci', 'o4-mini')), step_seconds=3600),
                 Phase(60, 0.4, (chat('ci', 'gpt-4o-mini'), chat('ci', 'o4-mini')), step_seconds=300),
                 Phase(30, 0.4, (video('ci', 17),), is_fault=True, step_seconds=300),
                 Phase(120, 0.4, (chat('ci', 'gpt-4o-mini'), chat('ci', 'o4-mini')), step_seconds=300),
