@@ -293,7 +293,8 @@ def test_a_message_names_the_groups_that_its_monitor_has(path: Path) -> None:
 
     used = set(MESSAGE_VARIABLE.findall(definition['name'] + definition['message']))
 
-    assert used <= {*monitor.groups, *({'host'} if 'host' in monitor.groups else ())}
+    # With `notify_by`, one notification is about all groups that have these tags in common.
+    assert used <= {*definition['options'].get('notify_by', monitor.groups)} <= {*monitor.groups}
 
 
 # Layout

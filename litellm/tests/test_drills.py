@@ -10,12 +10,32 @@ import pytest
 
 from tests.datadog_model import Dashboard, Store, Window
 from tests.datadog_model.dashboards import evaluate_check_status, evaluate_widget
-from tests.drills import FULL, SCENARIOS, record
+from tests.drills import FULL, SCENARIOS, Phase, Scenario, record
 from tests.drills.expected import EXPECTED
-from tests.drills.matrix import TABLE, Matrix, faults, load_monitors, play, table, written_table
+from tests.drills.matrix import TABLE, Matrix, cells_of, faults, load_monitors, play, table, written_table
+from tests.drills.scenarios import USUAL
+from tests.drills.traffic import chat
+from tests.fixture_proxy.accounts import VIRTUAL_KEYS
 
 DAY_SECONDS = 24 * 3600
 DASHBOARDS = sorted((Path(__file__).parents[1] / 'assets' / 'dashboards').glob('*.json'))
+
+# How drills go where the instance has other options, or the proxy another release: which of their monitors stay silent.
+VARIANTS: tuple[tuple[Scenario, frozenset[str]], ...] = (
+    (SCENARIOS['rate limiting'].having(exclude_personal_labels=True), frozenset()),
+    (
+        SCENARIOS['budget running out'].having(exclude_personal_labels=True),
+        frozenset({'key_budget', 'user_budget'}),
+    ),
+    (SCENARIOS['wrong keys'].having(drop_empty_labels=True), frozenset()),
+    (SCENARIOS['slow provider'].having(collect_histogram_buckets=False), frozenset()),
+    (
+        SCENARIOS['slow provider'].having(histogram_buckets_as_distributions=True),
+        frozenset({'latency', 'time_to_first_token'}),
+    ),
+    (SCENARIOS['provider outage'].on('1.74.0'), frozenset()),
+    (SCENARIOS['rate limiting'].on('1.74.0'), frozenset({'rate_limit_headroom'})),
+)
 
 # What only releases before 1.80.12 have: the widget asks for the former name beside the one of today.
 FORMER_NAMES = {'Remaining requests at the provider': 'former', 'Remaining tokens at the provider': 'former'}
@@ -61,6 +81,32 @@ def test_every_monitor_has_a_drill_that_it_fires_in() -> None:
 
 def test_the_table_in_the_docs_is_up_to_date(matrix: Matrix) -> None:
     assert written_table(TABLE.read_text()) == table(matrix), 'make drills-table'
+
+
+def described(variant: tuple[Scenario, frozenset[str]]) -> str:
+    scenario, _ = variant
+    return ' '.join((scenario.name, scenario.release, *scenario.options))
+
+
+@pytest.mark.parametrize('variant', VARIANTS, ids=described)
+def test_monitors_do_the_same_with_other_options_and_on_other_releases(
+    variant: tuple[Scenario, frozenset[str]],
+) -> None:
+    scenario, silent = variant
+    fired = {cell.monitor for cell in cells_of(scenario, record(scenario), load_monitors()) if cell.status != 'OK'}
+
+    assert fired == {one.monitor for one in EXPECTED if one.scenario == scenario.name} - silent
+
+
+def test_a_key_that_is_no_longer_used_does_not_hold_an_alert() -> None:
+    limited = SCENARIOS['rate limiting']
+    calm, fault, _ = limited.phases
+    others = tuple(plan for plan in USUAL if plan('').key != VIRTUAL_KEYS['search'])
+    scenario = replace(limited, phases=(calm, fault, Phase(20, mix=(*others, chat('support', 'gpt-4o')))))
+    cells = {cell.monitor: cell for cell in cells_of(scenario, record(scenario), load_monitors())}
+
+    assert cells['rate_limit_headroom'].status == 'Alert'
+    assert cells['rate_limit_headroom'].recovered is not None
 
 
 def test_every_query_of_every_dashboard_has_data_on_a_full_day(full: Store) -> None:

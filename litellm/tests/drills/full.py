@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.fixture_proxy.releases import NEWEST
 
-from .scenarios import START, Phase, Scenario, film
+from .scenarios import START, Phase, Scenario, video
 from .traffic import Mix, chat, delete, post
 
 __all__ = ['FULL']
@@ -99,10 +99,10 @@ _RARE: tuple[Mix, ...] = (
     (chat('support', 'claude-sonnet', headers=_FAIL_401),) * 2,
     (chat('ci', 'gpt-4o-mini', headers={'x-fixture-reject': 'queue_full'}),),
     (post('batch', '/v1/images/generations', model='gpt-image', prompt=..., n=30),),
-    (film('batch', 6),),
-    (film('search', 3),),
-    (film('notebook', 6),),
-    (film('support', 12),),
+    (video('batch', 6),),
+    (video('search', 3),),
+    (video('notebook', 6),),
+    (video('support', 12),),
     (post('batch', '/v1/files'),),
     (delete('batch', _FILE),),
     (post('batch', '/v1/batches', model='gpt-4o', input_file_id=...),),

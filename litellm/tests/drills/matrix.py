@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.datadog_model import Store
+from tests.datadog_model.frames import Group
 from tests.datadog_model.monitors import Evaluation, Monitor
 
 from .expected import EXPECTED, Expectation
@@ -46,7 +47,8 @@ class Cell(NamedTuple):
     """What a monitor did in a scenario, in minutes after the fault began or ended.
 
     `status` is the gravest that any group had, `fired` when it first had it, `recovered` from when on all groups were
-    OK, None if they were not at the end of the recording.
+    OK, None if they were not at the end of the recording. `lapsed` is when a group that had alerted was OK although the
+    fault went on, None if none was.
     """
 
     monitor: str
@@ -54,6 +56,7 @@ class Cell(NamedTuple):
     status: str
     fired: float
     recovered: float | None
+    lapsed: float | None = None
 
 
 Matrix = dict[tuple[str, str], Cell]
@@ -79,11 +82,20 @@ def _play_one(name: str) -> list[Cell]:
 
 def cells_of(scenario: Scenario, store: Store, monitors: dict[str, Monitor]) -> Iterator[Cell]:
     """Evaluate monitors on the recording of a scenario."""
-    step = max(_EVALUATED_EVERY, *(phase.step_seconds for phase in scenario.phases))
-    times = [scenario.start + step * count for count in range(1, int((scenario.end - scenario.start) / step) + 1)]
+    times = list(_times(scenario))
     for name, monitor in monitors.items():
         notifies_no_data = bool(monitor.options.get('notify_no_data'))
         yield _cell(name, scenario, monitor.run(store, times), notifies_no_data)
+
+
+def _times(scenario: Scenario) -> Iterator[float]:
+    now = scenario.start
+    for phase in scenario.phases:
+        step, end = max(_EVALUATED_EVERY, phase.step_seconds), now + 60 * phase.minutes
+        while now + step <= end:
+            now += step
+            yield now
+        now = end
 
 
 def _cell(name: str, scenario: Scenario, evaluations: Sequence[Evaluation], notifies_no_data: bool) -> Cell:
@@ -100,7 +112,14 @@ def _cell(name: str, scenario: Scenario, evaluations: Sequence[Evaluation], noti
     last = max(time for time, _ in noticed)
     later = [one.time for one in evaluations if one.time > last]
     recovered = (min(later) - ends) / 60 if later else None
-    return Cell(name, scenario.name, gravest, (fired - begins) / 60, recovered)
+    alerted: set[Group] = set()
+    lapsed = None
+    for one in evaluations:
+        if one.status == 'Alert':
+            alerted.add(one.group)
+        elif one.status == 'OK' and one.group in alerted and begins <= one.time < ends and lapsed is None:
+            lapsed = (one.time - begins) / 60
+    return Cell(name, scenario.name, gravest, (fired - begins) / 60, recovered, lapsed)
 
 
 def faults(matrix: Matrix) -> list[str]:
@@ -121,6 +140,8 @@ def _complaint(cell: Cell, expectation: Expectation | None) -> str:
         return f'{cell.status} instead of {expectation.status}'
     if not 0 <= cell.fired <= expectation.within:
         return f'fires {cell.fired:g} minutes after the fault began, not within {expectation.within:g}'
+    if cell.lapsed is not None and not expectation.lapses:
+        return f'is OK again {cell.lapsed:g} minutes after the fault began, while it lasts'
     if cell.recovered is None:
         return 'never recovers'
     if cell.recovered > expectation.recovers:

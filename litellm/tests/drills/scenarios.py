@@ -14,12 +14,12 @@ from tests.fixture_proxy.settings import DEFAULT_RELEASE
 from .stage import AGENT_KEY
 from .traffic import Mix, Plan, chat, post
 
-__all__ = ['SCENARIOS', 'START', 'USUAL', 'Phase', 'Scenario', 'film']
+__all__ = ['SCENARIOS', 'START', 'USUAL', 'Phase', 'Scenario', 'video']
 
 # Monday, 2 November 2026, 9:00 UTC.
 START = 1_793_610_000.0
 
-_DAY_MINUTES = 24 * 60
+_WEEK_MINUTES = 7 * 24 * 60
 _HOURS = 3600.0
 
 
@@ -30,7 +30,8 @@ class Phase:
     `per_minute` requests of `mix` are sent; `controls` are those of the fixture proxy; `up` says whether it runs at
     all, `restart` that it starts anew at the beginning, and `advance` (seconds) how much time of the proxy's own, as
     that of budgets, has gone by then. `step_seconds` lie between two runs of the check. `jobs` run once at the
-    beginning. Requests say up to `longest` times three words.
+    beginning. Requests say up to `longest` times three words. `pods` are the proxies that there are, each with an
+    endpoint and an instance of the check of its own.
     """
 
     minutes: float
@@ -44,11 +45,12 @@ class Phase:
     is_fault: bool = False
     step_seconds: float = 15.0
     longest: int = 9
+    pods: tuple[str, ...] = ('a',)
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """A drill."""
+    """A drill. `options` are those of the instance, beside the addresses and the key."""
 
     name: str
     description: str
@@ -56,6 +58,7 @@ class Scenario:
     start: float = START
     release: str = DEFAULT_RELEASE
     broken_models: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def end(self) -> float:
@@ -73,6 +76,10 @@ class Scenario:
             if phase.is_fault:
                 ends = now
         return (self.start if begins is None else begins), ends
+
+    def having(self, **options: Any) -> Scenario:
+        """The same with other options of the instance."""
+        return replace(self, options=options)
 
     def on(self, release: str) -> Scenario:
         """The same on another release of LiteLLM."""
@@ -98,8 +105,8 @@ def _fault(minutes: float = 12, mix: Mix = USUAL, per_minute: float = 16, **cont
     return Phase(minutes, per_minute, mix, controls, is_fault=True)
 
 
-def film(key: str, dollars: float) -> Plan:
-    """Plan a film of a certain price: a second of it costs ten cents."""
+def video(key: str, dollars: float) -> Plan:
+    """Plan a video of a certain price: a second of it costs ten cents."""
     return post(key, '/v1/videos', model='sora', prompt=..., seconds=round(dollars * 10))
 
 
@@ -128,7 +135,7 @@ SCENARIOS: dict[str, Scenario] = {
         ),
         Scenario(
             'cold start',
-            'The Agent runs before the proxy does, and the first clients come slowly.',
+            'The Agent starts before the proxy does, and the first clients arrive slowly.',
             (
                 Phase(0.5, up=False),
                 Phase(2, 0),
@@ -138,16 +145,16 @@ SCENARIOS: dict[str, Scenario] = {
         ),
         Scenario(
             'worker restart',
-            'The proxy is replaced by a new process: 15 seconds without one, then all counters begin at zero.',
+            'The proxy is replaced by a new process: one minute without any, then all counters start at zero.',
             (
                 Phase(10, mix=USUAL),
-                Phase(0.25, up=False),
+                Phase(1, up=False),
                 Phase(15, mix=USUAL, restart=True),
             ),
         ),
         _with_fault(
             'proxy gone',
-            'Nobody listens at the metrics page for eight minutes.',
+            'Nothing listens on the port of the metrics page for eight minutes.',
             Phase(8, up=False, is_fault=True),
         ),
         _with_fault(
@@ -162,18 +169,29 @@ SCENARIOS: dict[str, Scenario] = {
         ),
         _with_fault(
             'fallback storm',
-            'Anthropic and Bedrock are out, and what their clients fall back to answers 429, being overrun.',
+            'Anthropic and Bedrock are down, and the fallbacks are overrun and answer 429.',
             _fault(14, failing_providers={'anthropic': 503, 'bedrock': 503, 'openai': 429, 'azure': 429}),
         ),
         _with_fault(
+            'long cooldowns',
+            'All providers of claude-sonnet and its fallback are down. The router cools deployments down for a minute, '
+            'so most clients get its own 429.',
+            _fault(
+                14,
+                (chat('support', 'claude-sonnet', **_STREAM),),
+                failing_providers=dict.fromkeys(('openai', 'azure', 'anthropic', 'bedrock'), 503),
+                cooldown_seconds=60.0,
+            ),
+        ),
+        _with_fault(
             'slow provider',
-            'All providers take 30 times as long, to the first token as well.',
+            'All providers are 30 times as slow, to the first token as well.',
             _fault(20, slow_providers=dict.fromkeys(('openai', 'azure', 'anthropic', 'bedrock'), 30)),
             after=20,
         ),
         _with_fault(
             'rate limiting',
-            'Others use up the limits of the account at OpenAI and Azure. One client runs into its own limit.',
+            'Others use up the rate limits of the accounts at OpenAI and Azure. One client hits its own limit.',
             _fault(
                 12,
                 (*USUAL, chat('limited', 'claude-sonnet'), chat('limited', 'claude-sonnet')),
@@ -183,14 +201,14 @@ SCENARIOS: dict[str, Scenario] = {
         ),
         _with_fault(
             'wrong keys',
-            'One client goes on with a key that is no longer valid, another sends something that is no key.',
+            'One client keeps using a key that is no longer valid, another sends something that is not a key.',
             _fault(
                 10, (*USUAL, *(chat(key, 'gpt-4o') for key in ('sk-revoked-1', 'sk-revoked-1', 'no-key', 'no-key'))), 32
             ),
         ),
         Scenario(
             'budget running out',
-            'Films eat up the budgets of a key, a user, a team, an organization and a provider. They are reset later.',
+            'Videos use up the budgets of a key, a user, a team, an organization and a provider. They are reset later.',
             (
                 # So that all budgets are reset at the same time, 30 minutes after the start.
                 Phase(1, mix=USUAL, advance=696 * _HOURS, jobs=('reset_budgets',)),
@@ -199,11 +217,11 @@ SCENARIOS: dict[str, Scenario] = {
                     9,
                     10,
                     (
-                        film('search', 5.3),
-                        film('notebook', 5.3),
-                        film('batch', 48),
-                        film('support', 212),
-                        film('ci', 285),
+                        video('search', 5.3),
+                        video('notebook', 5.3),
+                        video('batch', 48),
+                        video('support', 212),
+                        video('ci', 285),
                     ),
                     is_fault=True,
                 ),
@@ -217,19 +235,41 @@ SCENARIOS: dict[str, Scenario] = {
             'Postgres refuses connections; spend waits in memory.',
             _fault(14, per_minute=48, db='down'),
         ),
-        _with_fault('callback broken', 'Langfuse takes no records.', _fault(10, broken_callbacks=['langfuse'])),
+        _with_fault('callback broken', 'Langfuse takes no log records.', _fault(10, broken_callbacks=['langfuse'])),
         _with_fault(
             'proxy overloaded',
-            'The proxy itself takes 60 times as long for each request as it should.',
+            'The proxy itself spends 60 times as long on each request as usual.',
             _fault(14, load=60),
         ),
         Scenario(
             'spend jump',
-            'A calm day, then somebody has films made for 200 dollars within half an hour.',
+            'A calm week, then somebody generates videos for 200 dollars within half an hour.',
             (
-                Phase(_DAY_MINUTES + 60, 0.4, (chat('ci', 'gpt-4o-mini'), chat('ci', 'o4-mini')), step_seconds=300),
-                Phase(30, 0.4, (film('ci', 17),), is_fault=True, step_seconds=300),
+                Phase(_WEEK_MINUTES + 120, 0.1, (chat('ci', 'gpt-4o-mini'), chat('ci', 'o4-mini')), step_seconds=3600),
+                Phase(60, 0.4, (chat('ci', 'gpt-4o-mini'), chat('ci', 'o4-mini')), step_seconds=300),
+                Phase(30, 0.4, (video('ci', 17),), is_fault=True, step_seconds=300),
                 Phase(120, 0.4, (chat('ci', 'gpt-4o-mini'), chat('ci', 'o4-mini')), step_seconds=300),
+            ),
+        ),
+        Scenario(
+            'restart in an outage',
+            'OpenAI answers every call with 503. After twelve minutes the proxy is restarted, which takes a minute; '
+            'OpenAI stays down for another ten.',
+            (
+                Phase(6, mix=USUAL),
+                _fault(12, failing_providers={'openai': 503}),
+                Phase(1, up=False, is_fault=True),
+                replace(_fault(10, failing_providers={'openai': 503}), restart=True),
+                Phase(14, mix=USUAL),
+            ),
+        ),
+        Scenario(
+            'rolling deploy',
+            'At four requests a minute, both pods of a deployment are replaced, one after the other.',
+            (
+                Phase(8, 4, USUAL, pods=('a', 'b')),
+                Phase(1, 4, USUAL, pods=('b', 'c')),
+                Phase(25, 4, USUAL, pods=('c', 'd')),
             ),
         ),
     )

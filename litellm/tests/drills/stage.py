@@ -23,7 +23,7 @@ from tests.fixture_proxy.shared import Controls, Shared
 from .clock import VirtualClock
 from .traffic import Planned
 
-__all__ = ['AGENT_KEY', 'Stage']
+__all__ = ['AGENT_KEY', 'Stage', 'Surroundings']
 
 _HOST = '127.0.0.1'
 _START_SECONDS = 30.0
@@ -33,13 +33,43 @@ _ANSWER_SECONDS = 60.0
 AGENT_KEY = VIRTUAL_KEYS['ci']
 
 
-class Stage:
-    """A fixture proxy that keeps its port and what its workers share, also while it is away."""
+class Surroundings:
+    """What outlives a proxy, and what all proxies of a drill share: providers, Redis, the database, time."""
 
-    def __init__(self, clock: VirtualClock, release: str = DEFAULT_RELEASE, broken_models: bool = False) -> None:
+    def __init__(self) -> None:
+        self._temporary = tempfile.TemporaryDirectory(prefix='litellm-drill-')
+        self.directory = Path(self._temporary.name)
+        self._shared = Shared(self.directory)
+
+    def __enter__(self) -> Surroundings:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._temporary.cleanup()
+
+    def advance(self, seconds: float) -> None:
+        """Let time of the proxies' own pass, as that of budgets and cooldowns."""
+        passed = self._shared.controls.advanced_seconds
+        self._shared.controls = self._shared.controls.changed(advanced_seconds=passed + seconds)
+
+    def control(self, controls: Mapping[str, Any]) -> None:
+        """Set all controls, those that are not named to what they are by default."""
+        passed = self._shared.controls.advanced_seconds
+        self._shared.controls = Controls(advanced_seconds=passed).changed(**controls)
+
+
+class Stage:
+    """A fixture proxy that keeps its port, also while it is away."""
+
+    def __init__(
+        self,
+        surroundings: Surroundings,
+        clock: VirtualClock,
+        release: str = DEFAULT_RELEASE,
+        broken_models: bool = False,
+    ) -> None:
+        self._directory = surroundings.directory
         self._clock = clock
-        self._directory = tempfile.TemporaryDirectory(prefix='litellm-drill-')
-        self._shared = Shared(Path(self._directory.name))
         self._release = release
         self._broken_models = broken_models
         self._server: uvicorn.Server | None = None
@@ -62,12 +92,11 @@ class Stage:
 
     def __exit__(self, *error: object) -> None:
         self.stop()
-        self._directory.cleanup()
 
     def start(self) -> None:
         """Start a new process' worth of proxy: all its series begin anew, what is in Redis and the database stays."""
         settings = Settings(
-            directory=Path(self._directory.name),
+            directory=self._directory,
             release=self._release,
             started_at=self._clock.now,
             concurrent=True,
@@ -118,13 +147,3 @@ class Stage:
         """Run background jobs of the proxy, if it is up."""
         status = self.send(Planned('/fixture/jobs', {'names': names}))
         assert status == 200 or not self.is_up, f'{names}: {status}'
-
-    def advance(self, seconds: float) -> None:
-        """Let time of the proxy's own pass, as that of budgets and cooldowns."""
-        passed = self._shared.controls.advanced_seconds
-        self._shared.controls = self._shared.controls.changed(advanced_seconds=passed + seconds)
-
-    def surround(self, controls: Mapping[str, Any]) -> None:
-        """Set all controls, those that are not named to what they are by default."""
-        passed = self._shared.controls.advanced_seconds
-        self._shared.controls = Controls(advanced_seconds=passed).changed(**controls)

@@ -13,7 +13,6 @@ from .shared import Shared
 
 __all__ = ['Clock', 'Router']
 
-_COOLDOWN_SECONDS = 5.0
 _COOLED_AT_ONCE = frozenset({401, 404, 408, 429})
 _FAILURES_IN_A_ROW = 3
 _FAILING_SECONDS = 0.2
@@ -130,7 +129,8 @@ class Router:
         now = self._clock.now
         ready = [each for each in deployments_of(group) if self._cooled_until.get(each.id, 0.0) <= now]
         if not ready:
-            message = f'No deployments available for selected model, Try again in {_COOLDOWN_SECONDS} seconds.'
+            seconds = self._shared.controls.cooldown_seconds
+            message = f'No deployments available for selected model, Try again in {seconds} seconds.'
             return Failure(429, 'RouterRateLimitError', f'{message} Passed model={group}.', 'None')
         deployment = rng.choice(ready)
         status = self._failing_status(outcome.call, group, deployment, rng)
@@ -163,7 +163,7 @@ class Router:
         often = self._failures_in_a_row[deployment.id] >= _FAILURES_IN_A_ROW
         if len(deployments_of(group)) == 1 or not (status in _COOLED_AT_ONCE or (status >= 500 and often)):
             return False
-        self._cooled_until[deployment.id] = self._clock.now + _COOLDOWN_SECONDS
+        self._cooled_until[deployment.id] = self._clock.now + self._shared.controls.cooldown_seconds
         return True
 
     def _answer(

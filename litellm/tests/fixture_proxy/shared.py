@@ -21,7 +21,7 @@ class Controls:
 
     By provider: `failing_providers` are the HTTP status that all its calls fail with, `slow_providers` what its
     latencies are multiplied by, `used_elsewhere` the share of its limits that others use up. `load` multiplies the time
-    that the proxy itself takes for a request.
+    that the proxy itself takes for a request, `cooldown_seconds` is the `cooldown_time` of its router.
     """
 
     redis: str = 'up'
@@ -33,6 +33,7 @@ class Controls:
     slow_providers: Mapping[str, float] = field(default_factory=dict)
     used_elsewhere: Mapping[str, float] = field(default_factory=dict)
     load: float = 1.0
+    cooldown_seconds: float = 5.0
     advanced_seconds: float = 0.0
 
     def changed(self, **changes: Any) -> Controls:
