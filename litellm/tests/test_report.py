@@ -355,7 +355,7 @@ def test_lines_end_where_the_check_ends_them_whatever_the_content_type(headers: 
     with serving(answering(200, body, headers)) as url:
         printed = report(url)
 
-    assert 'None of the 2 litellm families' in printed.section('Families')
+    assert 'None of the 2 LiteLLM families' in printed.section('Families')
 
 
 def test_families_that_the_check_does_not_know_are_named(report: Report) -> None:
