@@ -150,7 +150,7 @@ def test_a_page_that_stalls_is_a_hang_as_well(
         message = failure(dd_run_check, check_of(url, timeout=0.3, **options))
         over.set()
 
-    assert 'no response within the timeout' in message
+    assert 'no response within the timeout: check whether the proxy is overloaded or stopped' in message
     assert_failed(aggregator, message)
 
 

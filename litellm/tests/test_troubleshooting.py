@@ -89,6 +89,11 @@ def refused() -> Shown:
     return shown(f'http://127.0.0.1:{closed_port()}/metrics/')
 
 
+def without_the_file_of_the_key() -> Shown:
+    reader = {'type': 'file', 'path': '/no/such/litellm.key'}
+    return answered(PAGE, auth_token={'reader': reader, 'writer': {'type': 'header', 'name': 'Authorization'}})()
+
+
 def closed_port() -> int:
     with socket.socket() as unused:
         unused.bind(('127.0.0.1', 0))
@@ -234,6 +239,7 @@ FAULTS: dict[str, Callable[[], Shown]] = {
         answering(307, headers={'Location': '/metrics/'}), allow_redirects=False
     ),
     'no response within the timeout': hanging,
+    'check `path` of the `auth_token` reader': without_the_file_of_the_key,
     'cannot connect (Connection refused)': refused,
     'cannot connect through the forward proxy': through_a_proxy_that_is_gone,
     'the port does not speak TLS': tls_on_a_port_without,

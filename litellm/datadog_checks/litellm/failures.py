@@ -76,9 +76,9 @@ def explain(error: Exception) -> Exception:
         return ConnectTimeout('the connection timed out: check the host, and whether a firewall drops packets.')
     if isinstance(error, Timeout) or 'Read timed out' in str(error):
         return Timeout(
-            f'no response within the timeout. LiteLLM {HANGING_RELEASES} hang on /metrics/ when authentication is on '
-            f'and the key is valid: upgrade the proxy, or set {OPEN_METRICS_HINT}. For a page of many MB, raise '
-            '`read_timeout`.'
+            'no response within the timeout: check whether the proxy is overloaded or stopped. For a page of many MB, '
+            f'raise `read_timeout`. LiteLLM {HANGING_RELEASES} hang on /metrics/ when authentication is on and the key '
+            f'is valid: upgrade the proxy, or set {OPEN_METRICS_HINT}.'
         )
     if isinstance(error, ConnectionError):
         return ConnectionError(
@@ -93,6 +93,11 @@ def explain(error: Exception) -> Exception:
         return InvalidHeader('a request header is invalid: check the key for line breaks.')
     if isinstance(error, RequestException):
         return RequestException(f'the request failed ({type(error).__name__}): {URL_HINT}')
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return OSError(
+            f'cannot read {error.filename} ({error.strerror}): check `path` of the `auth_token` reader, and that the '
+            'user of the Agent can read this file.'
+        )
     return error
 
 
