@@ -21,13 +21,14 @@ from hypothesis import strategies as st
 from datadog_checks.base.stubs import datadog_agent
 from datadog_checks.base.stubs.aggregator import AggregatorStub
 from datadog_checks.dev._env import replay_check_run
+from datadog_checks.dev.utils import get_metadata_metrics
 from datadog_checks.litellm.labels import is_key_in_clear
 from datadog_checks.litellm.report.agent_json import to_json
 from datadog_checks.litellm.report.aggregation import Aggregation, Context, MonotonicCount, Series
 from datadog_checks.litellm.report.cli import main
 from datadog_checks.litellm.report.contexts import ContextTable, LabelCost, PersonalLabel, personal_labels
 from datadog_checks.litellm.report.measure import create_check, measure
-from datadog_checks.litellm.report.summary import at_most
+from datadog_checks.litellm.report.summary import at_most, is_in_seconds
 from datadog_checks.litellm.report.text import TOP_METRICS
 
 from .agent_model import AgentModel, Sample, Submissions
@@ -246,6 +247,13 @@ def test_labels_of_the_same_thing_are_listed_together_when_none_of_them_saves_al
     assert table.costs() == [LabelCost(('team', 'team_alias'), values=2, contexts_left=1)]
 
 
+def test_placeholders_are_no_values_but_make_contexts() -> None:
+    table = ContextTable(contexts('user:1 team:1', 'user:None team:', 'user: team:1', 'model:a'), {})
+
+    assert table.without(['user']) == LabelCost(('user',), values=1, contexts_left=3)
+    assert table.without(['team', 'user']) == LabelCost(('team', 'user'), values=2, contexts_left=2)
+
+
 def test_metrics_and_hosts_keep_contexts_apart() -> None:
     tags = frozenset({'user:1'})
     table = ContextTable([Context('a', '', tags), Context('b', '', tags), Context('b', 'h', tags)], {})
@@ -324,7 +332,8 @@ def test_a_count_is_what_was_added_between_the_scrapes(report: Report) -> None:
     assert printed.row('litellm.in_flight_requests')[1:] == ['gauge', '1', '2']
 
 
-def test_a_histogram_is_one_row(report: Report) -> None:
+def test_a_histogram_is_one_row(report: Report, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv('COLUMNS', '120')
     body = """\
 # TYPE litellm_request_total_latency_metric histogram
 litellm_request_total_latency_metric_bucket{{model="a",le="0.5"}} {fast}
@@ -337,7 +346,41 @@ litellm_request_total_latency_metric_sum{{model="a"}} {sum}
         printed = report(url)
 
     name = 'litellm.request.total_latency.metric'
-    assert printed.row(name) == [name, 'histogram', '4', '+4, mean 0.75, p50 <= 0.5, p95 <= 2']
+    assert printed.row(name) == [name, 'histogram', '4', '+4, mean 0.75s, p50 <= 0.5s, p95 <= 2s']
+    assert 'send 3 metrics (in 1 row below, as a histogram is three) in 4 contexts' in ' '.join(printed.out.split())
+
+
+def test_the_histograms_of_the_check_are_in_seconds_where_the_report_says_so() -> None:
+    units = {name: row['unit_name'] for name, row in get_metadata_metrics().items() if name.endswith('.sum')}
+
+    assert {name for name in units if is_in_seconds(name)} == {name for name, unit in units.items() if unit == 'second'}
+    assert not is_in_seconds('litellm.new.prompt_length')
+
+
+def test_a_proxy_without_requests_is_told_from_a_broken_report(report: Report) -> None:
+    quiet = pages(page(requests=1_234))
+    busy = pages(page(requests=1_234), page(requests=1_235))
+    with serving(quiet) as first, serving(busy) as second:
+        nothing, something = report(first), report(second)
+
+    assert nothing.row(REQUESTS)[1:] == ['count', '1', '+0 (total 1,234)']
+    assert 'No request reached the proxy between the two scrapes: try `--interval 30`' in nothing.section('Metrics')
+    assert something.row(REQUESTS)[1:] == ['count', '1', '+1']
+    assert 'No request reached' not in something.out
+
+
+def test_what_runs_in_the_background_is_no_request(report: Report) -> None:
+    job = '# TYPE litellm_auth_total_requests counter\nlitellm_auth_total_requests_total {}.0\n'
+    with serving(pages(page() + job.format(1), page() + job.format(2))) as url:
+        printed = report(url)
+
+    assert printed.row('litellm.auth.total_requests.count')[1:] == ['count', '1', '+1 (total 2)']
+    assert 'No request reached' in printed.out
+
+
+def test_a_page_without_counts_tells_nothing_of_requests(report: Report) -> None:
+    with serving_page('# TYPE litellm_in_flight_requests gauge\nlitellm_in_flight_requests 2.0\n') as url:
+        assert 'No request reached' not in report(url).out
 
 
 def test_openmetrics_is_read_as_well(report: Report) -> None:
@@ -345,7 +388,7 @@ def test_openmetrics_is_read_as_well(report: Report) -> None:
     with serving(pages(body, content_type=OPENMETRICS)) as url:
         printed = report(url)
 
-    assert printed.row('litellm.cache.hits.metric.count')[1:] == ['count', '1', '+0']
+    assert printed.row('litellm.cache.hits.metric.count')[1:] == ['count', '1', '+0 (total 4)']
     assert 'None of the 1 LiteLLM family' in printed.section('Families')
 
 
@@ -446,7 +489,7 @@ def test_no_line_is_wider_than_the_terminal(report: Report, monkeypatch: pytest.
     with serving(pages(*histograms)) as url:
         printed = report(url)
 
-    assert 'p50 <= 0.25, p95 <= 0.75' in printed.out
+    assert 'p50 <= 0.25s, p95 <= 0.75s' in printed.out
 
     assert max(map(len, printed.out.splitlines())) <= columns
 
@@ -596,6 +639,10 @@ def test_the_page_of_a_bare_address_is_metrics_with_a_slash(report: Report) -> N
         (['http://127.0.0.1:1/', '--timeout', 'soon'], 'must be a number of seconds'),
         (['http://127.0.0.1:1/', '--timeout', 'nan'], 'must be a number of seconds'),
         (['http://127.0.0.1:1/', '--timeout', '-1'], 'must be a number of seconds'),
+        (['http://127.0.0.1:1/', '--timeout', '0'], 'must be more than 0 seconds'),
+        (['127.0.0.1:4000'], 'has to start with http:// or https://'),
+        (['localhost:4000/metrics/'], 'has to start with http:// or https://'),
+        (['http://127.0.0.1:1/', '--key', 'ENC[litellm]'], 'only the Agent decrypts'),
         (['http://127.0.0.1:1/', '--key', KEY, '--key-file', 'x'], 'not allowed with'),
         (['http://127.0.0.1:1/', '--key', ''], '--key contains no key'),
         (['http://127.0.0.1:1/', '--key', f'{KEY}\n{KEY}'], 'must contain only the key'),
@@ -679,6 +726,111 @@ def test_a_key_takes_the_place_of_the_file_s_own(report: Report, tmp_path: Path)
         assert report(url, '--config', str(config), '--key', KEY).code == 0
 
 
+def test_several_wrong_options_are_a_line_each_in_the_types_of_yaml(report: Report, tmp_path: Path) -> None:
+    config = tmp_path / 'instance.yaml'
+    config.write_text('tags: 5\nextra_headers: abc\nexclude_metric_groups: [requests, foo]\n')
+    printed = report('http://127.0.0.1:1/', '--config', str(config))
+
+    assert (printed.code, printed.out) == (2, '')
+    first, *others = printed.err.splitlines()
+    assert first.startswith("error: `exclude_metric_groups -> 2`: Input should be 'by_tag', ")
+    assert others == [
+        'error: `extra_headers`: Input should be a mapping',
+        'error: `tags`: Input should be a list',
+    ]
+
+
+def requested(paths: list[str]) -> Answer:
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        paths.append(request.path)
+        answering(200, page(), {'Content-Type': PROMETHEUS})(request)
+
+    return answer
+
+
+TOKEN_IN_A_HEADER = """\
+auth_token:
+  reader: {type: file, path: no-such-file}
+  writer: {type: header, name: Authorization, value: 'Bearer <TOKEN> ENC[litellm]'}
+"""
+
+
+@pytest.mark.parametrize(
+    ('options', 'where'),
+    [
+        ('extra_headers: {Authorization: "Bearer ENC[litellm]"}', 'extra_headers.Authorization'),
+        ('headers: {x-litellm-api-key: "ENC[k8s_secret@a/b/c]"}', 'headers.x-litellm-api-key'),
+        (TOKEN_IN_A_HEADER, 'auth_token.writer.value'),
+    ],
+)
+def test_a_key_that_only_the_agent_decrypts_is_not_sent(
+    report: Report, tmp_path: Path, options: str, where: str
+) -> None:
+    config = tmp_path / 'instance.yaml'
+    config.write_text(f'{options}\n')
+    paths: list[str] = []
+    with serving(requested(paths)) as url:
+        refused = report(url, '--config', str(config))
+        assert paths == []
+        assert report(url, '--config', str(config), '--key', KEY).code == 0
+
+    assert (refused.code, refused.out) == (2, '')
+    assert f'`{where}` of {config}' in refused.error
+    assert '--key-file or LITELLM_METRICS_KEY' in refused.error
+
+
+@pytest.mark.parametrize(
+    ('content', 'where'),
+    [
+        ('username: ann\npassword: ENC[password]', 'password'),
+        ('proxy: {no_proxy: ["ENC[host]"]}', 'proxy.no_proxy'),
+        ('init_config: {proxy: {http: "http://ENC[user]@127.0.0.1:1"}}\ninstances: [{}]', 'init_config.proxy.http'),
+    ],
+)
+def test_a_key_takes_the_place_of_no_other_secret(report: Report, tmp_path: Path, content: str, where: str) -> None:
+    config = tmp_path / 'conf.yaml'
+    config.write_text(f'{content}\n')
+    printed = report('http://127.0.0.1:1/', '--config', str(config), '--key', KEY)
+
+    assert printed.code == 2
+    assert f'`{where}` of' in printed.error
+
+
+def test_an_option_that_the_check_does_not_have_is_warned_of(report: Report, tmp_path: Path) -> None:
+    config = tmp_path / 'conf.yaml'
+    with serving_page(page()) as url:
+        config.write_text(
+            'init_config: {timeot: 5, service: a}\ninstances:\n'
+            f'  - openmetrics_endpoint: {url}\n    extra_header: {{a: b}}\n    frobnicate: 1\n    name: mine\n'
+        )
+        printed = report('--config', str(config))
+
+    assert printed.code == 0
+    assert printed.err.splitlines() == [
+        'warning: `timeot` is not an option of this check; did you mean `timeout`?',
+        'warning: `extra_header` is not an option of this check; did you mean `extra_headers`?',
+        'warning: `frobnicate` is not an option of this check',
+    ]
+    assert 'extra_header' not in printed.out
+
+
+@pytest.mark.parametrize(('form', 'status', 'stream'), [((), 200, 'out'), (('--json',), 200, 'err'), ((), 500, 'err')])
+def test_calls_of_models_are_told(
+    report: Report, tmp_path: Path, form: tuple[str, ...], status: int, stream: str
+) -> None:
+    health = answering_json({'healthy_endpoints': [], 'unhealthy_endpoints': []})
+    scrape = answering(status, page(), {'Content-Type': PROMETHEUS})
+    config = tmp_path / 'instance.yaml'
+    with serving_paths({'/metrics/': scrape, '/health': health}) as url:
+        without = report(f'{url}/metrics/', *form)
+        config.write_text(f'litellm_health_endpoint: {url}/health\n')
+        printed = report(f'{url}/metrics/', '--config', str(config), *form)
+
+    told = ' '.join(getattr(printed, stream).split())
+    assert '/health was requested: unless the proxy checks its models in the background' in told
+    assert '/health was requested' not in without.out + without.err
+
+
 # The key, and where it must not be
 
 
@@ -752,6 +904,14 @@ def test_a_renamed_key_label_is_hidden_too(report: Report, tmp_path: Path) -> No
 
 
 # As shipped
+
+
+def test_a_python_without_what_the_base_package_needs_is_told_what_to_install(tmp_path: Path) -> None:
+    (tmp_path / 'sitecustomize.py').write_text('import sys\nsys.modules["requests"] = None\n')
+    printed = command('--help', PYTHONPATH=str(tmp_path))
+
+    assert (printed.code, printed.out) == (2, '')
+    assert "pip install 'datadog-checks-base[deps]'" in printed.error
 
 
 def test_it_needs_the_base_package_only() -> None:

@@ -19,20 +19,25 @@ from requests.exceptions import RequestException
 from datadog_checks.base.errors import ConfigurationError
 
 from .agent_json import to_json
-from .configuration import KEY_VARIABLE, UsageError, configuration, sends_key
+from .configuration import KEY_VARIABLE, UsageError, configuration, sends_key, unknown_options
 from .measure import conceal, create_check, measure, read_page
 from .secrets import Redactor, secrets_of
-from .text import Style, printable, render
+from .text import HEALTH_NOTE, Style, printable, render
 
-__all__ = ['main']
+__all__ = ['main', 'positive_seconds']
 
 OK, SCRAPE_FAILED, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
+
+# What the configuration models call the values of a YAML file.
+PLAIN_TYPES = (('an instance of mappingproxy', 'a mapping'), ('a valid tuple', 'a list'))
 
 DESCRIPTION = """\
 Scrape the metrics page of a LiteLLM proxy twice, as the Datadog Agent would, and
 show what the Agent would send: each metric with its value and contexts, the
 labels that multiply contexts, labels with personal data, and families that the
-check does not collect. Nothing is sent to Datadog.
+check does not collect. Nothing is sent to Datadog. If the file of --config sets
+`litellm_health_endpoint`, /health is requested as well, for which LiteLLM calls
+each of its models, unless it checks them in the background.
 """
 EPILOG = f"""\
 The key is never printed. Other users of this host can see --key in the process
@@ -43,7 +48,7 @@ exit codes: 0 success, 1 a scrape failed, 2 invalid option, URL or file
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line: the report or the JSON goes to stdout, an error as one line to stderr.
+    """Run the command line: the report or the JSON goes to stdout, errors and warnings go to stderr, a line each.
 
     Returns the exit code: 0 for a report, 1 for a scrape that failed, 2 for bad usage, 130 after Ctrl-C.
     """
@@ -52,9 +57,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = _parse(arguments)
         init_config, instance = configuration(options)
         redact = Redactor(secrets_of(instance))
+        for sentence in unknown_options(init_config, instance):
+            _tell('warning', redact(sentence))
         return _report(init_config, instance, redact, options)
-    except (UsageError, ConfigurationError) as error:
+    except UsageError as error:
         return _fail(redact(str(error)), BAD_USAGE)
+    except ConfigurationError as error:
+        for fault in _faults(str(error)):
+            _tell('error', redact(fault))
+        return BAD_USAGE
     except RequestException as error:
         return _fail(redact(str(error)), SCRAPE_FAILED)
     except KeyboardInterrupt:
@@ -74,9 +85,11 @@ def _report(
     if options.json:
         _print(to_json(measurement) + '\n')
         if any(series.type == 'distribution' for series in measurement.series):
-            sys.stderr.write('note: distributions are omitted, because only the Agent computes their sketches\n')
+            _tell('note', 'distributions are omitted, because only the Agent computes their sketches')
     elif failure is None:
         _print(render(replace(measurement, page=read_page(check)), _style(options.all)))
+    if measurement.asked_health and (options.json or failure is not None):
+        _tell('note', HEALTH_NOTE)
     if failure is not None:
         needs_key = '401' in failure.message and not sends_key(instance)
         hint = f' For this command: --key-file, --key or {KEY_VARIABLE}.' if needs_key else ''
@@ -100,7 +113,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         allow_abbrev=False,
     )
     parser.add_argument(
-        'url', nargs='?', metavar='URL', help='URL of the metrics page; /metrics/ is added if it has no path'
+        'url',
+        nargs='?',
+        metavar='URL',
+        help='URL of the metrics page, with http:// or https://; /metrics/ is added if it has no path',
     )
     key = parser.add_mutually_exclusive_group()
     key.add_argument('--key', help='LiteLLM key to send')
@@ -114,7 +130,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--interval', type=_seconds, default=2.0, metavar='SECONDS', help='time between the two scrapes (default 2)'
     )
-    parser.add_argument('--timeout', type=_seconds, metavar='SECONDS', help='timeout of each request (default 10)')
+    parser.add_argument(
+        '--timeout', type=positive_seconds, metavar='SECONDS', help='timeout of each request (default 10)'
+    )
     parser.add_argument('--json', action='store_true', help='print the output of `agent check --json`')
     parser.add_argument('--all', action='store_true', help='show all rows of each table')
     # A key in the wrong place must not be repeated in the message.
@@ -137,6 +155,28 @@ def _seconds(text: str) -> float:
     return seconds
 
 
+def positive_seconds(text: str) -> float:
+    """Read a number of seconds that cannot be 0, for argparse."""
+    seconds = _seconds(text)
+    if not seconds:
+        raise argparse.ArgumentTypeError('must be more than 0 seconds')
+    return seconds
+
+
+def _faults(message: str) -> list[str]:
+    """Return a sentence for each option that a configuration error is about.
+
+    That of the models is a heading, and then two lines for each option: where it is, and what is wrong, in the types of
+    Python.
+    """
+    heading, *lines = message.split('\n')
+    if 'while loading configuration model' not in heading or not lines or len(lines) % 2:
+        return [message]
+    for ours, plain in PLAIN_TYPES:
+        lines = [line.replace(ours, plain) for line in lines]
+    return [f'`{where}`: {what.strip()}' for where, what in zip(lines[::2], lines[1::2], strict=True)]
+
+
 def _style(full: bool) -> Style:
     columns = shutil.get_terminal_size((120, 24)).columns
     colour = sys.stdout.isatty() and not os.environ.get('NO_COLOR') and os.environ.get('TERM') != 'dumb'
@@ -150,5 +190,9 @@ def _print(text: str) -> None:
 
 
 def _fail(message: str, code: int) -> int:
-    sys.stderr.write(f'error: {printable(" ".join(message.split()))}\n')
+    _tell('error', message)
     return code
+
+
+def _tell(kind: str, message: str) -> None:
+    sys.stderr.write(f'{kind}: {printable(" ".join(message.split()))}\n')

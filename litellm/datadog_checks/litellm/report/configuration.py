@@ -4,18 +4,31 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import yaml
 
+from ..config_models.instance import InstanceConfig
+from ..config_models.shared import SharedConfig
 from .secrets import HEADER_OPTIONS
 
-__all__ = ['KEY_VARIABLE', 'UsageError', 'configuration', 'sends_key']
+__all__ = ['KEY_VARIABLE', 'UsageError', 'configuration', 'sends_key', 'unknown_options']
 
 KEY_VARIABLE = 'LITELLM_METRICS_KEY'
 KEY_HEADERS = frozenset({'authorization', 'x-litellm-api-key', 'api-key'})
+
+# What the Agent puts the secret in place of.
+HANDLE = re.compile(r'ENC\[[^\]]*\]')
+
+# Options that the Agent and the base package read themselves.
+AGENT_OPTIONS = frozenset(
+    {'debug_metrics', 'loader', 'max_returned_metrics', 'name', 'no_index', 'process_isolation', 'target_info'}
+)
 
 
 class UsageError(Exception):
@@ -42,7 +55,35 @@ def configuration(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str
         if '@' in urlsplit(instance['openmetrics_endpoint']).netloc:
             raise UsageError('a key cannot be combined with user:password in the URL: both use the same header')
         _send_key(instance, key)
+    handles = list(_paths_of_handles({'init_config': init_config, **instance}))
+    if handles:
+        raise UsageError(
+            f'only the Agent decrypts `ENC[...]`, which `{"`, `".join(handles)}` of {options.config} contains: for the '
+            f'key, use --key-file or {KEY_VARIABLE}; for anything else, a copy of the file with the value itself'
+        )
     return init_config, instance
+
+
+def unknown_options(init_config: Mapping[str, Any], instance: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a sentence for each option that neither the check nor the Agent reads, such as a misspelt one."""
+    for options, model in ((init_config, SharedConfig), (instance, InstanceConfig)):
+        known = {*model.model_fields, *AGENT_OPTIONS}
+        for name in sorted(map(str, options.keys() - known)):
+            similar = get_close_matches(name, known, n=1)
+            hint = f'; did you mean `{similar[0]}`?' if similar else ''
+            yield f'`{name}` is not an option of this check{hint}'
+
+
+def _paths_of_handles(value: Any, path: str = '') -> Iterator[str]:
+    """Yield where in a configuration there is a handle of a secret, such as `extra_headers.Authorization`."""
+    if isinstance(value, str) and HANDLE.search(value):
+        yield path
+    elif isinstance(value, dict):
+        for name, one in value.items():
+            yield from _paths_of_handles(one, f'{path}.{name}' if path else str(name))
+    elif isinstance(value, list):
+        for one in value:
+            yield from _paths_of_handles(one, path)
 
 
 def _endpoint(url: str) -> str:
@@ -52,6 +93,8 @@ def _endpoint(url: str) -> str:
         valid = parts.scheme in ('http', 'https') and parts.hostname and parts.port != 0
     except ValueError:
         valid = False
+    if '://' not in url:
+        raise UsageError('invalid URL: it has to start with http:// or https://, as in http://127.0.0.1:4000/metrics/')
     if not valid or any(c.isspace() or not c.isprintable() for c in url):
         raise UsageError('invalid URL: pass the URL of the metrics page, such as http://127.0.0.1:4000/metrics/')
     return urlunsplit(parts._replace(path='/metrics/')) if parts.path in ('', '/') else url
@@ -72,22 +115,34 @@ def _key(options: argparse.Namespace) -> str | None:
         raise UsageError(f'{source} contains no key')
     if not key.isascii() or not key.isprintable() or ' ' in key:
         raise UsageError(f'{source} must contain only the key: a key has no spaces, line breaks or accents')
+    if HANDLE.search(key):
+        raise UsageError(f'{source} contains `ENC[...]`, which only the Agent decrypts: give the key itself')
     return key
 
 
 def sends_key(instance: dict[str, Any]) -> bool:
-    """Tell whether an instance's headers hold a proxy key."""
+    """Tell whether an instance sends a proxy key, from its headers or from a file."""
     sent = {name.lower() for option in HEADER_OPTIONS for name in instance.get(option) or {}}
-    return not sent.isdisjoint(KEY_HEADERS)
+    return not sent.isdisjoint(KEY_HEADERS) or _token_is_key(instance)
+
+
+def _token_is_key(instance: dict[str, Any]) -> bool:
+    """Tell whether `auth_token` writes into a header that LiteLLM takes a key from."""
+    token = instance.get('auth_token')
+    writer = token.get('writer') if isinstance(token, dict) else None
+    name = writer.get('name') if isinstance(writer, dict) else None
+    return isinstance(name, str) and name.lower() in KEY_HEADERS
 
 
 def _send_key(instance: dict[str, Any], key: str) -> None:
-    """Have the instance send a key, instead of any key in its file."""
+    """Have the instance send a key, instead of any other key."""
     for option in HEADER_OPTIONS:
         if isinstance(instance.get(option), dict):
             instance[option] = {
                 name: value for name, value in instance[option].items() if name.lower() not in KEY_HEADERS
             }
+    if _token_is_key(instance):
+        del instance['auth_token']
     instance['extra_headers'] = {**(instance.get('extra_headers') or {}), 'Authorization': f'Bearer {key}'}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Hashable, Iterable, Mapping
-from itertools import chain
+from itertools import chain, product
 from typing import NamedTuple
 
 from ..labels import LABEL_GROUPS, PLACEHOLDERS, is_personal
@@ -19,7 +19,7 @@ class LabelCost(NamedTuple):
 
     labels: tuple[str, ...]
     values: int
-    """Distinct values, or combinations of values that occur together."""
+    """Distinct values, or combinations of values that occur together, placeholders such as `None` left out."""
     contexts_left: int
     """How many contexts there would be without these tags."""
 
@@ -63,13 +63,15 @@ class ContextTable:
     """
 
     def __init__(self, contexts: Collection[Context], labels: Mapping[str, str]) -> None:
-        digits = _digits(contexts, labels)
+        digits, placeholders = _digits(contexts, labels)
         self._columns: dict[str, list[int]] = {}
+        self._placeholders: dict[str, set[int]] = {}
         identities: dict[Hashable, int] = {}
         self._rows = [identities.setdefault((one.name, one.host), len(identities)) for one in contexts]
         place = max(len(identities), 1)
         for label, column in digits.items():
             self._columns[label] = [digit * place for digit in column]
+            self._placeholders[label] = {0, *(digit * place for digit in placeholders[label])}
             self._rows = [row + digit for row, digit in zip(self._rows, self._columns[label], strict=True)]
             place *= max(column) + 1
 
@@ -83,7 +85,9 @@ class ContextTable:
         columns = [self._columns[label] for label in sorted(labels)]
         dropped = list(map(sum, zip(*columns, strict=True))) if columns else [0] * len(self._rows)
         left = {row - digits for row, digits in zip(self._rows, dropped, strict=True)}
-        return LabelCost(tuple(sorted(labels)), len(set(dropped) - {0}), len(left))
+        # Sums of placeholders, one of each label, are no values.
+        nobody = set(map(sum, product(*(self._placeholders[label] for label in labels))))
+        return LabelCost(tuple(sorted(labels)), len(set(dropped) - nobody), len(left))
 
     def costs(self) -> list[LabelCost]:
         """Return what each label costs, the most expensive first, leaving out those whose removal merges nothing.
@@ -102,8 +106,13 @@ class ContextTable:
         return sorted(listed, key=lambda cost: (cost.contexts_left, cost.labels))
 
 
-def _digits(contexts: Collection[Context], labels: Mapping[str, str]) -> dict[str, list[int]]:
-    """Return for each label a number per context, equal for equal values and 0 where the label is missing."""
+def _digits(
+    contexts: Collection[Context], labels: Mapping[str, str]
+) -> tuple[dict[str, list[int]], dict[str, list[int]]]:
+    """Return for each label a number per context, equal for equal values and 0 where the label is missing.
+
+    With them, for each label, the numbers that stand for a placeholder.
+    """
     tags = frozenset[str]().union(*(context.tags for context in contexts))
     label_by_tag = {tag: label_of(tag, labels) for tag in tags}
     numbers: defaultdict[str, dict[Hashable, int]] = defaultdict(dict)
@@ -117,4 +126,11 @@ def _digits(contexts: Collection[Context], labels: Mapping[str, str]) -> dict[st
                 value = frozenset(other for other in context.tags if label_by_tag[other] == label)
             known = numbers[label]
             digits[label][position] = known.setdefault(value, len(known) + 1)
-    return dict(digits)
+    placeholders = {
+        label: [number for value, number in numbers[label].items() if _is_placeholder(value)] for label in digits
+    }
+    return dict(digits), placeholders
+
+
+def _is_placeholder(value: Hashable) -> bool:
+    return isinstance(value, str) and value.partition(':')[2] in PLACEHOLDERS

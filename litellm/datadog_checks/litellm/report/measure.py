@@ -18,6 +18,7 @@ from datadog_checks.base.stubs import aggregator, datadog_agent
 
 from ..check import LitellmCheck
 from ..exposition import read_lines
+from ..health import HealthProbe
 from ..names import is_litellm_family
 from ..transfer import read_body
 from .aggregation import Aggregation, Context, Series
@@ -35,6 +36,8 @@ __all__ = [
     'read_page',
 ]
 
+# The base package logs some misspelt options. `unknown_options` finds these and others.
+TYPO = 'Detected potential typo in configuration option'
 URL_PASSWORD = re.compile(r'://[^/@\s]+@')
 
 
@@ -95,6 +98,10 @@ class Measurement:
     """Of LiteLLM, as in the Agent's metadata. Empty if it was not learned in time."""
     failure: Failure | None = None
     page: Page | None = None
+    asked_health: bool = False
+    """Whether /health was requested, for which LiteLLM may have called its models."""
+    totals: Mapping[str, float] = field(default_factory=dict)
+    """What the counts of each metric amount to since the proxy started."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """The label behind each tag name that `rename_labels` changes."""
 
@@ -134,24 +141,27 @@ def measure(check: LitellmCheck, pause: Callable[[], object]) -> Measurement:
         raise ConfigurationError(_failure(errors, '').message)
     ((endpoint, scraper),) = check.scrapers.items()
     contexts = {series.context for series in series}
-    contexts.update(
-        Context(stub.name, stub.hostname or '', frozenset(stub.tags or ()))
-        for name in aggregator.metric_names
-        for stub in aggregator.metrics(name)
-    )
+    totals: Counter[str] = Counter()
+    for name in aggregator.metric_names:
+        for stub in aggregator.metrics(name):
+            contexts.add(Context(stub.name, stub.hostname or '', frozenset(stub.tags or ())))
+            if stub.type == aggregator.MONOTONIC_COUNT:
+                totals[name] += stub.value
     return Measurement(
         endpoint=endpoint,
         series=series,
         contexts=frozenset(contexts),
         service_checks=list(_service_checks()),
         warnings=_unique(warnings),
-        log=_unique(message for message in log.messages if message not in warnings),
+        log=_unique(message for message in log.messages if message not in warnings and TYPO not in message),
         runs=runs,
         interval=started - previous,
         duration=duration,
         time=started,
         version=datadog_agent._metadata.get((check.check_id, 'version.raw'), ''),
         failure=_failure(errors, endpoint) if errors else None,
+        asked_health=any(isinstance(probe, HealthProbe) for probe in check.probes),
+        totals=totals,
         labels={tag: label for label, tag in scraper.rename_labels.items()},
     )
 

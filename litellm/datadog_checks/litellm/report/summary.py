@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
+from ..names import COUNTERS, HISTOGRAMS, Group
 from .aggregation import Context, Series
 from .contexts import contexts_per_metric
 from .measure import Measurement
 
-__all__ = ['Row', 'at_most', 'count_of', 'number', 'rows']
+__all__ = ['Row', 'at_most', 'count_of', 'is_in_seconds', 'is_quiet', 'number', 'rows']
+
+# The histograms that measure time do so in seconds. Units are in metadata.csv, which no wheel holds.
+SECONDS = re.compile(r'latency|seconds|time_to_first_token')
+
+# What moves without requests: jobs, and the scrapes themselves.
+BACKGROUND = frozenset(
+    f'litellm.{family.name}' for family in (*COUNTERS.values(), *HISTOGRAMS.values()) if family.group == Group.SERVICES
+)
 
 # What tells the buckets of a histogram apart, and what the base package adds where they are not cumulative.
 UPPER_BOUND = 'upper_bound:'
@@ -41,7 +51,20 @@ def rows(measurement: Measurement) -> list[Row]:
         _row(name, names != {name}, sum(contexts[part] for part in names), {part: series[part] for part in names})
         for name, names in parts.items()
     ]
+    if is_quiet(measurement):
+        found = [_with_total(row, measurement.totals) for row in found]
     return sorted(found, key=lambda row: (-row.contexts, row.name))
+
+
+def is_quiet(measurement: Measurement) -> bool:
+    """Tell whether the proxy counts requests, and counted none between the two scrapes."""
+    counts = [one for one in measurement.series if one.type != 'gauge' and _family(one.context.name) not in BACKGROUND]
+    return bool(counts) and not any(one.value for one in counts)
+
+
+def is_in_seconds(histogram: str) -> bool:
+    """Tell whether a histogram measures time."""
+    return SECONDS.search(histogram) is not None
 
 
 def at_most(share: float, buckets: Iterable[Series], observations: float) -> float | None:
@@ -93,6 +116,17 @@ def _row(name: str, is_histogram: bool, contexts: int, series: dict[str, list[Se
     return Row(name, kind, contexts, value, sample)
 
 
+def _with_total(row: Row, totals: Mapping[str, float]) -> Row:
+    """Return a row of an increase with what it is an increase of."""
+    total = totals.get(f'{row.name}.count' if row.kind == 'histogram' else row.name)
+    return row if total is None else row._replace(value=f'{row.value} (total {number(total)})')
+
+
+def _family(metric: str) -> str:
+    base, _, part = metric.rpartition('.')
+    return base if part in ('bucket', 'count', 'sum') else metric
+
+
 def _gauge_value(values: Collection[float]) -> str:
     low, high = min(values), max(values)
     return number(low) if low == high else f'{number(low)} to {number(high)}'
@@ -103,12 +137,13 @@ def _histogram_value(name: str, series: dict[str, list[Series]]) -> str:
     text = f'+{number(observations)}'
     if observations:
         total = sum(one.value for one in series.get(f'{name}.sum', ()))
-        text += f', mean {number(total / observations)}'
+        unit = 's' if is_in_seconds(name) else ''
+        text += f', mean {number(total / observations)}{unit}'
         buckets = series.get(f'{name}.bucket', [])
         for share in (0.5, 0.95):
             bound = at_most(share, buckets, observations)
             if bound is not None:
-                text += f', p{share * 100:.0f} <= {number(bound)}'
+                text += f', p{share * 100:.0f} <= {number(bound)}{unit}'
     return text
 
 

@@ -9,14 +9,19 @@ from dataclasses import dataclass
 from ..labels import is_personal
 from .contexts import ContextTable, contexts_per_metric, personal_labels, shared_tags
 from .measure import Measurement, Page
-from .summary import Row, count_of, rows
+from .summary import Row, count_of, is_quiet, rows
 
-__all__ = ['Style', 'render']
+__all__ = ['HEALTH_NOTE', 'Style', 'printable', 'render']
 
 TOP_METRICS = 15
 TOP_LABELS = 8
 TOP_FAMILIES = 10
 SAVING_WORTH_A_ROW = 0.01
+
+HEALTH_NOTE = (
+    '/health was requested: unless the proxy checks its models in the background, LiteLLM called each of them for it.'
+)
+QUIET_NOTE = 'No request reached the proxy between the two scrapes: try `--interval 30`, or send it some.'
 
 STATUS = {0: 'OK', 1: 'WARNING', 2: 'CRITICAL', 3: 'UNKNOWN'}
 GREEN, YELLOW, RED, BOLD, FAINT = '32', '33', '31', '1', '2'
@@ -65,7 +70,11 @@ def printable(text: str) -> str:
 
 
 def _overview(measurement: Measurement, common: Iterable[str], style: Style) -> list[str]:
-    metrics = count_of(len(contexts_per_metric(measurement.contexts)), 'metric')
+    names = len(contexts_per_metric(measurement.contexts))
+    metrics, lines_of_table = count_of(names, 'metric'), len(rows(measurement))
+    # A histogram has one row, and is three metrics.
+    if lines_of_table < names:
+        metrics += f' (in {count_of(lines_of_table, "row")} below, as a histogram is three)'
     lines = [
         style.paint(
             ' '.join(filter(None, ('LiteLLM', measurement.version, f'at {printable(measurement.endpoint)}'))), BOLD
@@ -84,6 +93,8 @@ def _overview(measurement: Measurement, common: Iterable[str], style: Style) -> 
     for check in measurement.service_checks:
         status = style.paint(STATUS[check.status], STATUS_COLOURS[check.status])
         lines.append(f'  Service check {check.name}: {status} {printable(check.message)}'.rstrip())
+    if measurement.asked_health:
+        lines += style.wrap(HEALTH_NOTE)
     return lines
 
 
@@ -101,6 +112,8 @@ def _metrics(measurement: Measurement, common: frozenset[str], style: Style) -> 
     lines = _title('Metrics', style, 'a count is the increase between the two scrapes')
     if not shown:
         return [*lines, '  None.']
+    if is_quiet(measurement):
+        lines += style.wrap(QUIET_NOTE)
     kind_width = max(len(row.kind) for row in shown)
     room = style.width - len(f'    {"":<{kind_width}}  CONTEXTS  ') - max(len(row.value) for row in shown)
     # A name that is longer has its details on a line of their own.
