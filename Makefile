@@ -23,13 +23,14 @@ help:
 demo: $(NEWEST)/ready  ## report what the Agent would collect, from a stand-in LiteLLM proxy with traffic
 	@cd litellm && ../$(NEWEST)/bin/python -m tests.demo
 
-# The key goes by the environment, where neither make nor ps shows it.
+# KEY=… is an argument of make: every user of this host sees it in ps while make runs, and it stays in the shell's
+# history. KEY_FILE=… is neither, nor is an exported LITELLM_METRICS_KEY. From here on, the key goes by the environment.
 ifdef KEY
 preview: export LITELLM_METRICS_KEY := $(KEY)
 endif
 .PHONY: preview pictures
-preview: $(NEWEST)/ready  ## render the dashboards with a day of the fixture proxy, or your proxy with URL=… KEY=…
-	@cd litellm && ../$(NEWEST)/bin/python -m tests.preview $(URL)
+preview: $(NEWEST)/ready  ## render the dashboards with a day of the fixture proxy, or your proxy with URL=… KEY_FILE=…
+	@cd litellm && ../$(NEWEST)/bin/python -m tests.preview $(URL) $(if $(KEY_FILE),--key-file '$(abspath $(KEY_FILE))')
 
 pictures: $(NEWEST)/ready  ## update the dashboard screenshots in litellm/images, with Chromium
 	@cd litellm && ../$(NEWEST)/bin/python -m tests.preview --pictures images
@@ -48,7 +49,7 @@ coverage: $(NEWEST)/ready  ## list branches of the check that `make test` and `m
 
 # What the tests stand on has nothing to do with the base package: once is enough.
 tools = $(addprefix tests/test_,asset_style.py assets.py branches.py conformance.py datadog_dashboards.py datadog_model.py \
-	docs.py drift.py fixture_proxy.py habits.py matrix.py preview.py scale.py wheel.py)
+	demo.py docs.py drift.py fixture_proxy.py habits.py matrix.py preview.py scale.py wheel.py)
 # Minutes long, and a target of their own.
 drills = tests/test_drills.py tests/test_real_drills.py
 faults = $(addprefix tests/test_,concurrency.py faults.py fuzz.py memory.py soak.py)
@@ -112,8 +113,11 @@ e2e-ci: $(NEWEST)/ready  ## run `make e2e` on the oldest, a middle and the newes
 	@cd litellm && ../$(NEWEST)/bin/python -m tests.matrix --ci
 
 .PHONY: wheel agents
+# The path of the wheel is printed, from here, and nothing else: hatchling's is from litellm/.
 wheel: $(NEWEST)/ready  ## build the wheel into dist/, reproducibly
-	@cd litellm && ../$(NEWEST)/bin/python -m hatchling build -t wheel -d ../dist
+	@rm -f dist/datadog_litellm-*.whl
+	@cd litellm && ../$(NEWEST)/bin/python -m hatchling build -t wheel -d ../dist >/dev/null
+	@ls dist/datadog_litellm-*.whl
 
 # The Agents whose base package is tried, and the Pythons that the integration says it runs on.
 AGENTS = $(patsubst requirements/agent-%.in,%,$(wildcard requirements/agent-*.in))
