@@ -59,6 +59,14 @@ def test_a_value_is_written_with_its_unit(value: float | None, unit: Unit, text:
     assert written(value, unit) == text
 
 
+@pytest.mark.parametrize(
+    ('value', 'text'),
+    [(0.00042, '$0.000420'), (-0.00042, '-$0.000420'), (0.0, '$0.00'), (0.006, '$0.01'), (2, '$2.00')],
+)
+def test_less_than_a_cent_is_not_free(value: float, text: str) -> None:
+    assert written(value, Unit('dollar'), 2) == text
+
+
 @pytest.mark.parametrize(('precision', 'text'), [(0, '1 s'), (1, '1.2 s'), (3, '1.234 s')])
 def test_a_stated_precision_is_kept(precision: int, text: str) -> None:
     assert written(1.2341, Unit('second'), precision) == text
@@ -194,6 +202,16 @@ def test_widgets_without_data_say_so_and_are_listed() -> None:
     assert result.empty == ['Nothing']
 
 
+def test_a_status_that_nobody_knows_is_a_gray_tile_with_its_name() -> None:
+    store = Store()
+    store.add_service_check('litellm.proxy.database', 3, ['host:a'], 60)
+    unknown = {'type': 'check_status', 'title': 'x', 'check': 'litellm.proxy.database', 'grouping': 'cluster'}
+
+    html = page(board(unknown), store, WINDOW, '').html
+
+    assert '<div class="value palette white_on_gray"><b>1<small> UNKNOWN</small></b></div>' in html
+
+
 def test_a_widget_may_have_a_span_of_its_own() -> None:
     html = drawn(
         {'type': 'query_value', 'title': 'x', 'requests': [scalar(SPEND)], 'time': {'live_span': '5m'}},
@@ -281,7 +299,7 @@ def test_a_recording_runs_the_check_at_its_interval_and_tells_how_far_it_is() ->
     store = recorded(toy(), told.append)
 
     assert store.series('toy.depth')[0].times == [1000, 1020, 1040, 1060]
-    assert told[0] == 'run 1 of 4: 1 contexts'
+    assert told[0] == 'run 1 of 4: 1 context'
 
 
 def test_a_recording_whose_first_run_fails_is_an_error_without_the_key() -> None:
@@ -340,7 +358,19 @@ def test_the_dashboards_are_drawn_from_a_proxy(
     assert [stem for stem, html in pages.items() if proxy.key in html] == []
     out = capsys.readouterr().out
     assert 'run 4 of 4' in out
+    assert out.startswith('Scraping 127.0.0.1 every 0.2 seconds for 0.01 minutes, then drawing the dashboards into ')
+    assert 'Ctrl-C draws what there is until then.' in out
+    assert re.search(r'^No data in LiteLLM - Overview:\n(  [^\n]+\n)*  Top models\n', out, re.MULTILINE)
     assert proxy.key not in out
+
+
+@pytest.mark.parametrize('wrong', [('--interval', '0'), ('--minutes', '0'), ('--minutes', 'inf'), ('--timeout', '0')])
+def test_a_duration_of_nothing_is_refused(capsys: pytest.CaptureFixture[str], wrong: tuple[str, str]) -> None:
+    with pytest.raises(SystemExit) as refused:
+        command.main(['http://127.0.0.1:1/', *wrong])
+
+    assert refused.value.code == 2
+    assert f'argument {wrong[0]}: must be more than 0' in capsys.readouterr().err
 
 
 def test_a_proxy_that_refuses_the_key_is_one_line_without_the_key(

@@ -11,6 +11,7 @@ from typing import Any
 from datadog_checks.base import AgentCheck
 from datadog_checks.litellm.report.measure import URL_PASSWORD
 from datadog_checks.litellm.report.secrets import MASK, Redactor
+from datadog_checks.litellm.report.summary import count_of
 from tests.datadog_model import Recorder, Store
 
 __all__ = ['ScrapeError', 'concealing', 'record_for']
@@ -51,7 +52,7 @@ def record_for(
                 tell(f'run {number + 1} of {runs}: {message}')
             else:
                 contexts = len(flush.counts) + len(flush.gauges) + len(flush.buckets)
-                tell(f'run {number + 1} of {runs}: {contexts} contexts')
+                tell(f'run {number + 1} of {runs}: {count_of(contexts, "context")}')
             if number + 1 < runs:
                 pause(max(0.0, begin + (number + 1) * interval - clock()))
     except KeyboardInterrupt:

@@ -121,11 +121,16 @@ def scale_of(unit: Unit, values: Iterable[float | None]) -> Scale:
 
 
 def written(value: float | None, unit: Unit, precision: int | None = None) -> str:
-    """Return a value with its unit, with so many decimals, or with three digits that count."""
+    """Return a value with its unit, with so many decimals, or with three digits that count.
+
+    Less than a cent has those in any case: tokens are cheap, and $0.00 would look free.
+    """
     if value is None or not math.isfinite(value):
         return '–'
     scale = scale_of(unit, [value])
     scaled = value / scale.factor
+    if unit.name == 'dollar' and precision is not None and 0 < abs(scaled) < 0.5 / 10**precision:
+        precision = None
     decimals = _decimals(scaled, unit) if precision is None else precision
     number = f'{abs(scaled):,.{decimals}f}'
     if precision is None and '.' in number and unit.name != 'dollar':

@@ -227,7 +227,8 @@ def _check_status(widget: Widget, drawing: Drawing) -> str:
     if not any(statuses):
         return _NO_DATA
     worst = 'critical' if statuses.critical else 'warning' if statuses.warning else 'ok' if statuses.ok else 'unknown'
-    palette = {'critical': 'white_on_red', 'warning': 'white_on_yellow', 'ok': 'white_on_green'}.get(worst, '')
+    palettes = {'critical': 'white_on_red', 'warning': 'white_on_yellow', 'ok': 'white_on_green'}
+    palette = palettes.get(worst, 'white_on_gray')
     number = getattr(statuses, worst)
     of = f' of {sum(statuses)}' if sum(statuses) > number else ''
     return f'<div class="value palette {palette}"><b>{number}<small>{of} {worst.upper()}</small></b></div>'
