@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -73,6 +74,13 @@ def test_it_holds_the_licence(wheel: ZipFile) -> None:
     assert metadata(wheel)['License-Expression'] == 'BSD-3-Clause'
     assert metadata(wheel).get_all('License-File') == ['LICENSE']
     assert read(wheel, '.dist-info/licenses/LICENSE') == (INTEGRATION.parent / 'LICENSE').read_bytes()
+
+
+def test_its_version_is_the_newest_that_the_changelog_describes(wheel: ZipFile) -> None:
+    changelog = (INTEGRATION / 'CHANGELOG.md').read_text()
+    _, _, releases = changelog.partition('<!-- towncrier release notes start -->\n')
+
+    assert re.findall(r'^## (\S+) / \d{4}-\d\d-\d\d$', releases, re.MULTILINE)[:1] == [metadata(wheel)['Version']]
 
 
 def test_it_leaves_the_namespace_of_checks_to_all_of_them(wheel: ZipFile) -> None:
