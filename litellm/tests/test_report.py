@@ -347,7 +347,9 @@ litellm_request_total_latency_metric_sum{{model="a"}} {sum}
 
     name = 'litellm.request.total_latency.metric'
     assert printed.row(name) == [name, 'histogram', '4', '+4, mean 0.75s, p50 <= 0.5s, p95 <= 2s']
-    assert 'send 3 metrics (in 1 row below, as a histogram is three) in 4 contexts' in ' '.join(printed.out.split())
+    assert '3 metrics in 4 contexts; below, the three metrics of a histogram are one row. A' in ' '.join(
+        printed.out.split()
+    )
 
 
 def test_the_histograms_of_the_check_are_in_seconds_where_the_report_says_so() -> None:
@@ -716,6 +718,26 @@ def test_a_wrong_option_of_the_check_is_bad_usage(report: Report, tmp_path: Path
 
     assert (printed.code, printed.out) == (2, '')
     assert option.partition(':')[0] in printed.error
+
+
+@pytest.mark.parametrize(
+    'content',
+    ['extra_headers: abc', 'headers: {1: 2}\ntags: 5', 'init_config: [1]\ninstances: [{}]', 'auth_token: {writer: []}'],
+)
+def test_a_key_does_not_hide_that_the_file_is_wrong(report: Report, tmp_path: Path, content: str) -> None:
+    config = tmp_path / 'conf.yaml'
+    config.write_text(f'{content}\n')
+    printed = report('http://127.0.0.1:1/', '--config', str(config), '--key', KEY)
+
+    assert (printed.code, printed.out) == (2, '')
+    assert KEY not in printed.error
+
+
+def test_an_endpoint_that_is_no_text_is_refused(report: Report, tmp_path: Path) -> None:
+    config = tmp_path / 'conf.yaml'
+    config.write_text('openmetrics_endpoint: 4000\n')
+
+    assert 'no URL' in report('--config', str(config), '--key', KEY).error
 
 
 def test_a_key_takes_the_place_of_the_file_s_own(report: Report, tmp_path: Path) -> None:

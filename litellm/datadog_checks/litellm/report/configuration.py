@@ -44,7 +44,7 @@ def configuration(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str
     init_config, instance = _from_file(options.config, url) if options.config else ({}, {})
     if url is not None:
         instance['openmetrics_endpoint'] = url
-    if not instance.get('openmetrics_endpoint'):
+    if not isinstance(instance.get('openmetrics_endpoint') or None, str):
         raise UsageError('no URL: pass the URL of the metrics page, such as http://127.0.0.1:4000/metrics/')
     if options.timeout is not None:
         instance['timeout'] = options.timeout
@@ -122,7 +122,7 @@ def _key(options: argparse.Namespace) -> str | None:
 
 def sends_key(instance: dict[str, Any]) -> bool:
     """Tell whether an instance sends a proxy key, from its headers or from a file."""
-    sent = {name.lower() for option in HEADER_OPTIONS for name in instance.get(option) or {}}
+    sent = {str(name).lower() for option in HEADER_OPTIONS for name in instance.get(option) or {}}
     return not sent.isdisjoint(KEY_HEADERS) or _token_is_key(instance)
 
 
@@ -139,11 +139,13 @@ def _send_key(instance: dict[str, Any], key: str) -> None:
     for option in HEADER_OPTIONS:
         if isinstance(instance.get(option), dict):
             instance[option] = {
-                name: value for name, value in instance[option].items() if name.lower() not in KEY_HEADERS
+                name: value for name, value in instance[option].items() if str(name).lower() not in KEY_HEADERS
             }
     if _token_is_key(instance):
         del instance['auth_token']
-    instance['extra_headers'] = {**(instance.get('extra_headers') or {}), 'Authorization': f'Bearer {key}'}
+    # What is no mapping is for the check to refuse.
+    if isinstance(instance.setdefault('extra_headers', {}) or {}, dict):
+        instance['extra_headers'] = {**(instance['extra_headers'] or {}), 'Authorization': f'Bearer {key}'}
 
 
 def _from_file(path: Path, url: str | None) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -171,7 +173,10 @@ def _from_file(path: Path, url: str | None) -> tuple[dict[str, Any], dict[str, A
         instances = [one for one in instances if one.get('openmetrics_endpoint') == url]
     if len(instances) != 1:
         raise UsageError(f'{path} has several instances: pass the `openmetrics_endpoint` of one of them as the URL')
-    return content.get('init_config') or {}, instances[0]
+    init_config = content.get('init_config') or {}
+    if not isinstance(init_config, dict):
+        raise UsageError(f'`init_config` of {path} is not a mapping')
+    return init_config, instances[0]
 
 
 def _read(path: Path) -> str:

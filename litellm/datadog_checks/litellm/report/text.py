@@ -70,11 +70,9 @@ def printable(text: str) -> str:
 
 
 def _overview(measurement: Measurement, common: Iterable[str], style: Style) -> list[str]:
+    contexts = count_of(len(measurement.contexts), 'context')
     names = len(contexts_per_metric(measurement.contexts))
-    metrics, lines_of_table = count_of(names, 'metric'), len(rows(measurement))
-    # A histogram has one row, and is three metrics.
-    if lines_of_table < names:
-        metrics += f' (in {count_of(lines_of_table, "row")} below, as a histogram is three)'
+    merged = '; below, the three metrics of a histogram are one row' if len(rows(measurement)) < names else ''
     lines = [
         style.paint(
             ' '.join(filter(None, ('LiteLLM', measurement.version, f'at {printable(measurement.endpoint)}'))), BOLD
@@ -85,8 +83,8 @@ def _overview(measurement: Measurement, common: Iterable[str], style: Style) -> 
         samples = count_of(measurement.page.samples, 'sample')
         lines.append(f'  The page has {samples} in {_size(measurement.page.size)}.')
     lines += style.wrap(
-        f'The Agent would send {metrics} in {count_of(len(measurement.contexts), "context")}. A context is a metric '
-        'with a unique set of tags, which Datadog counts as one custom metric.'
+        f'The Agent would send {count_of(names, "metric")} in {contexts}{merged}. '
+        'A context is a metric with a unique set of tags, which Datadog counts as one custom metric.'
     )
     if common:
         lines += style.wrap(f'Tags on all contexts: {", ".join(sorted(common))}')
