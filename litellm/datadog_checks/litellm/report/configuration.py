@@ -135,7 +135,7 @@ def _token_is_key(instance: dict[str, Any]) -> bool:
 
 
 def _send_key(instance: dict[str, Any], key: str) -> None:
-    """Have the instance send a key, instead of any other key."""
+    """Have the instance send a key, instead of any key in its file."""
     for option in HEADER_OPTIONS:
         if isinstance(instance.get(option), dict):
             instance[option] = {
