@@ -14,7 +14,7 @@ class Expectation(NamedTuple):
     """A monitor fires in a scenario within some minutes after the fault began, and why that is right.
 
     The monitor must have recovered, for all its groups, within `recovers` minutes after the fault ended, and none of
-    them earlier, unless it `lapses` for a reason that is stated.
+    them earlier.
     """
 
     monitor: str
@@ -23,7 +23,6 @@ class Expectation(NamedTuple):
     why: str
     recovers: float = 12.0
     status: Literal['Alert', 'Warn', 'No Data'] = 'Alert'
-    lapses: bool = False
 
 
 EXPECTED = (

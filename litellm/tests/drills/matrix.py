@@ -140,7 +140,7 @@ def _complaint(cell: Cell, expectation: Expectation | None) -> str:
         return f'{cell.status} instead of {expectation.status}'
     if not 0 <= cell.fired <= expectation.within:
         return f'fires {cell.fired:g} minutes after the fault began, not within {expectation.within:g}'
-    if cell.lapsed is not None and not expectation.lapses:
+    if cell.lapsed is not None:
         return f'is OK again {cell.lapsed:g} minutes after the fault began, while it lasts'
     if cell.recovered is None:
         return 'never recovers'

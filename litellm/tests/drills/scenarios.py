@@ -179,6 +179,7 @@ SCENARIOS: dict[str, Scenario] = {
             _fault(
                 14,
                 (chat('support', 'claude-sonnet', **_STREAM),),
+                60,
                 failing_providers=dict.fromkeys(('openai', 'azure', 'anthropic', 'bedrock'), 503),
                 cooldown_seconds=60.0,
             ),
