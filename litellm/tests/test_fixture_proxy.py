@@ -596,11 +596,13 @@ def test_health_calls_every_model_for_real(driven: Driven) -> None:
     )
 
 
-def test_health_in_the_background_moves_no_family() -> None:
+def test_health_checks_in_the_background_move_families_and_asking_for_them_does_not() -> None:
     with start('--background-health-checks', '--release', '1.100.0') as proxy:
         body = requests.get(f'{proxy.url}/health', headers=proxy.headers, timeout=30).json()
         assert 'api_base' in body['healthy_endpoints'][0]
         assert page_of(proxy).total('litellm_requests_metric') == 0
+        proxy.control('jobs', names=['health_checks'])
+        assert page_of(proxy).total('litellm_requests_metric') == body['healthy_count']
 
 
 def test_readiness_is_short_from_1_84_on_and_fails_without_the_database(driven: Driven) -> None:

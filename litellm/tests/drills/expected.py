@@ -73,4 +73,5 @@ EXPECTED = (
     Expectation('complete_outage', 'restart in an outage', 12, 'As in a provider outage, and through the restart.'),
     Expectation('fallbacks_exhausted', 'restart in an outage', 12, 'As in a provider outage, and through the restart.'),
     Expectation('unhealthy_endpoints', 'restart in an outage', 12, 'As in a provider outage, and through the restart.'),
+    Expectation('unhealthy_endpoints', 'outage at night', 12, 'Nothing else calls these models.'),
 )

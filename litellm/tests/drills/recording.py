@@ -17,7 +17,7 @@ from .stage import AGENT_KEY, Stage, Surroundings
 __all__ = ['record']
 
 # How often LiteLLM's own jobs run here, in seconds of virtual time.
-_JOBS = {60.0: ('spend_queues',), 300.0: ('budgets', 'reset_budgets')}
+_JOBS = {60.0: ('spend_queues',), 300.0: ('budgets', 'reset_budgets', 'health_checks')}
 
 
 def record(scenario: Scenario) -> Store:

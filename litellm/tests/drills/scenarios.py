@@ -264,6 +264,16 @@ SCENARIOS: dict[str, Scenario] = {
                 Phase(14, mix=USUAL),
             ),
         ),
+        _with_fault(
+            'outage at night',
+            'All providers answer with 503 while no client sends a request: only the health checks of the proxy fail.',
+            _fault(
+                20,
+                (),
+                0,
+                failing_providers=dict.fromkeys(('openai', 'azure', 'anthropic', 'bedrock'), 503),
+            ),
+        ),
         Scenario(
             'rolling deploy',
             'At four requests a minute, both pods of a deployment are replaced, one after the other.',

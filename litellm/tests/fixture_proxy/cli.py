@@ -72,7 +72,11 @@ def _parser() -> _Parser:
     )
     add('--workers', type=_at_least_one, default=1, help='number of worker processes (%(default)s)')
     add('--multiprocess-metrics', action=yes_or_no, default=True, help='share series among several workers')
-    add('--background-health-checks', action='store_true', help='serve /health from memory, without calling models')
+    add(
+        '--background-health-checks',
+        action='store_true',
+        help='serve /health from memory, and call models in a background job',
+    )
     add('--failure-rate', type=_rate, default=0.0, help='share of upstream calls that fail, 0 to 1 (%(default)s)')
     add('--real-delay', action='store_true', help='delay responses by the simulated latencies')
     add('--broken-models', action=yes_or_no, default=True, help='list models that always fail (always-500 ...)')

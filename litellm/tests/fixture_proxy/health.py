@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from random import Random
 from typing import Any
 
 from starlette.requests import Request
@@ -12,13 +11,10 @@ from starlette.routing import Route
 
 from .accounts import HEALTH_CHECK
 from .auth import authenticate
-from .calls import Answer, Timings, Usage
 from .catalogue import CALLBACKS, UPSTREAM_ERRORS, Deployment
 from .proxy import Proxy, proxy_of
 
 __all__ = ['ROUTES']
-
-_PROBE_TOKENS = Usage(prompt=8, completion=5)
 
 
 async def _liveliness(request: Request) -> Response:
@@ -67,22 +63,16 @@ def _details(proxy: Proxy) -> dict[str, Any]:
 
 
 async def _health(request: Request) -> Response:
-    """Call every model, or tell what the last background check found, which moves no family now."""
+    """Call every model, or tell how they are now: as if the last check in the background had just been."""
     authenticate(request)
     proxy = proxy_of(request)
-    healthy, unhealthy = [], []
-    failing = proxy.shared.controls.failing_providers
-    for deployment in proxy.settings.offered:
-        status = deployment.fails_with or failing.get(deployment.provider)
-        if not proxy.settings.background_health_checks:
-            answer = _probe(proxy, deployment) if status is None else None
-            proxy.telemetry.record_probe(deployment, answer, status or 500)
-            if answer is not None and proxy.settings.real_delay:
-                await asyncio.sleep(answer.timings.api)
-        if status is None:
-            healthy.append(_healthy(deployment, short=proxy.settings.profile.short_health))
-        else:
-            unhealthy.append(_unhealthy(deployment, status))
+    background = proxy.settings.background_health_checks
+    probes = list(proxy.probes.look()) if background else proxy.probes.call()
+    if not background and proxy.settings.real_delay:
+        await asyncio.sleep(sum(probe.seconds for probe in probes if probe.error_status is None))
+    short = proxy.settings.profile.short_health
+    healthy = [_healthy(probe.deployment, short) for probe in probes if probe.error_status is None]
+    unhealthy = [_unhealthy(probe.deployment, probe.error_status) for probe in probes if probe.error_status is not None]
     return JSONResponse(
         {
             'healthy_endpoints': healthy,
@@ -91,12 +81,6 @@ async def _health(request: Request) -> Response:
             'unhealthy_count': len(unhealthy),
         }
     )
-
-
-def _probe(proxy: Proxy, deployment: Deployment) -> Answer:
-    rng = Random(f'{proxy.settings.seed} probe {deployment.id}')
-    timings = Timings(queue=0.0, overhead=0.001, api=rng.uniform(0.2, 1.5))
-    return Answer('', deployment, _PROBE_TOKENS, timings, cost=0.00001, text='')
 
 
 def _healthy(deployment: Deployment, short: bool) -> dict[str, Any]:

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from .accounts import Accounts
 from .budgets import BudgetGauges
 from .catalogue import PROVIDER_BUDGETS, deployments_of
-from .releases import Profile
+from .probes import Probes
 from .router import Clock
 from .series import Series
 from .services import Services
+from .settings import Settings
 from .shared import Shared
 
 __all__ = ['Jobs']
@@ -58,34 +59,37 @@ class Jobs:
 
     def __init__(
         self,
-        profile: Profile,
+        settings: Settings,
         series: Series,
         shared: Shared,
         accounts: Accounts,
         clock: Clock,
         services: Services,
+        probes: Probes,
     ) -> None:
-        self._profile = profile
+        self._profile = settings.profile
         self._series = series
         self._shared = shared
         self._accounts = accounts
         self._clock = clock
         self._services = services
         self._budgets = BudgetGauges(series, accounts, clock)
-        self._jobs: dict[str, Callable[[], None]] = {
+        self._jobs: dict[str, Callable[[], object]] = {
             'budgets': self._write_budgets,
             'reset_budgets': self._reset_budgets,
             'spend_queues': self._flush_spend,
             'batch_cost': self._check_batch_cost,
             'spend_log_cleanup': self._clean_spend_logs,
             'spend_capture': self._compare_spend,
+            'health_checks': probes.call,
             'dormant': self._wake_dormant,
         }
+        self._only_by_name = {'dormant'} if settings.background_health_checks else {'dormant', 'health_checks'}
 
     @property
     def names(self) -> list[str]:
-        """The jobs that LiteLLM runs; `dormant`, which it does not, is run only by name."""
-        return [name for name in self._jobs if name != 'dormant']
+        """The jobs that LiteLLM runs as it is configured; `dormant`, which it never runs, is run only by name."""
+        return [name for name in self._jobs if name not in self._only_by_name]
 
     def run(self, names: list[str]) -> None:
         """Run jobs once each; raises ValueError before any runs if one is unknown."""

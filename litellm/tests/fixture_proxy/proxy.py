@@ -7,6 +7,7 @@ from starlette.requests import Request
 from .accounts import Accounts
 from .calls import Call, Outcome
 from .jobs import Jobs
+from .probes import Probes
 from .router import Clock, Router
 from .series import Series
 from .services import Services
@@ -29,7 +30,8 @@ class Proxy:
         self.router = Router(settings, self.shared, self.clock)
         self.telemetry = Telemetry(settings, self.series, self.shared, self.accounts, self.clock)
         self.services = Services(self.series, self.shared, self.clock, settings.seed)
-        self.jobs = Jobs(settings.profile, self.series, self.shared, self.accounts, self.clock, self.services)
+        self.probes = Probes(settings, self.shared, self.telemetry)
+        self.jobs = Jobs(settings, self.series, self.shared, self.accounts, self.clock, self.services, self.probes)
 
     def serve(self, call: Call) -> Outcome:
         """Serve and record one call."""
