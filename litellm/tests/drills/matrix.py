@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tests.datadog_model import Store
 from tests.datadog_model.frames import Group
@@ -28,6 +28,7 @@ __all__ = [
     'faults',
     'load_monitors',
     'play',
+    'play_each',
     'table',
     'written_table',
 ]
@@ -68,14 +69,26 @@ def load_monitors() -> dict[str, Monitor]:
 
 
 def play(names: Iterable[str] = tuple(SCENARIOS)) -> Matrix:
-    """Record scenarios, as many at a time as there are processors, and evaluate all monitors on each."""
+    """Play scenarios by name."""
+    return {
+        (cell.monitor, cell.scenario): cell for cells in play_each(SCENARIOS[name] for name in names) for cell in cells
+    }
+
+
+def play_each(scenarios: Iterable[Scenario]) -> list[list[Cell]]:
+    """Record scenarios, as many at a time as there are processors, and evaluate all monitors on each.
+
+    They are those of `SCENARIOS`, with options or a release of their own: other changes do not reach the processes.
+    """
+    variants = [(scenario.name, scenario.release, dict(scenario.options)) for scenario in scenarios]
     # A process of its own for each: a clock, a server and what the check submits belong to the whole process.
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context('spawn'), max_tasks_per_child=1) as pool:
-        return {(cell.monitor, cell.scenario): cell for cells in pool.map(_play_one, names) for cell in cells}
+        return list(pool.map(_play_one, variants))
 
 
-def _play_one(name: str) -> list[Cell]:
-    scenario = SCENARIOS[name]
+def _play_one(variant: tuple[str, str, dict[str, Any]]) -> list[Cell]:
+    name, release, options = variant
+    scenario = SCENARIOS[name].on(release).having(**options)
     logging.disable(logging.CRITICAL)  # Scrapes that fail do so on purpose.
     return list(cells_of(scenario, record(scenario), load_monitors()))
 

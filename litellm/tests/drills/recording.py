@@ -17,7 +17,8 @@ from .stage import AGENT_KEY, Stage, Surroundings
 __all__ = ['record']
 
 # How often LiteLLM's own jobs run here, in seconds of virtual time.
-_JOBS = {60.0: ('spend_queues',), 300.0: ('budgets', 'reset_budgets', 'health_checks')}
+_JOBS = {60.0: ('spend_queues',), 300.0: ('budgets', 'reset_budgets')}
+_HEALTH_CHECKS = {300.0: ('health_checks',)}
 
 
 def record(scenario: Scenario) -> Store:
@@ -100,9 +101,10 @@ class _Run:
             pod = pods[self._sent // len(phase.mix) % len(pods)]
             pod.stage.send(plan(f'{self._scenario.name} {self._sent} {words}'))
             self._sent += 1
-        for period, names in _JOBS.items():
-            if (self._clock.now - began) % period < phase.step_seconds:
-                self._run_jobs(*names)
+        for jobs in (_JOBS, _HEALTH_CHECKS if self._scenario.health_checks else {}):
+            for period, names in jobs.items():
+                if (self._clock.now - began) % period < phase.step_seconds:
+                    self._run_jobs(*names)
         self._pass(half)
         for pod in pods:
             self.recorder.run(pod.check, self._clock.now)

@@ -50,7 +50,11 @@ class Phase:
 
 @dataclass(frozen=True)
 class Scenario:
-    """A drill. `options` are those of the instance, beside the addresses and the key."""
+    """A drill. `options` are those of the instance, beside the addresses and the key.
+
+    With `health_checks` the proxy calls its models in the background, and counts these calls as any others: twice the
+    series, and twice the time that the drill takes, so only where it may matter.
+    """
 
     name: str
     description: str
@@ -58,6 +62,7 @@ class Scenario:
     start: float = START
     release: str = DEFAULT_RELEASE
     broken_models: bool = False
+    health_checks: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -96,9 +101,12 @@ USUAL: Mix = (
 )
 
 
-def _with_fault(name: str, description: str, fault: Phase, before: float = 6, after: float = 14) -> Scenario:
+def _with_fault(
+    name: str, description: str, fault: Phase, before: float = 6, after: float = 14, health_checks: bool = False
+) -> Scenario:
     calm = Phase(before, mix=USUAL)
-    return Scenario(name, description, (calm, fault, replace(calm, minutes=after)))
+    phases = (calm, fault, replace(calm, minutes=after))
+    return Scenario(name, description, phases, health_checks=health_checks)
 
 
 def _fault(minutes: float = 12, mix: Mix = USUAL, per_minute: float = 16, **controls: Any) -> Phase:
@@ -132,6 +140,7 @@ SCENARIOS: dict[str, Scenario] = {
                 Phase(1, 1, (chat('support', 'o4-mini'),), {'failing_providers': {'openai': 503}}),
                 Phase(18, 0),
             ),
+            health_checks=True,
         ),
         Scenario(
             'cold start',
@@ -166,6 +175,7 @@ SCENARIOS: dict[str, Scenario] = {
             'provider outage',
             'OpenAI answers every call with 503. Azure still serves half of gpt-4o.',
             _fault(14, failing_providers={'openai': 503}),
+            health_checks=True,
         ),
         _with_fault(
             'fallback storm',
@@ -241,6 +251,7 @@ SCENARIOS: dict[str, Scenario] = {
             'proxy overloaded',
             'The proxy itself spends 60 times as long on each request as usual.',
             _fault(14, load=60),
+            health_checks=True,
         ),
         Scenario(
             'spend jump',
@@ -263,6 +274,7 @@ SCENARIOS: dict[str, Scenario] = {
                 replace(_fault(10, failing_providers={'openai': 503}), restart=True),
                 Phase(14, mix=USUAL),
             ),
+            health_checks=True,
         ),
         _with_fault(
             'outage at night',
@@ -273,6 +285,7 @@ SCENARIOS: dict[str, Scenario] = {
                 0,
                 failing_providers=dict.fromkeys(('openai', 'azure', 'anthropic', 'bedrock'), 503),
             ),
+            health_checks=True,
         ),
         Scenario(
             'rolling deploy',
