@@ -208,6 +208,18 @@ def test_a_check_status_counts_the_last_runs(fields: dict[str, Any], expected: t
     assert evaluate_check_status(widget, store, HOUR, chosen) == expected
 
 
+@pytest.mark.parametrize(('statuses', 'worst'), [((0, 3), 3), ((3, 1), 1), ((3, 2, 1), 2)])
+def test_a_group_of_a_check_status_has_the_worst_status_of_its_members(statuses: tuple[int, ...], worst: int) -> None:
+    store = Store()
+    for endpoint, status in enumerate(statuses):
+        store.add_service_check('toy.health', status, ['host:a', f'endpoint:{endpoint}'], 60)
+    (widget,) = dashboard(
+        {'type': 'check_status', 'title': 'x', 'check': 'toy.health', 'grouping': 'cluster', 'group_by': ['host']}
+    ).widgets
+
+    assert evaluate_check_status(widget, store, HOUR)[worst] == 1
+
+
 def test_groups_hold_widgets() -> None:
     note = {'type': 'note', 'content': 'x'}
     group = {

@@ -37,7 +37,7 @@ _TYPES = frozenset({DEFAULT_METRIC_TYPE, 'native_dynamic', 'time_elapsed', *NATI
 
 
 def options_of_the_base_scraper(config: Mapping[str, Any]) -> list[str]:
-    """Return the options of an instance that only the base scraper can honour."""
+    """Return the options of an instance that only the base scraper supports."""
     options = [name for name in _BASE_SCRAPER_OPTIONS if is_affirmative(config.get(name))]
     types = {metric['type'] for metric in MetricTransformer.normalize_metric_config(config).values()}
     return options + [f'extra_metrics with type `{type_}`' for type_ in sorted(types - _TYPES)]

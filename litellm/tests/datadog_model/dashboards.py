@@ -223,6 +223,10 @@ def _each_formula(
             yield evaluate(request, formula, store, grid, variables or {})
 
 
+# Statuses of a service check from the best to the worst: OK, UNKNOWN, WARNING, CRITICAL.
+_GRAVITY = (0, 3, 1, 2)
+
+
 def evaluate_check_status(
     widget: Widget, store: Store, window: Window, variables: Mapping[str, Sequence[str]] | None = None
 ) -> CheckStatuses:
@@ -248,7 +252,7 @@ def evaluate_check_status(
     worst: dict[frozenset[str], int] = {}
     for run_tags, status in last.items():
         group = frozenset(tag for tag in run_tags if not keys or tag.partition(':')[0] in keys)
-        worst[group] = max(status, worst.get(group, 0))
+        worst[group] = max(status, worst.get(group, 0), key=_GRAVITY.index)
     statuses = list(worst.values())
     return CheckStatuses(*(statuses.count(status) for status in range(4)))
 
