@@ -39,6 +39,7 @@ NOT_RUN = {
     'docker': 'needs a container engine',
     'dockerfile': 'needs a container engine and the image of the Agent',
     'helm': 'needs a cluster',
+    'jq': 'pipes into a request to Datadog',
     'kubectl': 'needs a cluster',
     'pip': 'builds into a folder of the checkout',
 }
