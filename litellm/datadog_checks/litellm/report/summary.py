@@ -17,9 +17,15 @@ __all__ = ['Row', 'at_most', 'count_of', 'is_in_seconds', 'is_quiet', 'number', 
 # The histograms that measure time do so in seconds. Units are in metadata.csv, which no wheel holds.
 SECONDS = re.compile(r'latency|seconds|time_to_first_token')
 
+# What the metrics of one histogram end with, those of a counter being among them.
+PARTS = ('bucket', 'count', 'sum')
+
 # What moves without requests: jobs, and the scrapes themselves.
 BACKGROUND = frozenset(
-    f'litellm.{family.name}' for family in (*COUNTERS.values(), *HISTOGRAMS.values()) if family.group == Group.SERVICES
+    f'litellm.{family.name}.{part}'
+    for family in (*COUNTERS.values(), *HISTOGRAMS.values())
+    if family.group == Group.SERVICES
+    for part in PARTS
 )
 
 # What tells the buckets of a histogram apart, and what the base package adds where they are not cumulative.
@@ -58,7 +64,7 @@ def rows(measurement: Measurement) -> list[Row]:
 
 def is_quiet(measurement: Measurement) -> bool:
     """Tell whether the proxy counts requests, and counted none between the two scrapes."""
-    counts = [one for one in measurement.series if one.type != 'gauge' and _family(one.context.name) not in BACKGROUND]
+    counts = [one for one in measurement.series if one.type != 'gauge' and one.context.name not in BACKGROUND]
     return bool(counts) and not any(one.value for one in counts)
 
 
@@ -96,7 +102,7 @@ def count_of(count: int, thing: str) -> str:
 def _row_name(metric: str, metrics: Collection[str]) -> str:
     """Return the histogram that a metric is a part of, or the metric's own name."""
     base, _, part = metric.rpartition('.')
-    if part not in ('bucket', 'count', 'sum'):
+    if part not in PARTS:
         return metric
     is_histogram = f'{base}.bucket' in metrics or (f'{base}.count' in metrics and f'{base}.sum' in metrics)
     return base if is_histogram else metric
@@ -120,11 +126,6 @@ def _with_total(row: Row, totals: Mapping[str, float]) -> Row:
     """Return a row of an increase with what it is an increase of."""
     total = totals.get(f'{row.name}.count' if row.kind == 'histogram' else row.name)
     return row if total is None else row._replace(value=f'{row.value} (total {number(total)})')
-
-
-def _family(metric: str) -> str:
-    base, _, part = metric.rpartition('.')
-    return base if part in ('bucket', 'count', 'sum') else metric
 
 
 def _gauge_value(values: Collection[float]) -> str:

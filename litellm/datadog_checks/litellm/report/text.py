@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ..labels import is_personal
@@ -52,11 +52,12 @@ class Style:
 def render(measurement: Measurement, style: Style) -> str:
     """Return the report: health, metrics with their values, what multiplies contexts, and what is worth a look."""
     common = shared_tags(measurement.contexts)
+    metrics = rows(measurement)
     table = ContextTable(measurement.contexts, measurement.labels)
     sections = [
-        _overview(measurement, common, style),
+        _overview(measurement, metrics, common, style),
         _warnings(measurement, style),
-        _metrics(measurement, common, style),
+        _metrics(measurement, metrics, common, style),
         _labels(table, len(measurement.contexts), style),
         _personal(measurement, table, style),
         _families(measurement.page, style) if measurement.page else [],
@@ -69,10 +70,10 @@ def printable(text: str) -> str:
     return ''.join(c if c.isprintable() else c.encode('unicode_escape').decode() for c in text)
 
 
-def _overview(measurement: Measurement, common: Iterable[str], style: Style) -> list[str]:
+def _overview(measurement: Measurement, metrics: Sequence[Row], common: Iterable[str], style: Style) -> list[str]:
     contexts = count_of(len(measurement.contexts), 'context')
     names = len(contexts_per_metric(measurement.contexts))
-    merged = '; below, the three metrics of a histogram are one row' if len(rows(measurement)) < names else ''
+    merged = '; below, the three metrics of a histogram are one row' if len(metrics) < names else ''
     lines = [
         style.paint(
             ' '.join(filter(None, ('LiteLLM', measurement.version, f'at {printable(measurement.endpoint)}'))), BOLD
@@ -104,8 +105,7 @@ def _warnings(measurement: Measurement, style: Style) -> list[str]:
     return lines if messages else []
 
 
-def _metrics(measurement: Measurement, common: frozenset[str], style: Style) -> list[str]:
-    table = rows(measurement)
+def _metrics(measurement: Measurement, table: Sequence[Row], common: frozenset[str], style: Style) -> list[str]:
     shown = table[: style.shown(len(table), TOP_METRICS)]
     lines = _title('Metrics', style, 'a count is the increase between the two scrapes')
     if not shown:
