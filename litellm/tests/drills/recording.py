@@ -17,8 +17,8 @@ from .stage import AGENT_KEY, Stage, Surroundings
 __all__ = ['record']
 
 # How often LiteLLM's own jobs run here, in seconds of virtual time.
-_JOBS = {60.0: ('spend_queues',), 300.0: ('budgets', 'reset_budgets')}
-_HEALTH_CHECKS = {300.0: ('health_checks',)}
+_JOBS = {'spend_queues': 60.0, 'budgets': 300.0, 'reset_budgets': 300.0}
+_HEALTH_CHECKS = {'health_checks': 300.0}
 
 
 def record(scenario: Scenario) -> Store:
@@ -101,13 +101,15 @@ class _Run:
             pod = pods[self._sent // len(phase.mix) % len(pods)]
             pod.stage.send(plan(f'{self._scenario.name} {self._sent} {words}'))
             self._sent += 1
-        for jobs in (_JOBS, _HEALTH_CHECKS if self._scenario.health_checks else {}):
-            for period, names in jobs.items():
-                if (self._clock.now - began) % period < phase.step_seconds:
-                    self._run_jobs(*names)
+        self._run_jobs(*self._due(phase.step_seconds, began))
         self._pass(half)
         for pod in pods:
             self.recorder.run(pod.check, self._clock.now)
+
+    def _due(self, step_seconds: float, began: float) -> list[str]:
+        """Name the jobs that run in this step."""
+        jobs = {**_JOBS, **_HEALTH_CHECKS} if self._scenario.health_checks else _JOBS
+        return [name for name, period in jobs.items() if (self._clock.now - began) % period < step_seconds]
 
     def _run_jobs(self, *names: str) -> None:
         for pod in self._pods.values():
