@@ -186,6 +186,10 @@ class Result:
         return any(line.has_data for line in self.series) or any(_is_finite(value) for value in values)
 
 
+# Statuses of a service check from the best to the worst: OK, UNKNOWN, WARNING, CRITICAL.
+_GRAVITY = (0, 3, 1, 2)
+
+
 class CheckStatuses(NamedTuple):
     """How many groups of a service check have which status."""
 
@@ -193,6 +197,11 @@ class CheckStatuses(NamedTuple):
     warning: int
     critical: int
     unknown: int
+
+    @property
+    def worst(self) -> str:
+        """The name of the gravest status that any has. Without any it is OK."""
+        return self._fields[max((status for status in _GRAVITY if self[status]), key=_GRAVITY.index, default=0)]
 
 
 def evaluate_widget(
@@ -221,10 +230,6 @@ def _each_formula(
         for formula in request.formulas:
             grid = Grid.aligned(window, _interval(widget, request, formula, window))
             yield evaluate(request, formula, store, grid, variables or {})
-
-
-# Statuses of a service check from the best to the worst: OK, UNKNOWN, WARNING, CRITICAL.
-_GRAVITY = (0, 3, 1, 2)
 
 
 def evaluate_check_status(

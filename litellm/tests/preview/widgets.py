@@ -226,12 +226,11 @@ def _check_status(widget: Widget, drawing: Drawing) -> str:
     statuses = evaluate_check_status(widget, drawing.store, drawing.window_of(widget), drawing.variables)
     if not any(statuses):
         return _NO_DATA
-    worst = 'critical' if statuses.critical else 'warning' if statuses.warning else 'ok' if statuses.ok else 'unknown'
     palettes = {'critical': 'white_on_red', 'warning': 'white_on_yellow', 'ok': 'white_on_green'}
-    palette = palettes.get(worst, 'white_on_gray')
-    number = getattr(statuses, worst)
+    palette = palettes.get(statuses.worst, 'white_on_gray')
+    number = getattr(statuses, statuses.worst)
     of = f' of {sum(statuses)}' if sum(statuses) > number else ''
-    return f'<div class="value palette {palette}"><b>{number}<small>{of} {worst.upper()}</small></b></div>'
+    return f'<div class="value palette {palette}"><b>{number}<small>{of} {statuses.worst.upper()}</small></b></div>'
 
 
 _BODIES = {
