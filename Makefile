@@ -11,9 +11,9 @@ export UV_SYSTEM_CERTS = 1
 # The pairs at both ends of what is supported, as far as their Python is installed.
 # PYTHON=... on the command line is taken for both.
 given = $(filter command line,$(origin PYTHON))
-newest_python = $(if $(given),command -v $(PYTHON),scripts/find-python 3.13 3.12 3.11)
+newest_python = $(if $(given),command -v $(PYTHON),tools/find-python 3.13 3.12 3.11)
 fuzz_python = $(newest_python)
-oldest_python = $(if $(given),command -v $(PYTHON),scripts/find-python 3.11 3.12 3.13)
+oldest_python = $(if $(given),command -v $(PYTHON),tools/find-python 3.11 3.12 3.13)
 
 .PHONY: help
 help:
@@ -21,7 +21,7 @@ help:
 
 .PHONY: demo
 demo: $(NEWEST)/ready  ## report what the Agent would collect, from a stand-in LiteLLM proxy with traffic
-	@cd litellm && ../$(NEWEST)/bin/python -m tests.demo
+	@$(NEWEST)/bin/python -m tools.demo
 
 # KEY=… is an argument of make: every user of this host sees it in ps while make runs, and it stays in the shell's
 # history. KEY_FILE=… is neither, nor is an exported LITELLM_METRICS_KEY. From here on, the key goes by the environment.
@@ -30,10 +30,10 @@ preview: export LITELLM_METRICS_KEY := $(KEY)
 endif
 .PHONY: preview pictures
 preview: $(NEWEST)/ready  ## render the dashboards with a day of the fixture proxy, or your proxy with URL=… KEY_FILE=…
-	@cd litellm && ../$(NEWEST)/bin/python -m tests.preview $(URL) $(if $(KEY_FILE),--key-file '$(abspath $(KEY_FILE))')
+	@$(NEWEST)/bin/python -m tools.preview $(URL) $(if $(KEY_FILE),--key-file '$(abspath $(KEY_FILE))')
 
 pictures: $(NEWEST)/ready  ## update the dashboard screenshots in litellm/images, with Chromium
-	@cd litellm && ../$(NEWEST)/bin/python -m tests.preview --pictures images
+	@$(NEWEST)/bin/python -m tools.preview --pictures litellm/images
 
 .PHONY: test test-newest test-oldest test-tools
 test:  ## run all tests, also on the real LiteLLM, on the newest and the oldest base package
@@ -45,72 +45,64 @@ cover = --cov --cov-config=../pyproject.toml --cov-report=
 
 .PHONY: coverage
 coverage: $(NEWEST)/ready  ## list branches of the check that `make test` and `make faults` missed; fails below 95%
-	@cd litellm && ../$(NEWEST)/bin/python -m tests.branches
-
-# What the tests stand on has nothing to do with the base package: once is enough.
-tools = $(addprefix tests/test_,asset_style.py assets.py branches.py conformance.py datadog_dashboards.py datadog_model.py \
-	demo.py docs.py drift.py fixture_proxy.py habits.py matrix.py preview.py scale.py wheel.py)
-# Minutes long, and a target of their own.
-drills = tests/test_drills.py tests/test_real_drills.py
-faults = $(addprefix tests/test_,concurrency.py faults.py fuzz.py memory.py soak.py)
-elsewhere = $(addprefix --ignore=,$(tools) $(drills) $(faults))
+	@$(NEWEST)/bin/python -m tools.branches
 
 test-newest: $(NEWEST)/ready
-	cd litellm && ../$(NEWEST)/bin/python -m pytest -q tests $(elsewhere) --ignore tests/test_real_exactness.py $(cover)
+	cd litellm && ../$(NEWEST)/bin/python -m pytest -q tests/unit tests/laws tests/http $(cover)
 
 test-oldest: $(OLDEST)/ready
-	cd litellm && ../$(OLDEST)/bin/python -m pytest -q tests $(elsewhere) --ignore-glob 'tests/test_real_*.py'
+	cd litellm && ../$(OLDEST)/bin/python -m pytest -q tests/unit tests/laws tests/http
 
 test-tools: $(NEWEST)/ready
-	cd litellm && ../$(NEWEST)/bin/python -m pytest -q $(tools)
+	$(NEWEST)/bin/python -m pytest -q tools/tests/quick tools/tests/real
 
 .PHONY: faults faults-newest faults-oldest
 faults:  ## expose the check to faults on live sockets, on the newest and the oldest base package
 	@$(MAKE) --no-print-directory -j2 -Otarget faults-newest faults-oldest
 
 faults-newest: $(NEWEST)/ready
-	cd litellm && ../$(NEWEST)/bin/python -m pytest -q $(faults) $(cover) --cov-append
+	cd litellm && ../$(NEWEST)/bin/python -m pytest -q tests/faults $(cover) --cov-append
 
 faults-oldest: $(OLDEST)/ready
-	cd litellm && ../$(OLDEST)/bin/python -m pytest -q $(faults)
+	cd litellm && ../$(OLDEST)/bin/python -m pytest -q tests/faults
 
 .PHONY: exactness
 exactness: $(NEWEST)/ready  ## compare counts with what was sent while the real LiteLLM is killed, restarted and expires series
-	cd litellm && ../$(NEWEST)/bin/python -m pytest -q tests/test_real_exactness.py
+	$(NEWEST)/bin/python -m pytest -q tools/tests/exactness
 
 .PHONY: drills drills-table
 drills: $(NEWEST)/ready  ## inject faults into the fixture and the real proxy: each monitor must alert on its own, each panel have data
-	cd litellm && ../$(NEWEST)/bin/python -m pytest -q $(drills)
+	$(NEWEST)/bin/python -m pytest -q tools/tests/drills
 
 drills-table: $(NEWEST)/ready  ## run the drills, and update the table in assets/monitors/README.md
-	cd litellm && ../$(NEWEST)/bin/python -m tests.drills --write
+	$(NEWEST)/bin/python -m tools.drills --write
 
 .PHONY: bench
 bench: $(NEWEST)/ready  ## compare the cost of a scrape with the base package's scraper
-	@cd litellm && ../$(NEWEST)/bin/python -m tests.bench
+	@$(NEWEST)/bin/python -m tools.bench
 
 .PHONY: fuzz soak
 # Seconds that the fuzzer runs.
 SECONDS = 30
 fuzz: .venvs/base-fuzz/ready  ## fuzz the parser, guided by coverage, for SECONDS=30
-	@cd litellm && ../$(<D)/bin/python -m tests.fuzz $(SECONDS)
+	@$(<D)/bin/python -m tools.fuzz $(SECONDS)
 
 soak: $(NEWEST)/ready  ## scrape a churning page 2,000 times, and check memory, descriptors, threads and counts
-	@cd litellm && ../$(NEWEST)/bin/python -m tests.soak
+	@$(NEWEST)/bin/python -m tools.soak
 
 .PHONY: scale
 scale: $(NEWEST)/ready  ## measure the cost of many proxies, large pages and each option; ARGS=--write updates docs/scale.md
-	@cd litellm && ../$(NEWEST)/bin/python -m tests.scale $(ARGS)
+	@$(NEWEST)/bin/python -m tools.scale $(ARGS)
 
 .PHONY: drift e2e e2e-ci
 drift: $(NEWEST)/ready  ## check that every metric family of the newest LiteLLM, or of RELEASE=x.y.z, is mapped
-	@cd litellm && ../$(NEWEST)/bin/python -m tests.drift $(RELEASE)
+	@$(NEWEST)/bin/python -m tools.drift $(RELEASE)
 
 e2e: $(NEWEST)/ready  ## test eight releases of the real proxy, from 1.60 on, under the same traffic
-	@cd litellm && ../$(NEWEST)/bin/python -m tests.matrix
+	@$(NEWEST)/bin/python -m tools.matrix
 
 e2e-ci: $(NEWEST)/ready  ## run `make e2e` on the oldest, a middle and the newest release only
-	@cd litellm && ../$(NEWEST)/bin/python -m tests.matrix --ci
+	@$(NEWEST)/bin/python -m tools.matrix --ci
 
 .PHONY: wheel agents
 # The path of the wheel is printed, from here, and nothing else: hatchling's is from litellm/.
@@ -125,7 +117,7 @@ PYTHONS = $(shell sed -n 's/.*Programming Language :: Python :: \([0-9.]*\).*/\1
 AGENT_ENVIRONMENTS = $(foreach agent,$(AGENTS),$(foreach python,$(PYTHONS),.venvs/agents/$(agent)-python$(python)/ready))
 
 agents: $(NEWEST)/ready $(AGENT_ENVIRONMENTS)  ## test the wheel as Agents since 7.68 install it; ARGS=--write updates docs/agents.md
-	@cd litellm && ../$(NEWEST)/bin/python -m tests.agents $(ARGS)
+	@$(NEWEST)/bin/python -m tools.agents $(ARGS)
 
 .PHONY: hooks
 hooks: $(NEWEST)/ready  ## install git hooks: formatter, linter, types and quick checks before each commit
@@ -146,10 +138,10 @@ format: $(NEWEST)/ready  ## apply the formatter and the linter's fixes
 
 .PHONY: validate generate
 validate: $(DDEV)/ready  ## run ddev's validations, one line each, including that generated files are in sync
-	$(DDEV)/bin/python scripts/validate.py
+	$(DDEV)/bin/python tools/validate.py
 
 generate: $(DDEV)/ready  ## generate the configuration files and models from spec.yaml, then validate
-	$(DDEV)/bin/python scripts/validate.py --sync
+	$(DDEV)/bin/python tools/validate.py --sync
 
 .PHONY: lock
 compile = $(UV) pip compile -q --upgrade --universal --no-emit-index-url --annotation-style line \
@@ -176,21 +168,21 @@ $(UV):
 	$(PYTHON) -m venv .venvs/uv
 	.venvs/uv/bin/pip install -q --disable-pip-version-check uv
 
-.venvs/base-%/ready: requirements/base-%.txt litellm/pyproject.toml scripts/find-python | $(UV)
+.venvs/base-%/ready: requirements/base-%.txt litellm/pyproject.toml tools/find-python | $(UV)
 	python=$$($($*_python)) && $(UV) venv -q --clear -p "$$python" $(@D)
 	$(UV) pip install -q -p $(@D) -r $<
 	$(UV) pip install -q -p $(@D) --no-deps -e litellm
 	@touch $@
 
 define agent_environment
-.venvs/agents/$(1)-python$(2)/ready: requirements/agent-$(1).txt scripts/find-python | $$(UV)
-	python=$$$$(scripts/find-python $(2)) && $$(UV) venv -q --clear -p "$$$$python" $$(@D)
+.venvs/agents/$(1)-python$(2)/ready: requirements/agent-$(1).txt tools/find-python | $$(UV)
+	python=$$$$(tools/find-python $(2)) && $$(UV) venv -q --clear -p "$$$$python" $$(@D)
 	$$(UV) pip install -q -p $$(@D) -r $$<
 	@touch $$@
 endef
 $(foreach agent,$(AGENTS),$(foreach python,$(PYTHONS),$(eval $(call agent_environment,$(agent),$(python)))))
 
-$(DDEV)/ready: requirements/ddev.txt scripts/find-python | $(UV)
-	python=$$(scripts/find-python 3.13) && $(UV) venv -q --clear -p "$$python" $(@D)
+$(DDEV)/ready: requirements/ddev.txt tools/find-python | $(UV)
+	python=$$(tools/find-python 3.13) && $(UV) venv -q --clear -p "$$python" $(@D)
 	$(UV) pip install -q -p $(@D) -r $<
 	@touch $@

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from datadog_checks.litellm import health, version
+from datadog_checks.litellm.probes import health, version
 
 
 @pytest.fixture(autouse=True, scope='session')

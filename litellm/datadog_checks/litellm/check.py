@@ -6,12 +6,12 @@ from typing import Any
 
 from datadog_checks.base import ConfigurationError, OpenMetricsBaseCheckV2, is_affirmative
 
-from .exact import ExactScraper
-from .health import HealthProbe, health_probe
-from .names import metrics_config
-from .readiness import ReadinessProbe, readiness_probe
-from .rules import options_of_the_base_scraper
-from .scraper import LitellmScraper
+from .mapping.rules import options_of_the_base_scraper
+from .metrics import metrics_config
+from .probes.health import HealthProbe, health_probe
+from .probes.readiness import ReadinessProbe, readiness_probe
+from .scrapers.exact import ExactScraper
+from .scrapers.stock import LitellmScraper
 
 __all__ = ['LitellmCheck']
 

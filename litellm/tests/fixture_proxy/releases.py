@@ -8,7 +8,7 @@ from enum import Enum
 from functools import cached_property
 from typing import NamedTuple
 
-from tests.drift.lineage import Lineage
+from tests.lineage.lineage import Lineage
 
 __all__ = ['FAMILIES', 'NEWEST', 'OLDEST', 'Family', 'Profile', 'Registration', 'Release']
 

@@ -16,7 +16,7 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from tests.drift.lineage import RENAMED
+from tests.lineage.lineage import RENAMED
 
 from .releases import Family, Registration
 from .settings import Settings

@@ -7,7 +7,7 @@ from collections.abc import Collection, Hashable, Iterable, Mapping
 from itertools import chain, product
 from typing import NamedTuple
 
-from ..labels import LABEL_GROUPS, PLACEHOLDERS, is_personal
+from ..mapping.labels import LABEL_GROUPS, PLACEHOLDERS, is_personal
 from .aggregation import Context
 from .measure import label_of
 

@@ -17,10 +17,10 @@ from datadog_checks.base.errors import ConfigurationError
 from datadog_checks.base.stubs import aggregator, datadog_agent
 
 from ..check import LitellmCheck
-from ..exposition import read_lines
-from ..health import HealthProbe
-from ..names import is_litellm_family
-from ..transfer import read_body
+from ..metrics import is_litellm_family
+from ..page.exposition import read_lines
+from ..probes.health import HealthProbe
+from ..transport.body import read_body
 from .aggregation import Aggregation, Context, Series
 from .secrets import MASK, Redactor
 

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
-from ..names import COUNTERS, HISTOGRAMS, Group
+from ..metrics import COUNTERS, HISTOGRAMS, Group
 from .aggregation import Context, Series
 from .contexts import contexts_per_metric
 from .measure import Measurement

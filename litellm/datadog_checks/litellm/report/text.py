@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from ..labels import is_personal
+from ..mapping.labels import is_personal
 from .contexts import ContextTable, contexts_per_metric, personal_labels, shared_tags
 from .measure import Measurement, Page
 from .summary import Row, count_of, is_quiet, rows

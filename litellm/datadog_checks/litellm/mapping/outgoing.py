@@ -1,0 +1,60 @@
+"""Which labels of a series may leave the host.
+
+Labels pass through here before any option of the base package sees them. So what is removed stays removed, whatever
+`rename_labels`, `share_labels` or `hostname_label` do with the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from datadog_checks.base.config import is_affirmative
+
+from ..transport.urls import without_user_info
+from .labels import EMPTY_VALUES, KEY_LABEL, REDACTED, is_key_in_clear, is_personal
+
+__all__ = ['OutgoingLabels']
+
+# By label, whether `exclude_metrics_by_labels` drops a series with this value.
+Excluders = Mapping[str, Callable[[str], bool]]
+
+
+class OutgoingLabels:
+    """Apply the options of an instance to labels, and withhold secrets whatever the options are.
+
+    `excluders` still see the values that are removed.
+    """
+
+    def __init__(self, options: Mapping[str, Any], excluders: Excluders) -> None:
+        self._exclude_personal = is_affirmative(options.get('exclude_personal_labels', False))
+        self._drop_empty = is_affirmative(options.get('drop_empty_labels', False))
+        self._excluders = excluders
+        self.keys_in_clear = False
+        """Whether any label set held a key that LiteLLM had not hashed."""
+
+    def of(self, labels: Mapping[str, str]) -> Mapping[str, str] | None:
+        """Return the labels that may leave, the same object if all may, or None if the series is not wanted."""
+        changed: dict[str, str | None] = {}
+        for name, value in labels.items():
+            outgoing = self._outgoing(name, value)
+            if outgoing != value:
+                excluder = self._excluders.get(name)
+                if excluder is not None and excluder(value):
+                    return None
+                changed[name] = outgoing
+        if not changed:
+            return labels
+        amended = {**labels, **changed}
+        return {name: value for name, value in amended.items() if value is not None}
+
+    def _outgoing(self, name: str, value: str) -> str | None:
+        """Return the value of a label as it may leave the host, or None if the label is dropped."""
+        if name == KEY_LABEL and is_key_in_clear(value):
+            self.keys_in_clear = True
+            value = REDACTED
+        if self._exclude_personal and is_personal(name):
+            return None
+        if self._drop_empty and value in EMPTY_VALUES:
+            return None
+        return without_user_info(value) if '@' in value else value

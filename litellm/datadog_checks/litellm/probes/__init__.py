@@ -1,0 +1,1 @@
+"""The proxy's other endpoints, asked beside the scrape."""

@@ -1,0 +1,245 @@
+"""What a proxy says about its models at `/health`, which is queried rarely because of what it costs.
+
+Unless a proxy checks its models in the background, it calls each of them to answer. So it is queried once in an
+interval, in a thread of its own, and every run submits the last answer with its age. Only tags are kept of an answer:
+it contains addresses with passwords, headers with keys, and prompts.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import time
+from collections import Counter
+from functools import partial
+from typing import NamedTuple
+
+from requests.exceptions import ConnectTimeout, RequestException, Timeout
+
+from datadog_checks.base.constants import ServiceCheck
+from datadog_checks.base.errors import ConfigurationError
+from datadog_checks.base.utils.replay.constants import EnvVars
+
+from ..page.samples import UNREADABLE
+from ..scrapers.stock import LitellmScraper
+from ..transport.client import Answer, Client
+from ..transport.errors import explain_question
+from ..transport.urls import Address, read_address
+from .background import Question
+
+__all__ = ['Health', 'HealthProbe', 'NoHealthError', 'NotCheckedYetError', 'error_class', 'health_probe', 'read_health']
+
+# Seconds between two requests, and the timeout of one. LiteLLM gives up on a model after 60 seconds.
+DEFAULT_INTERVAL = 300.0
+DEFAULT_TIMEOUT = 90.0
+
+# How long the run that asks waits after its scrape, so that a single run such as `agent check` shows an answer.
+PATIENCE_SECONDS = 10.0
+
+# An answer is submitted for so many intervals. After that only its age is, as it says nothing about now.
+INTERVALS_UNTIL_STALE = 3
+
+# Stack traces make answers long: several kB for each failing model.
+MAX_BODY_BYTES = 32 << 20
+
+# Datadog truncates tags at 200 characters.
+MAX_TAG_VALUE = 150
+
+UNKNOWN_ERROR = 'unknown'
+
+# The text of an error begins with its class: `litellm.RateLimitError: ...`. The rest must not leave the host.
+_ERROR_CLASS = re.compile(
+    r'(?:error:\s*)?(?:litellm\.(?:exceptions\.)?([A-Z][A-Za-z]{2,60})|([A-Z][A-Za-z]{2,50}(?:Error|Exception)))(?!\w)',
+    re.ASCII,
+)
+_TIMEOUT = 'Timeout exceeded'
+# JSON can have lone surrogates, which are not UTF-8, and the Agent ends a tag at a NUL.
+_NOT_TEXT = re.compile('[\0\ud800-\udfff]')
+_QUERY = re.compile(r'[?#].*', re.DOTALL)
+_PROVIDER = re.compile(r'[A-Za-z0-9][A-Za-z0-9_.-]{0,60}', re.ASCII)
+
+URL_HINT = "set `litellm_health_endpoint` to the proxy's own health endpoint, such as `http://HOST:4000/health`."
+KEY_HINT = (
+    'a key with access to all models, with `extra_headers: {Authorization: Bearer <KEY>}`: /health always requires one.'
+)
+
+
+class NoHealthError(RequestException):
+    """The endpoint answered, but not with the health of models. The message says what to do and quotes nothing."""
+
+
+class NotCheckedYetError(RequestException):
+    """The proxy checks its models in the background, but has not done so yet since it started."""
+
+
+class Health(NamedTuple):
+    """What is kept of an answer."""
+
+    endpoints: Counter[tuple[str, ...]]
+    """How many model endpoints have these tags: some releases leave out ids, and then there may be several."""
+    healthy: int
+    unhealthy: int
+    answered_at: float
+    """On the monotonic clock."""
+
+
+def read_health(answer: Answer, *, has_key: bool) -> Health:
+    """Return what is kept of an answer. Raises `NoHealthError` or `NotCheckedYetError`."""
+    try:
+        body = answer.json()
+    except ValueError:
+        raise NoHealthError(_advice(answer, has_key)) from None
+    if not isinstance(body, dict):
+        raise NoHealthError(_advice(answer, has_key))
+    if body == {} and answer.status == 200:
+        raise NotCheckedYetError
+    healthy, unhealthy = body.get('healthy_endpoints'), body.get('unhealthy_endpoints')
+    # For a URL that names one model, an unhealthy one comes with 503 and otherwise the same answer.
+    if answer.status not in (200, 503) or not isinstance(healthy, list) or not isinstance(unhealthy, list):
+        raise NoHealthError(_advice(answer, has_key))
+    endpoints = Counter([*(_tags(one, True) for one in healthy), *(_tags(one, False) for one in unhealthy)])
+    return Health(endpoints, len(healthy), len(unhealthy), time.monotonic())
+
+
+def _tags(endpoint: object, is_healthy: bool) -> tuple[str, ...]:
+    told = endpoint if isinstance(endpoint, dict) else {}
+    model, provider, identity = (_text(told.get(name)) for name in ('model', 'custom_llm_provider', 'model_id'))
+    if not provider and '/' in model:
+        provider = model.partition('/')[0]
+    tags = [f'endpoint_health:{"healthy" if is_healthy else "unhealthy"}']
+    if not is_healthy:
+        tags.append(f'endpoint_error:{error_class(told.get("error"))}')
+    if model:
+        tags.append(f'llm_model:{model}')
+    if _PROVIDER.fullmatch(provider):
+        tags.append(f'custom_llm_provider:{provider}')
+    if identity:
+        tags.append(f'model_id:{identity}')
+    return tuple(tags)
+
+
+def _text(value: object) -> str:
+    """Return a name as it may be shown. The name of a model can be the address that serves it."""
+    if not isinstance(value, str):
+        return ''
+    name, mark, address = _NOT_TEXT.sub(UNREADABLE, value).partition('://')
+    # The password ends at the last @ at the latest, and a query can hold a key.
+    shown = name + mark + _QUERY.sub('', address.rpartition('@')[2]) if mark else name
+    return shown[:MAX_TAG_VALUE]
+
+
+def error_class(error: object) -> str:
+    """Return the class of an error that LiteLLM reports for a model, and nothing else of it."""
+    if not isinstance(error, str):
+        return UNKNOWN_ERROR
+    if error.startswith(_TIMEOUT):
+        return 'Timeout'
+    match = _ERROR_CLASS.match(error)
+    return UNKNOWN_ERROR if match is None else match[1] or match[2]
+
+
+def _advice(answer: Answer, has_key: bool) -> str:
+    """Say what to do about an answer without the health of models."""
+    status = answer.status
+    # Some releases answer a request without a key with 500.
+    if status in (401, 403) or (status == 500 and not has_key):
+        return f'{status}: ' + (f'the proxy rejected the key. Send {KEY_HINT}' if has_key else f'send {KEY_HINT}')
+    if status == 404:
+        return f'404: {URL_HINT}'
+    if 300 <= status < 400:
+        return f'{status}: the endpoint redirects, and `allow_redirects` is off. Use the URL it redirects to.'
+    if status >= 400:
+        return f'{status}: check the proxy log for the cause.'
+    if not answer.is_whole:
+        return f'the response is larger than {MAX_BODY_BYTES >> 20} MB: {URL_HINT}'
+    return f'the response does not contain model health: {URL_HINT}'
+
+
+def health_probe(scraper: LitellmScraper) -> HealthProbe | None:
+    """Return the probe that an instance configures, or None.
+
+    Raises a `ConfigurationError` if one of its options is invalid.
+    """
+    url = scraper.config.get('litellm_health_endpoint')
+    if not url:
+        return None
+    if EnvVars.MESSAGE_INDICATOR in os.environ:
+        scraper.check.warning(
+            '`litellm_health_endpoint` is ignored: with `process_isolation`, each check run is a separate process, and '
+            'each would make the proxy call all its models.'
+        )
+        return None
+    interval = _seconds(scraper, 'litellm_health_interval', DEFAULT_INTERVAL)
+    timeout = _seconds(scraper, 'litellm_health_timeout', DEFAULT_TIMEOUT)
+    return HealthProbe(scraper, read_address('litellm_health_endpoint', url), interval, timeout)
+
+
+def _seconds(scraper: LitellmScraper, option: str, default: float) -> float:
+    try:
+        seconds = float(scraper.config.get(option, default))
+    except (TypeError, ValueError):
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise ConfigurationError(f'The setting `{option}` must be a number of seconds greater than 0')
+    return seconds
+
+
+class HealthProbe:
+    """Query the health of models once in an interval, and submit the last answer in every run."""
+
+    def __init__(self, scraper: LitellmScraper, address: Address, interval: float, timeout: float) -> None:
+        self._check = scraper.check
+        self._tags = [*scraper.static_tags, f'health_endpoint:{address.url}']
+        self._interval = interval
+        self._next_at = 0.0
+        self._health: Health | None = None
+        self._connection: tuple[int, str] | None = None
+        client = scraper.client_of(address)
+        self._question = Question(partial(_ask_health, client, address.url, timeout), timeout)
+
+    def run(self) -> None:
+        """Submit the last answer, and query the next when it is due. Raises nothing."""
+        now = time.monotonic()
+        is_asking = now >= self._next_at and self._question.put()
+        if is_asking:
+            self._next_at = now + self._interval
+        self._take_answer(PATIENCE_SECONDS if is_asking else 0.0)
+        self._submit(time.monotonic())
+
+    def _take_answer(self, patience: float) -> None:
+        try:
+            health = self._question.answer(patience)
+        except NotCheckedYetError:
+            self._connection = (ServiceCheck.OK, '')
+        except Exception as error:  # noqa: BLE001, whatever it is must not cost the run
+            self._connection = (ServiceCheck.CRITICAL, self._explain(error))
+        else:
+            if health is not None:
+                self._health, self._connection = health, (ServiceCheck.OK, '')
+
+    def _explain(self, error: Exception) -> str:
+        if isinstance(error, NoHealthError):
+            return str(error)
+        message = f'the request to /health failed: {explain_question(error, self._question.seconds)}'
+        if isinstance(error, Timeout) and not isinstance(error, ConnectTimeout):
+            message += ' Raise `litellm_health_timeout`, or set `background_health_checks: true` on the proxy.'
+        return message
+
+    def _submit(self, now: float) -> None:
+        if self._connection is not None:
+            status, message = self._connection
+            self._check.service_check('health.can_connect', status, tags=self._tags, message=message)
+        if self._health is None:
+            return
+        age = now - self._health.answered_at
+        self._check.gauge('endpoint.age', age, tags=self._tags)
+        if age <= INTERVALS_UNTIL_STALE * self._interval:
+            self._check.gauge('endpoint.healthy_count', self._health.healthy, tags=self._tags)
+            self._check.gauge('endpoint.unhealthy_count', self._health.unhealthy, tags=self._tags)
+            for tags, endpoints in self._health.endpoints.items():
+                self._check.gauge('endpoint.info', endpoints, tags=[*self._tags, *tags])
+
+
+def _ask_health(client: Client, url: str, seconds: float) -> Health:
+    return read_health(client.ask(url, seconds, MAX_BODY_BYTES), has_key=client.sends_credentials)

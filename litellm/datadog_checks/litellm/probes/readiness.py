@@ -1,0 +1,161 @@
+"""Whether a proxy accepts requests and reaches its database: `/health/readiness` tells for free and without a key."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import NamedTuple
+
+from datadog_checks.base import is_affirmative
+from datadog_checks.base.constants import ServiceCheck
+
+from ..scrapers.stock import LitellmScraper
+from ..transport.client import Answer
+from ..transport.errors import explain_question
+from ..transport.urls import Address, read_address, root_of
+from .background import Question
+from .version import VersionProbe
+
+__all__ = ['ReadinessProbe', 'Status', 'Verdict', 'judge', 'readiness_probe']
+
+PATH = '/health/readiness'
+
+# LiteLLM answers in milliseconds: a `timeout` that a large metrics page needs is too long for this.
+MAX_SECONDS = 10.0
+
+# The longest bodies, in releases before 1.84, list the callbacks: some kB.
+MAX_BODY_BYTES = 1 << 16
+
+# If the derived URL does not serve this, as on a port for metrics only, it is tried again after an hour.
+SECONDS_BETWEEN_GUESSES = 3600.0
+
+
+class Status(NamedTuple):
+    """The status of a service check, and its meaning if it is not OK."""
+
+    status: int
+    message: str = ''
+
+
+class Verdict(NamedTuple):
+    """What an answer amounts to. What is None is not submitted."""
+
+    ready: Status
+    database: Status | None
+    version: str | None = None
+
+
+# By LiteLLM's names for the state of its database. Stalled: it is connected, but lookups for requests hang.
+DATABASE = {
+    'connected': Status(ServiceCheck.OK),
+    'disconnected': Status(
+        ServiceCheck.CRITICAL, 'the proxy cannot reach its database, which keys and spend tracking depend on.'
+    ),
+    'stalled': Status(ServiceCheck.CRITICAL, 'database lookups are timing out.'),
+    'Not connected': Status(ServiceCheck.UNKNOWN, 'the proxy runs without a database.'),
+}
+UNKNOWN_STATE = Status(ServiceCheck.UNKNOWN, 'the proxy reports a database state that the check does not know.')
+UNTOLD = Status(ServiceCheck.UNKNOWN, 'the proxy does not currently report the state of its database.')
+
+NOT_SERVED = Status(
+    ServiceCheck.UNKNOWN,
+    "this is not LiteLLM's readiness endpoint: set `litellm_readiness_endpoint` to a URL such as "
+    '`http://HOST:4000/health/readiness`.',
+)
+
+
+def judge(answer: Answer) -> Verdict | None:
+    """Return what an answer means, or None if it is not from LiteLLM's readiness."""
+    try:
+        body = answer.json()
+    except ValueError:
+        body = None
+    told = body if isinstance(body, dict) else {}
+    version = told.get('litellm_version')
+    if answer.status == 200 and isinstance(told.get('status'), str):
+        database = _database(told) if 'db' in told else None
+        return Verdict(Status(ServiceCheck.OK), database, version if isinstance(version, str) else None)
+    if answer.status in (200, 404, 405):
+        return None
+    if answer.status < 500:
+        message = f'{answer.status} from {PATH}, which LiteLLM serves without a key: check what is in front of it.'
+        return Verdict(Status(ServiceCheck.UNKNOWN, message), None)
+    database = _database(told)
+    return Verdict(Status(ServiceCheck.CRITICAL, f'{answer.status}: {_reason(told, database)}'), database)
+
+
+def _database(told: dict[str, object]) -> Status:
+    state, detail = told.get('db'), told.get('detail')
+    if isinstance(state, str):
+        return DATABASE.get(state, UNKNOWN_STATE)
+    # Before 1.84 only a failed check of the database leads to this answer.
+    if isinstance(detail, str) and detail.startswith('Service Unhealthy'):
+        return DATABASE['disconnected']
+    return UNTOLD
+
+
+def _reason(told: dict[str, object], database: Status) -> str:
+    if told.get('status') == 'shutting_down':
+        return 'the proxy is shutting down.'
+    if database.status == ServiceCheck.CRITICAL:
+        return f'the proxy is not accepting requests because {database.message}'
+    return 'the proxy, or a gateway in front of it, is not accepting requests: check its log for the cause.'
+
+
+def readiness_probe(scraper: LitellmScraper) -> ReadinessProbe | None:
+    """Return the probe that an instance configures, or None.
+
+    Raises a `ConfigurationError` if `litellm_readiness_endpoint` is not a URL.
+    """
+    if not is_affirmative(scraper.config.get('collect_readiness', True)):
+        return None
+    configured = scraper.config.get('litellm_readiness_endpoint')
+    if configured:
+        return ReadinessProbe(scraper, read_address('litellm_readiness_endpoint', configured), is_guess=False)
+    root = root_of(scraper.endpoint)
+    return None if root is None else ReadinessProbe(scraper, scraper.address._replace(url=root + PATH), is_guess=True)
+
+
+class ReadinessProbe:
+    """Query the readiness in every run, and the version when it may have changed."""
+
+    def __init__(self, scraper: LitellmScraper, address: Address, is_guess: bool) -> None:
+        self._scraper = scraper
+        self._is_guess = is_guess
+        self._paused_until = 0.0
+        self._verdict: Verdict | None = None
+        client = scraper.client_of(address)
+        seconds = min(client.timeout, MAX_SECONDS)
+        self._question = Question(partial(client.ask, address.url, seconds, MAX_BODY_BYTES), seconds)
+        root = address.url.removesuffix(PATH) if address.url.endswith(PATH) else root_of(scraper.endpoint)
+        self._version = None if root is None else VersionProbe(scraper, address, root)
+
+    def run(self) -> None:
+        """Query the readiness and submit it, within the `timeout` of the instance and 10 seconds. Raises nothing."""
+        if time.monotonic() < self._paused_until:
+            return
+        self._verdict = self._ask()
+        if self._verdict is not None:
+            self._submit(self._verdict)
+            if self._version is not None:
+                self._version.run(self._verdict.ready.status == ServiceCheck.OK, self._verdict.version)
+        elif self._is_guess:
+            self._paused_until = time.monotonic() + SECONDS_BETWEEN_GUESSES
+        else:
+            self._submit(Verdict(NOT_SERVED, None))
+
+    def _ask(self) -> Verdict | None:
+        self._question.put()
+        try:
+            answer = self._question.answer(self._question.seconds)
+        except Exception as error:  # noqa: BLE001, whatever it is must not cost the run
+            message = f'the request to {PATH} failed: {explain_question(error, self._question.seconds)}'
+            return Verdict(Status(ServiceCheck.CRITICAL, message), UNTOLD)
+        # No answer means that the request of an earlier run was given up and still hangs: its verdict stands.
+        return self._verdict if answer is None else judge(answer)
+
+    def _submit(self, verdict: Verdict) -> None:
+        for name, status in (('proxy.ready', verdict.ready), ('proxy.database', verdict.database)):
+            if status is not None:
+                tags = self._scraper.static_tags
+                self._scraper.check.service_check(name, status.status, tags=tags, message=status.message)

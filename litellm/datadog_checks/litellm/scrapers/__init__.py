@@ -1,0 +1,1 @@
+"""Fetch a page and hand what happened to the Agent."""

@@ -1,0 +1,1 @@
+"""Requests and answers: URLs, credentials, limits on bodies, and errors that say what to do."""

@@ -1,0 +1,110 @@
+"""The body of an answer: its bytes as they arrive, decompressed, within the limits of size and time that options set.
+
+`timeout` and `read_timeout` limit the wait for the next bytes, not for the last: a page that trickles in would keep a
+check worker of the Agent busy for hours. And a few kB can decompress to more than the memory of the Agent's host.
+Headers and chunk sizes are out of reach here: `http.client` limits their size, but not their time.
+"""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from requests import Response
+from requests.exceptions import ReadTimeout, SSLError
+from urllib3 import exceptions
+
+from .errors import BROKEN_OFF, PageLimitError, TruncatedPageError
+
+__all__ = ['PIECE_BYTES', 'PageLimits', 'read_body']
+
+# Large enough to make the work per piece negligible, small enough that a page is never in memory as a whole.
+PIECE_BYTES = 1 << 18
+
+# Have zlib detect gzip or zlib format by the first bytes.
+ANY_HEADER = 32 + zlib.MAX_WBITS
+
+
+class PageLimits(NamedTuple):
+    """How large a decompressed page may be, and how long it may take once the proxy has begun to answer."""
+
+    max_page_bytes: int = 512 * 1024 * 1024
+    max_page_seconds: float = 120.0
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> PageLimits:
+        """Return the limits of an instance. An option that is null has its default."""
+        default = cls()
+        size, seconds = options.get('max_page_bytes'), options.get('max_page_seconds')
+        return cls(
+            default.max_page_bytes if size is None else int(size),
+            default.max_page_seconds if seconds is None else float(seconds),
+        )
+
+
+def read_body(response: Response, limits: PageLimits) -> Iterator[bytes]:
+    """Yield the body in pieces of at most `PIECE_BYTES`.
+
+    Raises `PageLimitError` at a limit, `TruncatedPageError` when the body is not what its headers say, and otherwise
+    what `requests` raises.
+    """
+    pieces = _arriving(response, limits.max_page_seconds)
+    encoding = response.headers.get('Content-Encoding', 'identity').strip().lower()
+    if encoding in ('gzip', 'x-gzip', 'deflate'):
+        pieces = _decompressed(pieces)
+    elif encoding not in ('identity', ''):
+        # Compressed twice, for example, which is how a decompression bomb gets past the limits of one round.
+        raise TruncatedPageError(
+            'the page has a content encoding that was not requested; nothing from it was submitted'
+        )
+    size = 0
+    for piece in pieces:
+        size += len(piece)
+        if size > limits.max_page_bytes:
+            raise PageLimitError(
+                f'the page is larger than the {limits.max_page_bytes} bytes that `max_page_bytes` allows; nothing from '
+                'it was submitted. Reduce what the proxy exposes, or raise the limit.'
+            )
+        yield piece
+
+
+def _arriving(response: Response, seconds: float) -> Iterator[bytes]:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            # Returns what has arrived. Reading a fixed amount would block on a slow sender and never see the deadline.
+            piece = response.raw.read1(PIECE_BYTES, decode_content=False)
+        except exceptions.ReadTimeoutError:
+            raise ReadTimeout('Read timed out') from None
+        except exceptions.SSLError as error:
+            raise SSLError(str(error)) from None
+        except exceptions.HTTPError as error:
+            raise TruncatedPageError(BROKEN_OFF.format(type(error).__name__)) from None
+        if not piece:
+            return
+        if time.monotonic() > deadline:
+            raise PageLimitError(
+                f'the page took longer to arrive than the {seconds:g} seconds that `max_page_seconds` allows; nothing '
+                'from it was submitted. Find what is slow between the Agent and the proxy, or raise the limit.'
+            )
+        yield piece
+
+
+def _decompressed(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    decompressor = zlib.decompressobj(ANY_HEADER)
+    try:
+        for piece in pieces:
+            rest = piece
+            while rest:
+                if decompressor.eof:
+                    # A body may consist of several compressed members.
+                    decompressor = zlib.decompressobj(ANY_HEADER)
+                yield decompressor.decompress(rest, PIECE_BYTES)
+                rest = decompressor.unconsumed_tail or decompressor.unused_data
+        yield decompressor.flush()
+    except zlib.error as error:
+        raise TruncatedPageError(BROKEN_OFF.format(type(error).__name__)) from None
+    if not decompressor.eof:
+        raise TruncatedPageError(BROKEN_OFF.format('incomplete gzip'))

@@ -1,0 +1,135 @@
+"""GET requests with the HTTP options of an instance. Credentials reach no other host than the one they are for."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any, NamedTuple
+from urllib.parse import urljoin
+
+from requests import Response
+from requests.exceptions import ChunkedEncodingError, InvalidHeader, Timeout
+from requests.sessions import SessionRedirectMixin
+from urllib3.exceptions import HTTPError, TimeoutError
+
+from datadog_checks.base.utils.http import RequestsWrapper
+
+from .urls import Address
+
+__all__ = ['Answer', 'Client']
+
+# Headers without secrets. Any other may be a credential.
+HARMLESS_HEADERS = frozenset({'accept', 'accept-encoding', 'connection', 'user-agent'})
+
+# Pieces are at most this large, counted before decompression.
+CHUNK_BYTES = 1 << 14
+
+
+class Answer(NamedTuple):
+    """A status, and as much of the body as was asked for."""
+
+    status: int
+    body: bytes
+    is_whole: bool
+
+    def json(self) -> object:
+        """Return the parsed body. Raises a `ValueError` if it is not JSON, or not whole."""
+        if not self.is_whole:
+            raise ValueError('too long')
+        try:
+            return json.loads(self.body)
+        except RecursionError:
+            raise ValueError('too deep') from None
+
+
+class Client:
+    """Send GET requests with the HTTP options of an instance. Not thread-safe.
+
+    URLs come without user-info: its user and password are sent unless the options have others. Errors are
+    `RequestException`s that never contain the value of a header, or `OSError`s about a file that an option names.
+    """
+
+    def __init__(self, http: RequestsWrapper, address: Address) -> None:
+        self._http = http
+        if http.options['auth'] is None:
+            http.options['auth'] = address.auth
+        # The base package would log errors about a header with the key in it, and repeat any request that fails.
+        self._token = http.auth_token_handler
+        http.auth_token_handler = None
+        self._is_refused = False
+
+    @property
+    def timeout(self) -> float:
+        """The read timeout of the instance in seconds."""
+        return float(self._http.options['timeout'][1])
+
+    @property
+    def sends_credentials(self) -> bool:
+        """Whether requests carry anything that could be a key."""
+        headers = {name.lower() for name in self._http.options['headers']}
+        return bool(self._http.options['auth'] or self._token or headers - HARMLESS_HEADERS)
+
+    def get(self, url: str, **options: Any) -> Response:
+        """Return a response whose body is still unread. If its token is refused, it is renewed and sent again once."""
+        response = self._send(url, options)
+        if self._is_refused and self._token is not None:
+            response.close()
+            response = self._send(url, options)
+        return response
+
+    def ask(self, url: str, seconds: float, limit: int) -> Answer:
+        """Send one request, never repeated as answers may cost money, and read within these seconds and bytes.
+
+        If the server stalls in the middle of an answer, this takes up to twice as long.
+        """
+        deadline = time.monotonic() + seconds
+        connect_seconds, _ = self._http.options['timeout']
+        pieces, size = [], 0
+        with self._send(url, {'timeout': (min(connect_seconds, seconds), seconds)}) as response:
+            try:
+                # Returns what has arrived. Reading a fixed amount would block on a slow sender.
+                while piece := response.raw.read1(CHUNK_BYTES, decode_content=True):
+                    pieces.append(piece)
+                    size += len(piece)
+                    if size > limit:
+                        break
+                    if time.monotonic() > deadline:
+                        raise Timeout('the answer goes on')
+            except TimeoutError:
+                raise Timeout('the answer stalls') from None
+            except HTTPError as error:
+                raise ChunkedEncodingError(f'the answer breaks off ({type(error).__name__})') from None
+        return Answer(response.status_code, b''.join(pieces)[:limit], size <= limit)
+
+    def _send(self, url: str, options: dict[str, Any]) -> Response:
+        if self._token is not None:
+            renewal = {'error': 'refused'} if self._is_refused else {}
+            self._token.poll(method='get', url=url, default_options=self._http.options, **renewal)
+        if not all(map(_can_be_sent, self._http.options['headers'].values())):
+            raise InvalidHeader('a header has a line break, or a character that is none of HTTP')
+        response: Response = self._http.get(url, stream=True, hooks={'response': _leave_credentials}, **options)
+        self._is_refused = response.status_code in (401, 403)
+        return response
+
+
+def _can_be_sent(header: str | bytes) -> bool:
+    text = header.decode('latin-1') if isinstance(header, bytes) else str(header)
+    return '\r' not in text and '\n' not in text and all(ord(character) < 256 for character in text)
+
+
+def _leave_credentials(response: Response, **_: object) -> None:
+    """Remove what the instance added from a request that is about to be redirected to another host.
+
+    `requests` itself removes `Authorization` only, and LiteLLM accepts keys in other headers as well.
+    """
+    redirection, request = SessionRedirectMixin(), response.request
+    target = redirection.get_redirect_target(response)
+    if target is None or request.url is None:
+        return
+    # Without this, `requests` would read the useless body of the redirect, whatever its size.
+    response.close()
+    if redirection.should_strip_auth(request.url, urljoin(request.url, target)):
+        for name in [name for name in request.headers if name.lower() not in HARMLESS_HEADERS]:
+            del request.headers[name]
+        # Digest and NTLM authentication have hooks here to answer challenges.
+        request.hooks = {'response': [_leave_credentials]}

@@ -1,1 +1,0 @@
-"""The wheel, in environments that hold nothing but what an Agent brings along: `python -m tests.agents`."""

@@ -1,4 +1,0 @@
-"""Which Prometheus families a LiteLLM release can register, and whether the check knows them.
-
-`python -m tests.drift` says how to use it.
-"""

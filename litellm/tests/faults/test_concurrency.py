@@ -1,0 +1,86 @@
+"""Several instances run at the same time in one process, as the Agent's runners do: none knows of another."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from datadog_checks.litellm import LitellmCheck
+from tests.support.agent_model import recorded
+from tests.support.simulated_proxy import PageServer
+
+INSTANCES = 6
+SCRAPES = 8
+USERS = 50
+
+REQUESTS = 'litellm.proxy.total_requests.metric.count'
+
+
+@pytest.fixture
+def servers() -> Iterator[list[PageServer]]:
+    with ExitStack() as stack:
+        yield [stack.enter_context(PageServer()) for _ in range(INSTANCES)]
+
+
+def page_of(instance: int, count: int) -> str:
+    """Return a page with the same users for all instances, and counts that tell who counted."""
+    family, value = 'litellm_proxy_total_requests_metric_total', 1000 * instance + count
+    samples = (f'{family}{{end_user="user-{user}",team="{instance}"}} {value}' for user in range(USERS))
+    return '\n'.join([f'# TYPE {family} counter', *samples, ''])
+
+
+def options_of(instance: int) -> dict[str, Any]:
+    """Return options that differ where sharing what was learned would show."""
+    return {'exclude_labels': ['end_user']} if instance % 2 else {'rename_labels': {'team': f'team_{instance}'}}
+
+
+def test_instances_in_threads_share_nothing(servers: list[PageServer]) -> None:
+    # All at the same page at the same time, in every round.
+    rounds = threading.Barrier(INSTANCES)
+    errors: list[str] = []
+
+    def run(instance: int) -> None:
+        options = {'tags': [f'instance:{instance}'], 'tag_by_endpoint': False, **options_of(instance)}
+        check = LitellmCheck('litellm', {}, [{'openmetrics_endpoint': servers[instance].url, **options}])
+        for scrape in range(SCRAPES):
+            # One of them stumbles over a broken page each time.
+            is_broken = scrape and scrape % INSTANCES == instance
+            servers[instance].page = '<html>\n' if is_broken else page_of(instance, scrape)
+            rounds.wait(60)
+            error = check.run()
+            if bool(error) != bool(is_broken):
+                errors.append(f'instance {instance}, scrape {scrape}: {error}')
+
+    with recorded() as submissions:
+        threads = [threading.Thread(target=run, args=(instance,)) for instance in range(INSTANCES)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    assert errors == []
+    for instance in range(INSTANCES):
+        scrapes = [scrape for scrape in range(SCRAPES) if not scrape or scrape % INSTANCES != instance]
+        expected = expected_samples(instance, scrapes)
+        assert sorted(s[1:5] for s in submissions.samples if f'instance:{instance}' in s.tags) == sorted(expected)
+
+
+def expected_samples(instance: int, scrapes: list[int]) -> list[tuple[str, float, tuple[str, ...], str]]:
+    values = [1000.0 * instance + scrape for scrape in scrapes]
+    if instance % 2:
+        tags = (f'instance:{instance}', f'team:{instance}')
+        return [(REQUESTS, value * USERS, tags, '') for value in values]
+    return [
+        (
+            REQUESTS,
+            value,
+            tuple(sorted((f'end_user:user-{user}', f'instance:{instance}', f'team_{instance}:{instance}'))),
+            '',
+        )
+        for value in values
+        for user in range(USERS)
+    ]

@@ -1,0 +1,347 @@
+"""Requests use the instance's HTTP options, and its credentials reach the host they are for and no other."""
+
+from __future__ import annotations
+
+import base64
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from datadog_checks.base.errors import ConfigurationError
+from datadog_checks.base.stubs.aggregator import AggregatorStub
+from datadog_checks.litellm import LitellmCheck
+from datadog_checks.litellm.transport.urls import Address, read_address, without_user_info
+from tests.support.endpoint import PROMETHEUS, Answer, answering, answering_json, serving_paths
+
+RunCheck = Callable[..., object]
+
+REQUESTS = 'litellm.requests.metric.count'
+TEXT = '# TYPE litellm_requests_metric_total counter\nlitellm_requests_metric_total 3.0\n'
+
+ANSWERS: dict[str, Answer] = {
+    '/metrics/': answering(200, TEXT, {'Content-Type': PROMETHEUS}),
+    '/health': answering_json({'healthy_endpoints': [], 'unhealthy_endpoints': []}),
+    '/health/readiness': answering_json({'status': 'healthy', 'db': 'connected'}),
+    '/health/readiness/details': answering(404),
+    '/public/model_hub/info': answering(404),
+    '/openapi.json': answering_json({'info': {'version': '1.106.2'}}),
+}
+
+
+class Received(dict[str, dict[str, str]]):
+    """The headers of the last request for each path, by their names in lower case."""
+
+    def noting(self, answer: Answer) -> Answer:
+        def noted(request: BaseHTTPRequestHandler) -> None:
+            path = request.path.partition('?')[0]
+            self[path] = {name.lower(): value for name, value in request.headers.items()}
+            answer(request)
+
+        return noted
+
+    def each(self, header: str) -> set[str | None]:
+        """The values of a header in all requests."""
+        return {headers.get(header) for headers in self.values()}
+
+
+@contextmanager
+def proxy() -> Iterator[tuple[str, Received]]:
+    received = Received()
+    with serving_paths({path: received.noting(answer) for path, answer in ANSWERS.items()}) as url:
+        yield url, received
+
+
+@contextmanager
+def redirecting_to(target: Callable[[], str]) -> Iterator[tuple[str, Received]]:
+    """Redirect each request to the same path elsewhere, with a body that nobody should read."""
+    received = Received()
+
+    def redirect(request: BaseHTTPRequestHandler) -> None:
+        answering(307, 'x' * 1000, {'Location': f'{target()}{request.path}'})(request)
+
+    with serving_paths({path: received.noting(redirect) for path in ANSWERS}) as url:
+        yield url, received
+
+
+def check_of(url: str, **options: Any) -> LitellmCheck:
+    instance = {'openmetrics_endpoint': f'{url}/metrics/', 'litellm_health_endpoint': f'{url}/health', **options}
+    return LitellmCheck('litellm', {}, [instance])
+
+
+def basic(user: str, password: str) -> str:
+    return f'Basic {base64.b64encode(f"{user}:{password}".encode()).decode()}'
+
+
+def with_user_info(url: str, user_info: str) -> str:
+    return url.replace('://', f'://{user_info}@')
+
+
+def token(path: Path) -> dict[str, Any]:
+    return {
+        'reader': {'type': 'file', 'path': str(path)},
+        'writer': {'type': 'header', 'name': 'x-litellm-api-key', 'value': 'Bearer <TOKEN>'},
+    }
+
+
+@pytest.mark.parametrize(
+    ('options', 'header', 'value'),
+    [
+        ({'extra_headers': {'Authorization': 'Bearer sk-1'}}, 'authorization', 'Bearer sk-1'),
+        ({'headers': {'x-litellm-api-key': 'sk-1'}}, 'x-litellm-api-key', 'sk-1'),
+        ({'username': 'me', 'password': 'secret'}, 'authorization', basic('me', 'secret')),
+    ],
+    ids=['extra_headers', 'headers', 'username'],
+)
+def test_every_request_carries_the_credentials_of_the_options(
+    options: dict[str, Any], header: str, value: str, dd_run_check: RunCheck
+) -> None:
+    with proxy() as (url, received):
+        dd_run_check(check_of(url, **options))
+
+    assert received.keys() == ANSWERS.keys()
+    assert received.each(header) == {value}
+
+
+def test_every_request_carries_the_token_of_a_file(tmp_path: Path, dd_run_check: RunCheck) -> None:
+    (tmp_path / 'key').write_text('sk-1\n')
+    with proxy() as (url, received):
+        dd_run_check(check_of(url, auth_token=token(tmp_path / 'key')))
+
+    assert received.keys() == ANSWERS.keys()
+    assert received.each('x-litellm-api-key') == {'Bearer sk-1'}
+
+
+@pytest.mark.parametrize('stock', [False, True], ids=['exact', 'stock'])
+def test_a_token_that_was_replaced_in_its_file_is_read_anew_by_the_scrape_that_is_refused(
+    stock: bool, tmp_path: Path, aggregator: AggregatorStub, dd_run_check: RunCheck
+) -> None:
+    (tmp_path / 'key').write_text('sk-1')
+    keys = []
+
+    def locked(request: BaseHTTPRequestHandler) -> None:
+        keys.append(request.headers['x-litellm-api-key'])
+        (ANSWERS['/metrics/'] if keys[-1].endswith((tmp_path / 'key').read_text()) else answering(401))(request)
+
+    with serving_paths({'/metrics/': locked}) as url:
+        instance = {'openmetrics_endpoint': f'{url}/metrics/', 'auth_token': token(tmp_path / 'key')}
+        check = LitellmCheck('litellm', {}, [{**instance, 'use_stock_scraper': stock}])
+        dd_run_check(check)
+        (tmp_path / 'key').write_text('sk-2')
+        dd_run_check(check)
+
+    assert keys == ['Bearer sk-1', 'Bearer sk-1', 'Bearer sk-2']
+    aggregator.assert_metric(REQUESTS, 3, count=2)
+
+
+def test_every_request_goes_through_the_forward_proxy(aggregator: AggregatorStub, dd_run_check: RunCheck) -> None:
+    received = Received()
+    answers = {f'http://litellm.invalid{path}': received.noting(answer) for path, answer in ANSWERS.items()}
+    with serving_paths(answers) as forward_proxy:
+        dd_run_check(check_of('http://litellm.invalid', proxy={'http': forward_proxy}))
+
+    assert len(received) == len(ANSWERS) - 1  # Without a key the details are not asked for.
+    aggregator.assert_metric(REQUESTS, 3)
+
+
+@pytest.mark.parametrize('stock', [False, True], ids=['exact', 'stock'])
+def test_every_request_carries_the_user_info_of_its_url(
+    stock: bool, aggregator: AggregatorStub, dd_run_check: RunCheck
+) -> None:
+    with proxy() as (url, received):
+        known = with_user_info(url, 'me:p%40ss%2Fword')
+        dd_run_check(check_of(known, use_stock_scraper=stock))
+
+        assert received.keys() == ANSWERS.keys()
+        assert received.each('authorization') == {basic('me', 'p@ss/word')}
+        aggregator.assert_metric(REQUESTS, 3, tags=[f'endpoint:{url}/metrics/'])
+        aggregator.assert_metric_has_tag('litellm.endpoint.age', f'health_endpoint:{url}/health')
+
+
+def test_each_url_has_a_user_info_of_its_own(dd_run_check: RunCheck) -> None:
+    with proxy() as (url, received):
+        options = {
+            'litellm_health_endpoint': with_user_info(f'{url}/health', 'health:b'),
+            'litellm_readiness_endpoint': f'{url}/health/readiness',
+        }
+        dd_run_check(check_of(with_user_info(url, 'metrics:a'), **options))
+
+    assert received['/metrics/']['authorization'] == basic('metrics', 'a')
+    assert received['/health']['authorization'] == basic('health', 'b')
+    assert 'authorization' not in received['/health/readiness']
+
+
+def test_a_user_of_the_options_goes_before_that_of_the_url(dd_run_check: RunCheck) -> None:
+    with proxy() as (url, received):
+        dd_run_check(check_of(with_user_info(url, 'a:b'), username='me', password='secret'))
+
+    assert received.each('authorization') == {basic('me', 'secret')}
+
+
+@pytest.mark.parametrize(
+    'options',
+    [
+        {'extra_headers': {'Authorization': 'Bearer sk-1'}},
+        {'extra_headers': {'x-litellm-api-key': 'sk-1', 'api-key': 'sk-1', 'X-My-Gateway': 'sk-1'}},
+        {'headers': {'api-key': 'sk-1', 'Cookie': 'session=sk-1'}},
+        {'username': 'sk-1', 'password': 'sk-1'},
+        {'username': 'sk-1', 'password': 'sk-1', 'auth_type': 'digest'},
+    ],
+    ids=['Authorization', 'other headers', 'cookie', 'basic', 'digest'],
+)
+@pytest.mark.parametrize('stock', [False, True], ids=['exact', 'stock'])
+def test_credentials_do_not_follow_a_redirect_to_another_host(
+    options: dict[str, Any], stock: bool, aggregator: AggregatorStub, dd_run_check: RunCheck
+) -> None:
+    with proxy() as (url, received), redirecting_to(lambda: url) as (front, _):
+        dd_run_check(check_of(front, use_stock_scraper=stock, **options))
+
+    assert ANSWERS.keys() - {'/health/readiness/details'} <= received.keys()
+    sent = {name for headers in received.values() for name in headers}
+    assert sent <= {'accept', 'accept-encoding', 'connection', 'host', 'user-agent'}
+    aggregator.assert_metric(REQUESTS, 3)
+
+
+def test_the_token_of_a_file_does_not_follow_a_redirect_to_another_host(tmp_path: Path, dd_run_check: RunCheck) -> None:
+    (tmp_path / 'key').write_text('sk-1')
+    with proxy() as (url, received), redirecting_to(lambda: url) as (front, front_received):
+        dd_run_check(check_of(front, auth_token=token(tmp_path / 'key')))
+
+    assert front_received.each('x-litellm-api-key') == {'Bearer sk-1'}
+    assert received.each('x-litellm-api-key') == {None}
+
+
+def test_digest_authentication_answers_no_challenge_of_another_host(dd_run_check: RunCheck) -> None:
+    challenged: list[str | None] = []
+
+    def challenge(request: BaseHTTPRequestHandler) -> None:
+        challenged.append(request.headers.get('Authorization'))
+        answering(401, headers={'WWW-Authenticate': 'Digest realm="r", nonce="n", qop="auth"'})(request)
+
+    with serving_paths({'/metrics/': challenge}) as url, redirecting_to(lambda: url) as (front, _):
+        check = LitellmCheck(
+            'litellm',
+            {},
+            [
+                {
+                    'openmetrics_endpoint': f'{front}/metrics/',
+                    'username': 'me',
+                    'password': 'secret',
+                    'auth_type': 'digest',
+                    'collect_readiness': False,
+                }
+            ],
+        )
+        with pytest.raises(Exception, match='401 Unauthorized'):
+            dd_run_check(check)
+
+    assert challenged == [None]
+
+
+def test_the_body_of_a_redirect_is_not_read(aggregator: AggregatorStub, dd_run_check: RunCheck) -> None:
+    hung_up = threading.Event()
+
+    def redirect(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(307)
+        request.send_header('Location', '/metrics/')
+        request.end_headers()
+        try:
+            for _ in range(1 << 8):
+                request.wfile.write(b' ' * (1 << 20))
+        except OSError:
+            hung_up.set()
+
+    with serving_paths({**ANSWERS, '/front/metrics/': redirect}) as url:
+        dd_run_check(LitellmCheck('litellm', {}, [{'openmetrics_endpoint': f'{url}/front/metrics/'}]))
+        assert hung_up.wait(30)
+
+    aggregator.assert_metric(REQUESTS, 3)
+
+
+def test_credentials_follow_a_redirect_on_their_own_host(dd_run_check: RunCheck) -> None:
+    keys: list[str | None] = []
+
+    def page(request: BaseHTTPRequestHandler) -> None:
+        keys.append(request.headers.get('x-litellm-api-key'))
+        ANSWERS['/metrics/'](request)
+
+    redirect = answering(307, headers={'Location': '/metrics/'})
+    with serving_paths({'/metrics': redirect, '/metrics/': page}) as url:
+        instance = {'openmetrics_endpoint': f'{url}/metrics', 'extra_headers': {'x-litellm-api-key': 'sk-1'}}
+        dd_run_check(LitellmCheck('litellm', {}, [instance]))
+
+    assert keys == ['sk-1']
+
+
+@pytest.mark.parametrize('header', ['Bearer sk-secret\n', 'Bearer sk-\r\nsecret: x', 'Bearer sk-secret\u2013'])
+@pytest.mark.parametrize('stock', [False, True], ids=['exact', 'stock'])
+def test_a_header_that_cannot_be_sent_is_refused_without_its_value(
+    header: str, stock: bool, aggregator: AggregatorStub, dd_run_check: RunCheck
+) -> None:
+    with (
+        proxy() as (url, received),
+        pytest.raises(Exception, match='a request header is invalid: check the key for line breaks') as raised,
+    ):
+        dd_run_check(check_of(url, use_stock_scraper=stock, extra_headers={'Authorization': header}))
+
+    assert 'secret' not in str(raised.value)
+    assert received == {}
+    (found,) = aggregator.service_checks('litellm.health.can_connect')
+    assert found.message == 'the request to /health failed: a request header is invalid: check the key for line breaks.'
+
+
+@pytest.mark.parametrize(
+    ('url', 'address'),
+    [
+        ('http://host:4000/metrics/', Address('http://host:4000/metrics/', None)),
+        ('http://me:secret@host:4000/metrics/', Address('http://host:4000/metrics/', ('me', 'secret'))),
+        ('http://me:p%40s%2Fs%3A%23@host/m', Address('http://host/m', ('me', 'p@s/s:#'))),
+        ('https://me@host/', Address('https://host/', None)),
+        ('http://me:@host/', Address('http://host/', ('me', ''))),
+        ('http://:secret@[::1]:4000/x?name[]=a', Address('http://[::1]:4000/x?name[]=a', ('', 'secret'))),
+        ('http://me:p@ss@host/', Address('http://host/', ('me', 'p@ss'))),
+        ('unix:///var/run/litellm.sock/metrics/', Address('unix:///var/run/litellm.sock/metrics/', None)),
+    ],
+)
+def test_a_url_is_taken_apart(url: str, address: Address) -> None:
+    assert read_address('option', url) == address
+
+
+@pytest.mark.parametrize(
+    'url',
+    [
+        'http://me:sec/ret@host/metrics/',
+        'http://me:sec?ret@host/metrics/',
+        'http://me:sec#ret@host/metrics/',
+        'http://me:p@sec/ret@host/metrics/',
+        'http://me:12/secret@host/metrics/',
+        'http://me:sec ret@host/metrics/',
+        'me:secret@host/metrics/',
+        'http://host:secret/metrics/',
+        'http://host:0/metrics/',
+        'http://[secret/metrics/',
+    ],
+)
+def test_a_url_that_leaves_in_doubt_where_its_password_ends_is_refused_and_not_repeated(url: str) -> None:
+    with pytest.raises(ConfigurationError, match='`option` must be a URL') as raised:
+        read_address('option', url)
+
+    assert not {'secret', 'sec', 'ret@'} & {*str(raised.value).replace(':', ' ').split()}
+    assert url not in str(raised.value)
+
+
+@pytest.mark.parametrize('option', ['openmetrics_endpoint', 'litellm_health_endpoint', 'litellm_readiness_endpoint'])
+def test_an_option_that_is_no_url_is_named(option: str, dd_run_check: RunCheck) -> None:
+    check = LitellmCheck('litellm', {}, [{'openmetrics_endpoint': 'http://host/metrics/', option: 'http://a:b/c@d'}])
+    with pytest.raises(Exception, match=f'The setting `{option}` must be a URL'):
+        dd_run_check(check)
+
+
+def test_the_user_info_of_each_url_in_a_text_is_taken_out() -> None:
+    text = 'hf/https://me:secret@a/x and http://b@c/, not me@example.com'
+
+    assert without_user_info(text) == 'hf/https://a/x and http://c/, not me@example.com'

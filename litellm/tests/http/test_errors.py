@@ -1,0 +1,257 @@
+"""A scrape that goes wrong says what to do, in the exception and in the service check, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+
+import pytest
+
+from datadog_checks.base.stubs.aggregator import AggregatorStub
+from datadog_checks.litellm import LitellmCheck
+from tests.support.endpoint import PROMETHEUS, answering, serving, serving_page, serving_paths
+
+RunCheck = Callable[..., object]
+
+HEALTH = 'litellm.openmetrics.health'
+REQUESTS = 'litellm.proxy.total_requests.metric.count'
+PAGE = """\
+# HELP litellm_proxy_total_requests_metric_total Total number of requests made to the proxy server
+# TYPE litellm_proxy_total_requests_metric_total counter
+litellm_proxy_total_requests_metric_total{requested_model="gpt-4o"} 4.0
+"""
+
+
+@pytest.fixture(params=[False, True], ids=['exact', 'stock'])
+def options(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Run a test with either scraper."""
+    return {'use_stock_scraper': request.param}
+
+
+def check_of(url: str, **options: Any) -> LitellmCheck:
+    return LitellmCheck('litellm', {}, [{'openmetrics_endpoint': url, **options}])
+
+
+def failure(run_check: RunCheck, check: LitellmCheck) -> str:
+    """Run a check that must fail and return what it says."""
+    with pytest.raises(Exception, match='There was an error scraping endpoint') as raised:
+        run_check(check, extract_message=True)
+    return str(raised.value)
+
+
+def assert_failed(aggregator: AggregatorStub, message: str) -> None:
+    """Demand one critical service check with what the exception said, and no metric."""
+    (health,) = aggregator.service_checks(HEALTH)
+    assert health.status == LitellmCheck.CRITICAL
+    assert health.message in message
+    assert aggregator.metric_names == []
+
+
+@pytest.mark.parametrize(
+    ('status', 'headers', 'body', 'advice'),
+    [
+        (401, {}, '', 'the default since LiteLLM 1.84'),
+        (403, {}, '', 'headers: {Authorization: Bearer <KEY>}'),
+        (404, {}, '', 'Add `prometheus` to `litellm_settings.callbacks`'),
+        (500, {}, '', 'check the proxy log for the cause'),
+        (503, {}, '', 'check the proxy log for the cause'),
+        (200, {'Content-Type': 'text/html'}, '<html></html>', 'returned text/html, not metrics'),
+        (200, {'Content-Type': 'application/json'}, '{}', 'returned application/json, not metrics'),
+        (200, {}, '<html></html>', 'to the metrics page of a LiteLLM proxy'),
+        (200, {'Content-Type': PROMETHEUS}, '# TYPE up gauge\nup 1\n', 'the page has no LiteLLM metrics'),
+    ],
+    ids=['401', '403', '404', '500', '503', 'HTML', 'JSON', 'HTML without a type', 'another program'],
+)
+def test_an_answer_that_is_no_metrics_page_is_explained(
+    status: int,
+    headers: dict[str, str],
+    body: str,
+    advice: str,
+    options: dict[str, Any],
+    aggregator: AggregatorStub,
+    dd_run_check: RunCheck,
+) -> None:
+    with serving(answering(status, body, headers)) as url:
+        message = failure(dd_run_check, check_of(url, **options))
+
+    assert advice in message
+    assert_failed(aggregator, message)
+
+
+def test_a_key_that_is_refused_is_told_from_a_key_that_is_missing(
+    options: dict[str, Any], aggregator: AggregatorStub, dd_run_check: RunCheck
+) -> None:
+    with serving(answering(401)) as url:
+        message = failure(dd_run_check, check_of(url, headers={'Authorization': 'sk-secret'}, **options))
+
+    assert 'rejected the key' in message
+    assert 'sk-secret' not in message
+    assert_failed(aggregator, message)
+
+
+@pytest.mark.parametrize(
+    ('sent', 'advice'),
+    [({}, 'the proxy requires a key'), ({'x-litellm-api-key': 'sk-1'}, 'the proxy rejected the key')],
+)
+def test_a_refusal_after_a_redirect_on_the_same_host_is_explained_by_the_key(
+    sent: dict[str, str], advice: str, options: dict[str, Any], dd_run_check: RunCheck
+) -> None:
+    redirect = answering(307, headers={'Location': '/metrics/'})
+    with serving_paths({'/metrics': redirect, '/metrics/': answering(401)}) as url:
+        message = failure(dd_run_check, check_of(f'{url}/metrics', extra_headers=sent, **options))
+
+    assert advice in message
+
+
+def test_a_redirect_is_explained_when_redirects_are_off(
+    options: dict[str, Any], aggregator: AggregatorStub, dd_run_check: RunCheck
+) -> None:
+    with serving(answering(307, headers={'Location': '/metrics/'})) as url:
+        message = failure(dd_run_check, check_of(url, allow_redirects=False, **options))
+
+    assert 'End `openmetrics_endpoint` with a slash' in message
+    assert_failed(aggregator, message)
+
+
+def test_a_proxy_that_hangs_names_the_releases_that_do(
+    options: dict[str, Any], aggregator: AggregatorStub, dd_run_check: RunCheck
+) -> None:
+    over = threading.Event()
+
+    def hang(_: BaseHTTPRequestHandler) -> None:
+        over.wait(10)
+
+    with serving(hang) as url:
+        message = failure(dd_run_check, check_of(url, timeout=0.3, **options))
+        over.set()
+
+    assert 'LiteLLM 1.81.16, 1.82.6 and 1.83.14 hang' in message
+    assert_failed(aggregator, message)
+
+
+def test_a_page_that_stalls_is_a_hang_as_well(
+    options: dict[str, Any], aggregator: AggregatorStub, dd_run_check: RunCheck
+) -> None:
+    over = threading.Event()
+
+    def stall(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.send_header('Content-Type', PROMETHEUS)
+        request.send_header('Content-Length', '100000')
+        request.end_headers()
+        request.wfile.write(PAGE.encode())
+        over.wait(10)
+
+    with serving(stall) as url:
+        message = failure(dd_run_check, check_of(url, timeout=0.3, **options))
+        over.set()
+
+    assert 'no response within the timeout: check whether the proxy is overloaded or stopped' in message
+    assert_failed(aggregator, message)
+
+
+def test_a_refused_connection_is_explained(
+    options: dict[str, Any], aggregator: AggregatorStub, dd_run_check: RunCheck
+) -> None:
+    with socket.socket() as unused:
+        unused.bind(('127.0.0.1', 0))
+        port = unused.getsockname()[1]
+    message = failure(dd_run_check, check_of(f'http://127.0.0.1:{port}/metrics/', **options))
+
+    assert 'cannot connect (Connection refused): check that the proxy is running' in message
+    assert_failed(aggregator, message)
+
+
+def test_ignored_connection_errors_are_not_raised_but_seen_in_the_service_check(
+    options: dict[str, Any], aggregator: AggregatorStub, dd_run_check: RunCheck
+) -> None:
+    check = check_of('http://127.0.0.1:9/metrics/', ignore_connection_errors=True, **options)
+    dd_run_check(check)
+
+    aggregator.assert_service_check(HEALTH, LitellmCheck.CRITICAL, count=1)
+    assert aggregator.metric_names == []
+
+
+@pytest.mark.parametrize('missing', [1, 60], ids=['line feed', 'line'])
+def test_nothing_is_submitted_of_a_page_that_breaks_off(
+    missing: int, options: dict[str, Any], aggregator: AggregatorStub, dd_run_check: RunCheck
+) -> None:
+    def break_off(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.send_header('Content-Type', PROMETHEUS)
+        request.send_header('Content-Length', str(len(PAGE)))
+        request.end_headers()
+        request.wfile.write(PAGE.encode()[:-missing])
+
+    with serving(break_off) as url:
+        message = failure(dd_run_check, check_of(url, **options))
+
+    assert 'nothing from it was submitted' in message
+    assert_failed(aggregator, message)
+
+
+def test_a_page_without_its_last_line_feed_is_not_complete(aggregator: AggregatorStub, dd_run_check: RunCheck) -> None:
+    with serving_page(PAGE.rstrip()) as url:
+        message = failure(dd_run_check, check_of(url))
+
+    assert 'ends in the middle of a line' in message
+    assert_failed(aggregator, message)
+
+
+def test_an_unlicensed_proxy_is_warned_of_and_collected(
+    options: dict[str, Any], aggregator: AggregatorStub, dd_run_check: RunCheck
+) -> None:
+    page = """\
+# TYPE litellm_not_a_premium_user_metric_total counter
+litellm_not_a_premium_user_metric_total 0.0
+# TYPE litellm_redis_latency histogram
+litellm_redis_latency_bucket{le="+Inf",redis="redis"} 3.0
+litellm_redis_latency_count{redis="redis"} 3.0
+litellm_redis_latency_sum{redis="redis"} 0.5
+"""
+    with serving_page(page) as url:
+        check = check_of(url, **options)
+        dd_run_check(check)
+
+    assert any('only with an enterprise license' in warning for warning in check.warnings)
+    aggregator.assert_metric('litellm.redis.latency.count', 3)
+    aggregator.assert_service_check(HEALTH, LitellmCheck.OK, count=1)
+
+
+def test_an_empty_page_is_warned_of(
+    options: dict[str, Any], aggregator: AggregatorStub, dd_run_check: RunCheck
+) -> None:
+    """A proxy with several workers has an empty page until its first request."""
+    with serving_page('') as url:
+        check = check_of(url, **options)
+        dd_run_check(check)
+
+    assert any('is empty' in warning for warning in check.warnings)
+    aggregator.assert_service_check(HEALTH, LitellmCheck.OK, count=1)
+
+
+def test_the_service_check_is_well_after_a_failure(aggregator: AggregatorStub, dd_run_check: RunCheck) -> None:
+    answers = [answering(500), answering(200, PAGE, {'Content-Type': PROMETHEUS})]
+    with serving(lambda request: answers.pop(0)(request)) as url:
+        check = check_of(url)
+        failure(dd_run_check, check)
+        dd_run_check(check)
+
+    assert [health.status for health in aggregator.service_checks(HEALTH)] == [LitellmCheck.CRITICAL, LitellmCheck.OK]
+    aggregator.assert_metric(REQUESTS, 4)
+
+
+def test_scrape_fail_scrape_hands_the_agent_no_new_start(aggregator: AggregatorStub, dd_run_check: RunCheck) -> None:
+    well = answering(200, PAGE, {'Content-Type': PROMETHEUS})
+    answers = [well, answering(500), well]
+    with serving(lambda request: answers.pop(0)(request)) as url:
+        check = check_of(url)
+        dd_run_check(check)
+        failure(dd_run_check, check)
+        dd_run_check(check)
+
+    submitted = [(sample.value, sample.flush_first_value) for sample in aggregator.metrics(REQUESTS)]
+    assert submitted == [(4, False), (4, False)]

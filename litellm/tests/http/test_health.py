@@ -1,0 +1,570 @@
+"""What the proxy says of its models: asked rarely, submitted in every run, never at the cost of the metrics."""
+
+from __future__ import annotations
+
+import gzip
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+
+import pytest
+
+from datadog_checks.base.stubs.aggregator import AggregatorStub
+from datadog_checks.base.utils.replay.constants import EnvVars
+from datadog_checks.litellm import LitellmCheck
+from datadog_checks.litellm.probes import health
+from datadog_checks.litellm.probes.health import error_class
+from tests.support.endpoint import PROMETHEUS, Answer, answering, answering_json, serving_paths
+
+RunCheck = Callable[..., object]
+
+CAN_CONNECT = 'litellm.health.can_connect'
+INFO = 'litellm.endpoint.info'
+REQUESTS = 'litellm.requests.metric.count'
+
+PAGE = answering(200, '# TYPE litellm_requests_metric_total counter\nlitellm_requests_metric_total 3.0\n', {
+    'Content-Type': PROMETHEUS
+})  # fmt: skip
+
+HEALTHY = {'model': 'openai/gpt-4o', 'model_id': 'id-a', 'api_base': 'https://api.openai.com/v1', 'rpm': 100}
+UNHEALTHY = {
+    'model': 'azure/gpt-4o-eu',
+    'model_id': 'id-b',
+    'error': 'litellm.RateLimitError: AzureException - slow down.\nstack trace: Traceback',
+    'exception_status': 429,
+}
+
+
+def body(healthy: list[Any], unhealthy: list[Any]) -> dict[str, Any]:
+    return {
+        'healthy_endpoints': healthy,
+        'unhealthy_endpoints': unhealthy,
+        'healthy_count': len(healthy),
+        'unhealthy_count': len(unhealthy),
+    }
+
+
+class Clock:
+    """A monotonic clock that a test moves on."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(health, 'time', clock)
+    return clock
+
+
+class Proxy:
+    """A proxy whose `/health` answers in the given order, and with the last one from then on."""
+
+    def __init__(self, url: str, asked: list[dict[str, str]]) -> None:
+        self.url = url
+        self.asked = asked
+        """The headers of each request for `/health`."""
+
+    def check(self, **options: Any) -> LitellmCheck:
+        instance = {
+            'openmetrics_endpoint': f'{self.url}/metrics/',
+            'litellm_health_endpoint': f'{self.url}/health',
+            'collect_readiness': False,
+            **options,
+        }
+        return LitellmCheck('litellm', {}, [instance])
+
+
+@contextmanager
+def proxy(*answers: Answer, page: Answer = PAGE) -> Iterator[Proxy]:
+    asked: list[dict[str, str]] = []
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        asked.append({name.lower(): value for name, value in request.headers.items()})
+        answers[min(len(asked), len(answers)) - 1](request)
+
+    with serving_paths({'/metrics/': page, '/health': answer}) as url:
+        yield Proxy(url, asked)
+
+
+def tags_of(aggregator: AggregatorStub, metric: str = INFO) -> list[set[str]]:
+    """Return the tags of each submission of a metric, without those of the instance."""
+    return [
+        {tag for tag in sample.tags if not tag.startswith(('endpoint:', 'health_endpoint:'))}
+        for sample in aggregator.metrics(metric)
+    ]
+
+
+def test_each_model_endpoint_is_tagged_with_its_model_provider_id_and_state(
+    aggregator: AggregatorStub, dd_run_check: RunCheck
+) -> None:
+    with proxy(answering_json(body([HEALTHY], [UNHEALTHY]))) as running:
+        dd_run_check(running.check(tags=['team:ai']))
+
+        shared = ['team:ai', f'endpoint:{running.url}/metrics/', f'health_endpoint:{running.url}/health']
+        healthy = ['llm_model:openai/gpt-4o', 'custom_llm_provider:openai', 'model_id:id-a', 'endpoint_health:healthy']
+        unhealthy = ['llm_model:azure/gpt-4o-eu', 'custom_llm_provider:azure', 'model_id:id-b']
+        error = ['endpoint_health:unhealthy', 'endpoint_error:RateLimitError']
+        aggregator.assert_metric(INFO, 1, tags=[*shared, *healthy], count=1)
+        aggregator.assert_metric(INFO, 1, tags=[*shared, *unhealthy, *error], count=1)
+        aggregator.assert_metric('litellm.endpoint.healthy_count', 1, tags=shared)
+        aggregator.assert_metric('litellm.endpoint.unhealthy_count', 1, tags=shared)
+        aggregator.assert_metric('litellm.endpoint.age', tags=shared, count=1)
+        aggregator.assert_service_check(CAN_CONNECT, LitellmCheck.OK, tags=shared, count=1)
+    aggregator.assert_metric(REQUESTS, 3)
+
+
+def test_max_contexts_does_not_bound_what_is_told_of_models(aggregator: AggregatorStub, dd_run_check: RunCheck) -> None:
+    with proxy(answering_json(body([HEALTHY], [UNHEALTHY]))) as running:
+        dd_run_check(running.check(max_contexts=1))
+
+    aggregator.assert_metric(INFO, count=2)
+    aggregator.assert_metric('litellm.check.contexts_dropped', 0)
+
+
+@pytest.mark.parametrize(
+    ('endpoint', 'expected'),
+    [
+        ({'model': 'gpt-4o'}, {'llm_model:gpt-4o'}),
+        ({'model': 'gpt-4o', 'custom_llm_provider': 'azure'}, {'llm_model:gpt-4o', 'custom_llm_provider:azure'}),
+        (
+            {'model': 'a/b/c', 'custom_llm_provider': 'groq', 'model_id': 7},
+            {'llm_model:a/b/c', 'custom_llm_provider:groq'},
+        ),
+        ({'model': 'bedrock/us.anthropic.claude-v1:0'}, {
+            'llm_model:bedrock/us.anthropic.claude-v1:0', 'custom_llm_provider:bedrock'
+        }),
+        ({'model': 'huggingface/https://me:secret@my.host/tgi'}, {
+            'llm_model:huggingface/https://my.host/tgi', 'custom_llm_provider:huggingface'
+        }),
+        ({'model': 'https://me:sec/r@t?#@my.host/tgi'}, {'llm_model:https://my.host/tgi'}),
+        ({'model': 'https://my.host/x?key=secret'}, {'llm_model:https://my.host/x'}),
+        ({'model': 'https://my.host/x#secret\nsecret'}, {'llm_model:https://my.host/x'}),
+        ({'model': 'claude@20240101?'}, {'llm_model:claude@20240101?'}),
+        ({'model': 'https://my.host/x'}, {'llm_model:https://my.host/x'}),
+        ({'model': 'a\0b\ud800c'}, {'llm_model:a\ufffdb\ufffdc'}),
+        ({'model': ['gpt-4o'], 'model_id': None}, set()),
+        ('gpt-4o', set()),
+        (None, set()),
+    ],
+    ids=['no provider', 'named', 'named and prefix', 'prefix', 'address', 'odd password', 'query', 'fragment',
+         'no address', 'only address', 'unreadable', 'no names', 'text', 'null'],
+)  # fmt: skip
+def test_tags_come_from_what_an_endpoint_tells(
+    endpoint: object, expected: set[str], aggregator: AggregatorStub, dd_run_check: RunCheck
+) -> None:
+    with proxy(answering_json(body([endpoint], []))) as running:
+        dd_run_check(running.check())
+
+    assert tags_of(aggregator) == [expected | {'endpoint_health:healthy'}]
+
+
+@pytest.mark.parametrize(
+    ('error', 'expected'),
+    [
+        ('litellm.RateLimitError: AzureException - slow down', 'RateLimitError'),
+        ('error:litellm.AuthenticationError: bad key. Missing `mode`.', 'AuthenticationError'),
+        ('litellm.exceptions.Timeout: 60 s', 'Timeout'),
+        ('Timeout exceeded', 'Timeout'),
+        ('litellm.LiteLLMUnknownProvider: x', 'LiteLLMUnknownProvider'),
+        ('BudgetExceededError: spent', 'BudgetExceededError'),
+        ('ValueError', 'ValueError'),
+        ('sk-1234567890abcdef is no key', 'unknown'),
+        ('Incorrect API key provided: sk-1', 'unknown'),
+        ('litellm.sk_Key: x', 'unknown'),
+        ('litellm.Key42Error: x', 'unknown'),
+        ('see litellm.RateLimitError: x', 'unknown'),
+        ('', 'unknown'),
+        (None, 'unknown'),
+        ({'message': 'x'}, 'unknown'),
+    ],
+)
+def test_of_an_error_only_its_class_is_kept(error: object, expected: str) -> None:
+    assert error_class(error) == expected
+
+
+def test_endpoints_that_cannot_be_told_apart_are_counted(aggregator: AggregatorStub, dd_run_check: RunCheck) -> None:
+    """LiteLLM 1.80.11 and older leave ids out, and two deployments may be of one model."""
+    twin = {'model': 'openai/gpt-4o', 'api_base': 'https://a'}
+    with proxy(answering_json(body([twin, {**twin, 'api_base': 'https://b'}], []))) as running:
+        dd_run_check(running.check())
+
+    aggregator.assert_metric(INFO, 2, count=1)
+
+
+def test_a_proxy_that_was_not_asked_again_gives_the_last_answer_with_its_age(
+    clock: Clock, aggregator: AggregatorStub, dd_run_check: RunCheck
+) -> None:
+    with proxy(answering_json(body([HEALTHY], [])), answering_json(body([], [UNHEALTHY]))) as running:
+        check = running.check()
+        for _ in range(20):
+            dd_run_check(check)
+            clock.now += 15
+
+        assert len(running.asked) == 1
+        dd_run_check(check)
+
+        assert len(running.asked) == 2
+    ages = [sample.value for sample in aggregator.metrics('litellm.endpoint.age')]
+    assert ages == [*range(0, 300, 15), 0]
+    assert [len(tags & {'endpoint_health:healthy'}) for tags in tags_of(aggregator)] == [1] * 20 + [0]
+
+
+def test_a_proxy_that_fails_is_asked_no_more_often(clock: Clock, dd_run_check: RunCheck) -> None:
+    with proxy(answering(500)) as running:
+        check = running.check(litellm_health_interval=60)
+        for _ in range(9):
+            dd_run_check(check)
+            clock.now += 15
+
+        assert len(running.asked) == 3
+
+
+def test_an_answer_ends_when_it_is_three_intervals_old_and_its_age_goes_on(
+    clock: Clock, aggregator: AggregatorStub, dd_run_check: RunCheck
+) -> None:
+    with proxy(answering_json(body([HEALTHY], [])), answering(500)) as running:
+        check = running.check(litellm_health_interval=100)
+        dd_run_check(check)
+        clock.now += 300
+        dd_run_check(check)
+        aggregator.assert_metric(INFO, count=2)
+
+        clock.now += 1
+        dd_run_check(check)
+
+    aggregator.assert_metric(INFO, count=2)
+    aggregator.assert_metric('litellm.endpoint.healthy_count', count=2)
+    assert [sample.value for sample in aggregator.metrics('litellm.endpoint.age')] == [0, 300, 301]
+    assert [found.status for found in aggregator.service_checks(CAN_CONNECT)] == [
+        LitellmCheck.OK, LitellmCheck.CRITICAL, LitellmCheck.CRITICAL
+    ]  # fmt: skip
+
+
+def test_background_checks_that_have_not_run_yet_are_no_failure(
+    aggregator: AggregatorStub, dd_run_check: RunCheck
+) -> None:
+    with proxy(answering_json({})) as running:
+        dd_run_check(running.check())
+
+    aggregator.assert_service_check(CAN_CONNECT, LitellmCheck.OK, count=1)
+    assert not [name for name in aggregator.metric_names if name.startswith('litellm.endpoint.')]
+
+
+def test_a_proxy_asked_for_one_model_says_503_and_answers_all_the_same(
+    aggregator: AggregatorStub, dd_run_check: RunCheck
+) -> None:
+    with proxy(answering_json(body([], [UNHEALTHY]), 503)) as running:
+        dd_run_check(running.check(litellm_health_endpoint=f'{running.url}/health?model=gpt-4o-eu'))
+
+    aggregator.assert_metric('litellm.endpoint.unhealthy_count', 1)
+
+
+def test_a_megabyte_of_stack_trace_is_read(aggregator: AggregatorStub, dd_run_check: RunCheck) -> None:
+    traced = {**UNHEALTHY, 'error': 'litellm.APIError: ' + 'stack trace ' * 100_000}
+    with proxy(answering_json(body([], [traced]))) as running:
+        dd_run_check(running.check())
+
+    assert tags_of(aggregator)[0] >= {'endpoint_error:APIError'}
+
+
+def redirecting(request: BaseHTTPRequestHandler) -> None:
+    answering(307, headers={'Location': '/health/'})(request)
+
+
+def bomb(request: BaseHTTPRequestHandler) -> None:
+    """Send 48 MB of spaces as 48 kB."""
+    content = gzip.compress(b' ' * (48 << 20))
+    request.send_response(200)
+    request.send_header('Content-Encoding', 'gzip')
+    request.end_headers()
+    with suppress(OSError):
+        request.wfile.write(content)
+
+
+def broken_off(request: BaseHTTPRequestHandler) -> None:
+    request.send_response(200)
+    request.send_header('Content-Length', '1000')
+    request.end_headers()
+    request.wfile.write(b'{"healthy_endpoints": [')
+
+
+@pytest.mark.parametrize(
+    ('answer', 'advice'),
+    [
+        (answering(401), '401: send a key with access to all models'),
+        (answering(403), '403: send a key'),
+        (answering(404), "404: set `litellm_health_endpoint` to the proxy's own health endpoint"),
+        (answering(429), '429: check the proxy log for the cause'),
+        (answering(500), '500: send a key'),
+        (answering(503, '{"detail": "sk-secret"}'), '503: check the proxy log for the cause'),
+        (redirecting, '307: the endpoint redirects'),
+        (answering(200, '<html>'), 'the response does not contain model health'),
+        (answering(200, ''), 'the response does not contain model health'),
+        (answering_json([]), 'the response does not contain model health'),
+        (answering_json('I am alive!'), 'the response does not contain model health'),
+        (answering_json({'status': 'healthy', 'multiproc_dir': '/x'}), "the proxy's own health endpoint"),
+        (answering_json({'healthy_endpoints': 3, 'unhealthy_endpoints': []}), 'does not contain model health'),
+        (answering_json({'healthy_endpoints': []}), 'the response does not contain model health'),
+        (answering(200, '[' * 100_000), 'the response does not contain model health'),
+        (answering(200, '9' * 10_000), 'the response does not contain model health'),
+        (answering(200, '{}', {'Content-Encoding': 'gzip'}), 'the request to /health failed: the response was cut off'),
+        (bomb, 'the response is larger than 32 MB'),
+        (broken_off, 'the request to /health failed: the response was cut off'),
+    ],
+    ids=[
+        '401', '403', '404', '429', '500', '503', 'redirect', 'HTML', 'nothing', 'list', 'text', 'metrics port',
+        'count', 'half', 'deep', 'number', 'no gzip', 'gzip bomb', 'broken off',
+    ],
+)  # fmt: skip
+def test_an_answer_without_health_is_explained_and_costs_no_metric(
+    answer: Answer, advice: str, aggregator: AggregatorStub, dd_run_check: RunCheck
+) -> None:
+    with proxy(answer) as running:
+        dd_run_check(running.check(allow_redirects=False))
+
+    (found,) = aggregator.service_checks(CAN_CONNECT)
+    assert found.status == LitellmCheck.CRITICAL
+    assert advice in found.message
+    assert 'secret' not in found.message
+    assert 'http://127' not in found.message
+    aggregator.assert_metric(REQUESTS, 3)
+    assert not [name for name in aggregator.metric_names if name.startswith('litellm.endpoint.')]
+
+
+def test_a_gigabyte_is_not_read(aggregator: AggregatorStub, dd_run_check: RunCheck) -> None:
+    hung_up = threading.Event()
+
+    def gigabyte(request: BaseHTTPRequestHandler) -> None:
+        """Send spaces, which may stand in front of JSON."""
+        request.send_response(200)
+        request.end_headers()
+        try:
+            for _ in range(1 << 10):
+                request.wfile.write(b' ' * (1 << 20))
+        except OSError:
+            hung_up.set()
+
+    with proxy(gigabyte) as running:
+        dd_run_check(running.check())
+        assert hung_up.wait(30)
+
+    assert 'the response is larger than 32 MB' in aggregator.service_checks(CAN_CONNECT)[0].message
+    aggregator.assert_metric(REQUESTS, 3)
+
+
+@pytest.mark.parametrize('status', [401, 403])
+def test_a_key_that_is_refused_is_told_from_a_key_that_is_missing(
+    status: int, aggregator: AggregatorStub, dd_run_check: RunCheck
+) -> None:
+    with proxy(answering(status)) as running:
+        dd_run_check(running.check(extra_headers={'Authorization': 'Bearer sk-secret'}))
+
+    (found,) = aggregator.service_checks(CAN_CONNECT)
+    assert found.message.startswith(f'{status}: the proxy rejected the key')
+    assert 'sk-secret' not in found.message
+
+
+def test_a_proxy_that_is_down_is_explained(aggregator: AggregatorStub, dd_run_check: RunCheck) -> None:
+    with proxy() as running:
+        check = running.check(litellm_health_endpoint='http://127.0.0.1:9/health')
+        dd_run_check(check)
+
+    (found,) = aggregator.service_checks(CAN_CONNECT)
+    assert 'cannot connect (Connection refused)' in found.message
+    aggregator.assert_metric(REQUESTS, 3)
+
+
+def test_the_health_is_there_when_the_scrape_fails(aggregator: AggregatorStub, dd_run_check: RunCheck) -> None:
+    with (
+        proxy(answering_json(body([HEALTHY], [])), page=answering(500)) as running,
+        pytest.raises(Exception, match='500 Internal Server Error'),
+    ):
+        dd_run_check(running.check())
+
+    aggregator.assert_metric(INFO, 1)
+
+
+class Stall:
+    """An answer that waits until it is let go."""
+
+    def __init__(self, then: Answer) -> None:
+        self.let_go = threading.Event()
+        self._then = then
+
+    def __call__(self, request: BaseHTTPRequestHandler) -> None:
+        self.let_go.wait(30)
+        self._then(request)
+
+
+def questions() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == 'litellm-question']
+
+
+def wait_for_questions() -> None:
+    for thread in questions():
+        thread.join(20)
+
+
+def test_a_slow_answer_delays_no_run_and_is_submitted_when_it_is_there(
+    monkeypatch: pytest.MonkeyPatch, aggregator: AggregatorStub, dd_run_check: RunCheck
+) -> None:
+    monkeypatch.setattr(health, 'PATIENCE_SECONDS', 0.05)
+    slow = Stall(answering_json(body([HEALTHY], [])))
+    with proxy(slow) as running:
+        check = running.check()
+        dd_run_check(check)
+        dd_run_check(check)
+        aggregator.assert_metric(REQUESTS, count=2)
+        assert aggregator.service_checks(CAN_CONNECT) == []
+        assert len(questions()) == 1
+
+        slow.let_go.set()
+        wait_for_questions()
+        dd_run_check(check)
+
+    aggregator.assert_metric(INFO, 1, count=1)
+    assert len(running.asked) == 1
+
+
+def test_an_answer_that_takes_too_long_is_a_failure_that_says_what_to_raise(
+    monkeypatch: pytest.MonkeyPatch, aggregator: AggregatorStub, dd_run_check: RunCheck
+) -> None:
+    slow = Stall(answering(200))
+    with proxy(slow) as running:
+        dd_run_check(running.check(litellm_health_timeout=0.2))
+        slow.let_go.set()
+        wait_for_questions()
+
+    (found,) = aggregator.service_checks(CAN_CONNECT)
+    assert 'no complete response within 0.2 seconds. Raise `litellm_health_timeout`, or set' in found.message
+    aggregator.assert_metric(REQUESTS, 3)
+
+
+def test_no_second_question_is_put_while_the_first_is_out(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch, dd_run_check: RunCheck
+) -> None:
+    """Such as to a proxy that sends a byte of its headers now and then."""
+    monkeypatch.setattr(health, 'PATIENCE_SECONDS', 0.05)
+    slow = Stall(answering_json(body([HEALTHY], [])))
+    with proxy(slow) as running:
+        check = running.check()
+        for _ in range(3):
+            dd_run_check(check)
+            clock.now += 300
+        assert len(questions()) == len(running.asked) == 1
+
+        slow.let_go.set()
+        wait_for_questions()
+
+
+def test_a_body_that_drips_is_given_up_in_time(
+    monkeypatch: pytest.MonkeyPatch, aggregator: AggregatorStub, dd_run_check: RunCheck
+) -> None:
+    """No single wait is longer than any timeout, but all of them are."""
+    over = threading.Event()
+
+    def drip(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.end_headers()
+        try:
+            while not over.wait(0.05):
+                request.wfile.write(b' ')
+        except OSError:
+            over.set()
+
+    with proxy(drip) as running:
+        dd_run_check(running.check(litellm_health_timeout=0.5))
+        wait_for_questions()
+        # The check hung up by itself.
+        assert over.wait(10)
+
+    assert 'no complete response within 0.5 seconds' in aggregator.service_checks(CAN_CONNECT)[0].message
+    assert questions() == []
+
+
+def test_a_bug_while_asking_costs_no_metric(
+    monkeypatch: pytest.MonkeyPatch, aggregator: AggregatorStub, dd_run_check: RunCheck
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise KeyError('sk-secret')
+
+    monkeypatch.setattr(health, 'read_health', broken)
+    with proxy(answering(200)) as running:
+        dd_run_check(running.check())
+
+    (found,) = aggregator.service_checks(CAN_CONNECT)
+    assert found.message == 'the request to /health failed: KeyError.'
+    aggregator.assert_metric(REQUESTS, 3)
+
+
+def test_a_token_that_is_refused_is_not_sent_twice_in_one_run_and_read_anew_for_the_next(
+    tmp_path: Any, clock: Clock, dd_run_check: RunCheck
+) -> None:
+    """The base package would ask again at once, and an answer can cost a call of each model."""
+    key = tmp_path / 'key'
+    key.write_text('sk-old')
+    token = {
+        'reader': {'type': 'file', 'path': str(key)},
+        'writer': {'type': 'header', 'name': 'Authorization', 'value': 'Bearer <TOKEN>'},
+    }
+    with proxy(answering(401), answering(500)) as running:
+        check = running.check(auth_token=token)
+        dd_run_check(check)
+        key.write_text('sk-new')
+        clock.now += 300
+        dd_run_check(check)
+
+        assert [headers['authorization'] for headers in running.asked] == ['Bearer sk-old', 'Bearer sk-new']
+
+
+def test_two_instances_do_not_share_what_they_heard(aggregator: AggregatorStub, dd_run_check: RunCheck) -> None:
+    with proxy(answering_json(body([HEALTHY], []))) as one, proxy(answering_json(body([], [UNHEALTHY]))) as other:
+        checks = [one.check(), other.check()]
+        for check in [*checks, *checks]:
+            dd_run_check(check)
+
+        assert len(one.asked) == len(other.asked) == 1
+        for running, state in ((one, 'healthy'), (other, 'unhealthy')):
+            mine = [s for s in aggregator.metrics(INFO) if f'health_endpoint:{running.url}/health' in s.tags]
+            assert [f'endpoint_health:{state}' in sample.tags for sample in mine] == [True, True]
+
+
+def test_without_the_option_nothing_is_asked(aggregator: AggregatorStub, dd_run_check: RunCheck) -> None:
+    with proxy(answering_json(body([HEALTHY], []))) as running:
+        dd_run_check(running.check(litellm_health_endpoint=None))
+
+        assert running.asked == []
+    assert aggregator.service_checks(CAN_CONNECT) == []
+
+
+def test_runs_that_are_processes_of_their_own_do_not_ask(
+    monkeypatch: pytest.MonkeyPatch, dd_run_check: RunCheck
+) -> None:
+    """Each of them would be the first, and pay."""
+    monkeypatch.setenv(EnvVars.MESSAGE_INDICATOR, '1')
+    with proxy(answering_json(body([HEALTHY], []))) as running:
+        check = running.check()
+        dd_run_check(check)
+
+        assert running.asked == []
+    assert any('process_isolation' in warning for warning in check.warnings)
+
+
+@pytest.mark.parametrize('option', ['litellm_health_interval', 'litellm_health_timeout'])
+@pytest.mark.parametrize('value', [0, -1, float('nan'), float('inf')])
+def test_a_time_that_is_none_is_refused(option: str, value: float, dd_run_check: RunCheck) -> None:
+    with proxy(answering(200)) as running:
+        check = running.check(**{option: value})
+        with pytest.raises(Exception, match=f'`{option}` must be a number of seconds greater than 0'):
+            dd_run_check(check)
+
+
+def test_an_answer_is_fresh_for_longer_than_a_proxy_may_take_to_give_the_next() -> None:
+    assert health.DEFAULT_TIMEOUT < health.DEFAULT_INTERVAL * health.INTERVALS_UNTIL_STALE - health.DEFAULT_INTERVAL

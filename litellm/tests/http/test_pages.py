@@ -1,0 +1,412 @@
+"""What the check makes of a page: both expositions, odd values and labels, and proxies that filter for themselves."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+
+import pytest
+
+from datadog_checks.base.stubs.aggregator import AggregatorStub
+from datadog_checks.litellm import LitellmCheck
+from tests.support.endpoint import OPENMETRICS, PROMETHEUS, answering, serving, serving_page
+
+RunCheck = Callable[..., object]
+
+REQUESTS = 'litellm.proxy.total_requests.metric.count'
+BUDGET = 'litellm.remaining.team_budget.metric'
+
+
+@pytest.fixture(params=[False, True], ids=['exact', 'stock'])
+def options(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Run a test with either scraper."""
+    return {'use_stock_scraper': request.param, 'tag_by_endpoint': False}
+
+
+def scrape(run_check: RunCheck, page: str, content_type: str = PROMETHEUS, **options: Any) -> LitellmCheck:
+    with serving_page(page, content_type) as url:
+        check = LitellmCheck('litellm', {}, [{'openmetrics_endpoint': url, **options}])
+        run_check(check)
+    return check
+
+
+def submitted(aggregator: AggregatorStub) -> list[tuple[str, float, list[str]]]:
+    return sorted(
+        (sample.name, sample.value, sorted(sample.tags))
+        for name in aggregator.metric_names
+        for sample in aggregator.metrics(name)
+    )
+
+
+TEXT_PAGE = """\
+# HELP litellm_requests_metric_total deprecated
+# TYPE litellm_requests_metric_total counter
+litellm_requests_metric_total{model="gpt-4o"} 3.0
+# HELP litellm_requests_metric_created deprecated
+# TYPE litellm_requests_metric_created gauge
+litellm_requests_metric_created{model="gpt-4o"} 1.7953e+09
+# HELP litellm_managed_batch_created_total Batches
+# TYPE litellm_managed_batch_created_total counter
+litellm_managed_batch_created_total{model="gpt-4o"} 2.0
+# HELP litellm_managed_batch_created_created Batches
+# TYPE litellm_managed_batch_created_created gauge
+litellm_managed_batch_created_created{model="gpt-4o"} 1.7953e+09
+# HELP litellm_auth_latency Latency
+# TYPE litellm_auth_latency histogram
+litellm_auth_latency_bucket{auth="auth",le="0.5"} 1.0
+litellm_auth_latency_bucket{auth="auth",le="+Inf"} 2.0
+litellm_auth_latency_count{auth="auth"} 2.0
+litellm_auth_latency_sum{auth="auth"} 1.25
+# HELP litellm_auth_latency_created Latency
+# TYPE litellm_auth_latency_created gauge
+litellm_auth_latency_created{auth="auth"} 1.7953e+09
+"""
+OPENMETRICS_PAGE = """\
+# HELP litellm_requests_metric deprecated
+# TYPE litellm_requests_metric counter
+litellm_requests_metric_total{model="gpt-4o"} 3.0
+litellm_requests_metric_created{model="gpt-4o"} 1.7953e+09
+# HELP litellm_managed_batch_created Batches
+# TYPE litellm_managed_batch_created counter
+litellm_managed_batch_created_total{model="gpt-4o"} 2.0
+litellm_managed_batch_created_created{model="gpt-4o"} 1.7953e+09
+# HELP litellm_auth_latency Latency
+# TYPE litellm_auth_latency histogram
+litellm_auth_latency_bucket{auth="auth",le="0.5"} 1.0
+litellm_auth_latency_bucket{auth="auth",le="+Inf"} 2.0
+litellm_auth_latency_count{auth="auth"} 2.0
+litellm_auth_latency_sum{auth="auth"} 1.25
+litellm_auth_latency_created{auth="auth"} 1.7953e+09
+# EOF
+"""
+
+
+@pytest.mark.parametrize(
+    ('page', 'content_type'),
+    [(TEXT_PAGE, PROMETHEUS), (OPENMETRICS_PAGE, OPENMETRICS)],
+    ids=['Prometheus', 'OpenMetrics'],
+)
+def test_both_expositions_make_the_same_metrics_and_no_time_of_creation(
+    page: str, content_type: str, options: dict[str, Any], aggregator: AggregatorStub, dd_run_check: RunCheck
+) -> None:
+    scrape(dd_run_check, page, content_type, extra_metrics=['litellm_.+'], **options)
+
+    assert submitted(aggregator) == [
+        ('litellm.auth.latency.bucket', 1.0, ['auth:auth', 'upper_bound:0.5']),
+        ('litellm.auth.latency.count', 2.0, ['auth:auth']),
+        ('litellm.auth.latency.sum', 1.25, ['auth:auth']),
+        ('litellm.managed_batch.created.count', 2.0, ['model:gpt-4o']),
+        ('litellm.requests.metric.count', 3.0, ['model:gpt-4o']),
+    ]
+
+
+@pytest.mark.parametrize('headers', [None, {'Authorization': 'Bearer sk-key'}], ids=['no headers', 'headers'])
+def test_openmetrics_is_asked_for_and_parsed_whatever_headers_are_set(
+    headers: dict[str, str] | None, options: dict[str, Any], aggregator: AggregatorStub, dd_run_check: RunCheck
+) -> None:
+    def negotiate(request: BaseHTTPRequestHandler) -> None:
+        wants_openmetrics = 'application/openmetrics-text' in request.headers.get('Accept', '')
+        page, content_type = (OPENMETRICS_PAGE, OPENMETRICS) if wants_openmetrics else (TEXT_PAGE, PROMETHEUS)
+        accepts.append(wants_openmetrics)
+        answering(200, page, {'Content-Type': content_type})(request)
+
+    accepts: list[bool] = []
+    instance = {**options, 'use_latest_spec': True, **({'headers': headers} if headers else {})}
+    with serving(negotiate) as url:
+        dd_run_check(LitellmCheck('litellm', {}, [{'openmetrics_endpoint': url, **instance}]))
+
+    assert accepts == [True]
+    aggregator.assert_metric('litellm.requests.metric.count', 3)
+
+
+def test_the_text_exposition_is_parsed_as_such_where_openmetrics_was_asked_for_in_vain(
+    options: dict[str, Any], aggregator: AggregatorStub, dd_run_check: RunCheck
+) -> None:
+    scrape(dd_run_check, TEXT_PAGE, use_latest_spec=True, **options)
+
+    aggregator.assert_metric('litellm.requests.metric.count', 3)
+
+
+def page_of_label(text: str) -> str:
+    return f"""\
+# TYPE litellm_proxy_total_requests_metric_total counter
+litellm_proxy_total_requests_metric_total{{end_user={text}}} 1.0
+"""
+
+
+@pytest.mark.parametrize(
+    ('text', 'value'),
+    [
+        ('"None"', 'None'),
+        ('""', ''),
+        (r'"a\"b"', 'a"b'),
+        (r'"a\\b"', 'a\\b'),
+        (r'"a\nb"', 'a\nb'),
+        # Since LiteLLM 1.88 quotes and backslashes arrive escaped twice.
+        (r'"a\\\"b"', 'a\\"b'),
+        ('"a} 7"', 'a} 7'),
+        ('"a,le="', 'a,le='),
+        ('"größe 東京"', 'größe 東京'),
+    ],
+    ids=['None', 'empty', 'quote', 'backslash', 'line feed', 'escaped twice', 'brace', 'bound', 'unicode'],
+)
+def test_a_label_value_arrives_as_it_was_meant(
+    text: str, value: str, options: dict[str, Any], aggregator: AggregatorStub, dd_run_check: RunCheck
+) -> None:
+    scrape(dd_run_check, page_of_label(text), **options)
+
+    assert submitted(aggregator) == [(REQUESTS, 1.0, [f'end_user:{value}'])]
+
+
+def test_custom_labels_of_the_proxy_become_tags(
+    options: dict[str, Any], aggregator: AggregatorStub, dd_run_check: RunCheck
+) -> None:
+    page = """\
+# TYPE litellm_proxy_total_requests_metric_total counter
+litellm_proxy_total_requests_metric_total{metadata_department="R&D",tag_prod="true"} 1.0
+"""
+    scrape(dd_run_check, page, **options)
+
+    assert submitted(aggregator) == [(REQUESTS, 1.0, ['metadata_department:R&D', 'tag_prod:true'])]
+
+
+@pytest.mark.parametrize('value', ['+Inf', '-Inf', 'NaN', '9.223372036854776e+18'])
+def test_a_gauge_that_says_no_limit_is_not_a_number_to_plot(
+    value: str, options: dict[str, Any], aggregator: AggregatorStub, dd_run_check: RunCheck
+) -> None:
+    page = f"""\
+# TYPE litellm_remaining_team_budget_metric gauge
+litellm_remaining_team_budget_metric{{team="limited"}} 7.5
+litellm_remaining_team_budget_metric{{team="unlimited"}} {value}
+"""
+    scrape(dd_run_check, page, **options)
+
+    assert submitted(aggregator) == [(BUDGET, 7.5, ['team:limited'])]
+
+
+@pytest.mark.parametrize('value', ['+Inf', 'NaN'])
+def test_a_count_that_is_no_number_is_left_out(
+    value: str, options: dict[str, Any], aggregator: AggregatorStub, dd_run_check: RunCheck
+) -> None:
+    page = f"""\
+# TYPE litellm_spend_metric_total counter
+litellm_spend_metric_total{{model="a"}} {value}
+litellm_spend_metric_total{{model="b"}} 0.25
+"""
+    scrape(dd_run_check, page, **options)
+
+    assert submitted(aggregator) == [('litellm.spend.metric.count', 0.25, ['model:b'])]
+
+
+def test_the_start_of_the_process_becomes_its_uptime(
+    options: dict[str, Any], aggregator: AggregatorStub, dd_run_check: RunCheck
+) -> None:
+    page = f"""\
+# TYPE process_start_time_seconds gauge
+process_start_time_seconds {time.time() - 60}
+# TYPE litellm_in_flight_requests gauge
+litellm_in_flight_requests 1.0
+"""
+    scrape(dd_run_check, page, **options)
+
+    (uptime,) = aggregator.metrics('litellm.process.uptime.seconds')
+    assert uptime.value == pytest.approx(60, abs=10)
+
+
+def test_a_proxy_that_filters_families_and_labels_is_collected_as_it_is(
+    options: dict[str, Any], aggregator: AggregatorStub, dd_run_check: RunCheck
+) -> None:
+    """With `prometheus_metrics_config` and `prometheus_exclude_labels` families and labels are simply not there."""
+    page = """\
+# TYPE litellm_spend_metric_total counter
+litellm_spend_metric_total 1.5
+# TYPE litellm_spend_metric_created gauge
+litellm_spend_metric_created 1.7953e+09
+# TYPE litellm_request_total_latency_metric histogram
+litellm_request_total_latency_metric_bucket{le="1.0"} 1.0
+litellm_request_total_latency_metric_bucket{le="+Inf"} 1.0
+litellm_request_total_latency_metric_count 1.0
+litellm_request_total_latency_metric_sum 0.5
+"""
+    scrape(dd_run_check, page, **options)
+
+    assert submitted(aggregator) == [
+        ('litellm.request.total_latency.metric.bucket', 1.0, ['upper_bound:1.0']),
+        ('litellm.request.total_latency.metric.count', 1.0, []),
+        ('litellm.request.total_latency.metric.sum', 0.5, []),
+        ('litellm.spend.metric.count', 1.5, []),
+    ]
+
+
+def test_a_worker_is_no_tag_and_its_gauges_become_one(aggregator: AggregatorStub, dd_run_check: RunCheck) -> None:
+    page = """\
+# TYPE litellm_in_flight_requests gauge
+litellm_in_flight_requests{pid="11"} 2.0
+litellm_in_flight_requests{pid="12"} 3.0
+# TYPE litellm_remaining_team_budget_metric gauge
+litellm_remaining_team_budget_metric{pid="11",team="red"} 7.5
+litellm_remaining_team_budget_metric{pid="12",team="red"} 7.25
+"""
+    scrape(dd_run_check, page, tag_by_endpoint=False)
+
+    assert submitted(aggregator) == [
+        ('litellm.in_flight_requests', 5.0, []),
+        (BUDGET, 7.25, ['team:red']),
+    ]
+
+
+def test_workers_gauges_that_an_option_makes_a_counter_are_summed(
+    aggregator: AggregatorStub, dd_run_check: RunCheck
+) -> None:
+    page = """\
+# TYPE litellm_custom gauge
+litellm_custom{pid="11"} 2.0
+litellm_custom{pid="12"} 3.0
+"""
+    extra_metrics = [{'litellm_custom': {'name': 'custom', 'type': 'counter'}}]
+    scrape(dd_run_check, page, tag_by_endpoint=False, extra_metrics=extra_metrics)
+
+    assert submitted(aggregator) == [('litellm.custom.count', 5.0, [])]
+
+
+def test_a_proxy_with_more_contexts_than_the_base_allows_is_collected_whole(
+    aggregator: AggregatorStub, dd_run_check: RunCheck
+) -> None:
+    samples = ''.join(f'litellm_spend_metric_total{{user="{user}"}} 1.0\n' for user in range(2500))
+    scrape(dd_run_check, f'# TYPE litellm_spend_metric_total counter\n{samples}')
+
+    aggregator.assert_metric('litellm.spend.metric.count', count=2500)
+
+
+def test_the_limit_of_contexts_that_a_user_sets_holds(aggregator: AggregatorStub, dd_run_check: RunCheck) -> None:
+    samples = ''.join(f'litellm_spend_metric_total{{user="{user}"}} 1.0\n' for user in range(20))
+    scrape(dd_run_check, f'# TYPE litellm_spend_metric_total counter\n{samples}', max_returned_metrics=5)
+
+    aggregator.assert_metric('litellm.spend.metric.count', count=5)
+
+
+def test_options_that_only_the_base_scraper_honours_are_named(
+    aggregator: AggregatorStub, dd_run_check: RunCheck
+) -> None:
+    check = scrape(dd_run_check, TEXT_PAGE, histogram_buckets_as_distributions=True)
+
+    assert any('because of histogram_buckets_as_distributions' in warning for warning in check.warnings)
+    aggregator.assert_metric('litellm.requests.metric.count', 3)
+
+
+NEW_FAMILIES = """\
+# TYPE litellm_spend_metric_total counter
+litellm_spend_metric_total{model="a"} 1.0
+# TYPE litellm_new_metric_total counter
+litellm_new_metric_total{model="a"} 3.0
+# TYPE litellm_new_metric_created gauge
+litellm_new_metric_created{model="a"} 1.7953e+09
+# TYPE litellm_new_gauge gauge
+litellm_new_gauge 4.0
+"""
+NEW_FAMILIES_AS_OPENMETRICS = """\
+# TYPE litellm_spend_metric counter
+litellm_spend_metric_total{model="a"} 1.0
+# TYPE litellm_new_metric counter
+litellm_new_metric_total{model="a"} 3.0
+litellm_new_metric_created{model="a"} 1.7953e+09
+# TYPE litellm_new_gauge gauge
+litellm_new_gauge 4.0
+# EOF
+"""
+with_new_families = pytest.mark.parametrize(
+    ('page', 'content_type'),
+    [
+        (NEW_FAMILIES, PROMETHEUS),
+        (NEW_FAMILIES_AS_OPENMETRICS, OPENMETRICS),
+    ],
+    ids=['Prometheus', 'OpenMetrics'],
+)
+
+
+@with_new_families
+def test_families_newer_than_the_check_are_named_and_not_collected(
+    page: str, content_type: str, options: dict[str, Any], aggregator: AggregatorStub, dd_run_check: RunCheck
+) -> None:
+    check = scrape(dd_run_check, page, content_type, **options)
+
+    (warning,) = check.warnings
+    assert warning.startswith('Families at http://')
+    assert 'are not collected (2): litellm_new_gauge, litellm_new_metric. Upgrade' in warning
+    assert aggregator.metric_names == ['litellm.spend.metric.count']
+
+
+@with_new_families
+def test_families_newer_than_the_check_are_collected_on_demand_and_still_named(
+    page: str, content_type: str, options: dict[str, Any], aggregator: AggregatorStub, dd_run_check: RunCheck
+) -> None:
+    check = scrape(dd_run_check, page, content_type, collect_unknown_metrics=True, **options)
+
+    (warning,) = check.warnings
+    assert warning.startswith('Families at http://')
+    assert 'are collected under names that may change (2): litellm_new_gauge, litellm_new_metric. Upgrade' in warning
+    assert submitted(aggregator) == [
+        ('litellm.new_gauge', 4.0, []),
+        ('litellm.new_metric.count', 3.0, ['model:a']),
+        ('litellm.spend.metric.count', 1.0, ['model:a']),
+    ]
+
+
+def test_families_newer_than_the_check_are_named_once_in_each_run(
+    options: dict[str, Any], dd_run_check: RunCheck
+) -> None:
+    with serving_page(NEW_FAMILIES) as url:
+        check = LitellmCheck('litellm', {}, [{'openmetrics_endpoint': url, **options}])
+        runs = []
+        for _ in range(3):
+            dd_run_check(check)
+            runs.append(len(check.get_warnings()))
+
+    assert runs == [1, 1, 1]
+
+
+def test_families_newer_than_the_check_are_found_behind_a_prefix_of_the_users_own(
+    options: dict[str, Any], aggregator: AggregatorStub, dd_run_check: RunCheck
+) -> None:
+    page = NEW_FAMILIES.replace('litellm_', 'gateway_litellm_')
+    check = scrape(dd_run_check, page, raw_metric_prefix='gateway_', collect_unknown_metrics=True, **options)
+
+    (warning,) = check.warnings
+    assert '(2): litellm_new_gauge, litellm_new_metric. Upgrade' in warning
+    assert {name for name, *_ in submitted(aggregator)} == {
+        'litellm.new_gauge',
+        'litellm.new_metric.count',
+        'litellm.spend.metric.count',
+    }
+
+
+def test_families_that_a_users_own_list_of_metrics_leaves_out_are_not_taken_for_new(
+    options: dict[str, Any], aggregator: AggregatorStub, dd_run_check: RunCheck
+) -> None:
+    metrics = [{'litellm_new_gauge': 'mine'}]
+    check = scrape(dd_run_check, NEW_FAMILIES, metrics=metrics, collect_unknown_metrics=True, **options)
+
+    (warning,) = check.warnings
+    assert '(1): litellm_new_metric. Upgrade' in warning
+    assert {name for name, *_ in submitted(aggregator)} == {'litellm.mine', 'litellm.new_metric.count'}
+
+
+@pytest.mark.parametrize('option', ['exclude_metrics', 'extra_metrics'])
+def test_families_that_an_option_names_are_not_unknown(
+    option: str, options: dict[str, Any], aggregator: AggregatorStub, dd_run_check: RunCheck
+) -> None:
+    options[option] = ['litellm_new_gauge', 'litellm_new_metric']
+    check = scrape(dd_run_check, NEW_FAMILIES, **options)
+
+    assert check.warnings == []
+
+
+def test_a_warning_of_unknown_families_stays_short(aggregator: AggregatorStub, dd_run_check: RunCheck) -> None:
+    check = scrape(dd_run_check, ''.join(f'# TYPE litellm_new_{number:03} gauge\n' for number in range(500)))
+
+    (warning,) = check.warnings
+    assert '(500): litellm_new_000, ' in warning
+    assert 'litellm_new_009, ….' in warning
+    assert len(warning) < 500

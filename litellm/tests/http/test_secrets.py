@@ -1,0 +1,296 @@
+"""No secret leaves the check, whatever it is planted in: each is a word that begins like `PLANTED`.
+
+Everything that leaves is searched: submissions, service checks, events, warnings, errors with their tracebacks, logs of
+all loggers at every level, metadata, reported issues, and what is printed.
+"""
+
+from __future__ import annotations
+
+import base64
+import logging
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from datadog_checks.base.log import TRACE_LEVEL
+from datadog_checks.base.stubs.aggregator import AggregatorStub
+from datadog_checks.base.stubs.datadog_agent import DatadogAgentStub
+from datadog_checks.litellm import LitellmCheck
+from tests.support.endpoint import PROMETHEUS, Answer, answering, answering_json, serving_paths
+
+PLANTED = 'pl4nted'
+
+USER_INFO = f'{PLANTED}-user:{PLANTED}-p%40ssword'
+PAGE = answering(
+    200,
+    '# TYPE litellm_requests_metric_total counter\nlitellm_requests_metric_total{model="gpt-4o"} 3.0\n'
+    'litellm_requests_metric_total{model="gpt-5"} 4.0\n',
+    {'Content-Type': PROMETHEUS, 'Set-Cookie': f'session={PLANTED}-cookie', 'X-Secret': f'{PLANTED}-header'},
+)
+
+
+def endpoint(error: str, **more: Any) -> dict[str, Any]:
+    """Return an entry of a health body with all that LiteLLM is known to tell, and more."""
+    return {
+        'model': f'huggingface/https://{USER_INFO}@models.example.com/v1',
+        'model_id': 'id',
+        'custom_llm_provider': 'huggingface',
+        'api_base': f'https://{USER_INFO}@models.example.com',
+        'api_key': f'{PLANTED}-key',
+        'organization': f'{PLANTED}-organisation',
+        'extra_headers': {'Authorization': f'Bearer {PLANTED}-token'},
+        'vertex_project': f'{PLANTED}-project',
+        'error': error,
+        'raw_request_typed_dict': {
+            'raw_request_api_base': f'https://{USER_INFO}@models.example.com',
+            'raw_request_body': {'messages': [{'role': 'user', 'content': f'{PLANTED} prompt'}]},
+            'raw_request_headers': {'Authorization': f'Bearer {PLANTED}-token'},
+        },
+        f'{PLANTED}-name': f'{PLANTED}-value',
+        **more,
+    }
+
+
+def health_body(*errors: str, **more: Any) -> dict[str, Any]:
+    entries = [endpoint(error, **more) for error in errors]
+    return {
+        'healthy_endpoints': entries,
+        'unhealthy_endpoints': entries,
+        'healthy_count': f'{PLANTED}-count',
+        'unhealthy_count': len(entries),
+        'warnings': [f'{PLANTED}-warning'],
+        f'{PLANTED}-name': f'{PLANTED}-value',
+    }
+
+
+HEALTH = answering_json(
+    health_body(
+        f'litellm.RateLimitError: {PLANTED}-error\nstack trace: {PLANTED}-trace',
+        f'{PLANTED}-error',
+        f'litellm.{PLANTED}Error: x',
+        f'error:{PLANTED} x',
+    )
+)
+READINESS = answering_json(
+    {
+        'status': f'{PLANTED}-status',
+        'db': f'{PLANTED}-db',
+        'cache': {'type': 'redis', 'index_info': f'redis://{USER_INFO}@redis'},
+        'success_callbacks': [f'{PLANTED}-callback'],
+        'log_level': f'{PLANTED}-level',
+    }
+)
+OPENAPI = answering_json({'info': {'version': '1.106.2', 'description': f'{PLANTED}-description'}})
+
+ANSWERS: Mapping[str, Answer] = {
+    '/metrics/': PAGE,
+    '/health': HEALTH,
+    '/health/readiness': READINESS,
+    '/health/readiness/details': answering_json({'litellm_version': f'{PLANTED}-version'}),
+    '/public/model_hub/info': answering_json({'litellm_version': f'{PLANTED}-version', 'docs_title': PLANTED}),
+    '/openapi.json': OPENAPI,
+}
+
+
+def everywhere(answer: Answer) -> dict[str, Answer]:
+    return dict.fromkeys(ANSWERS, answer)
+
+
+def failing(status: int) -> Answer:
+    """Fail with secrets in the name of the status, the headers and the body."""
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        body = f'{{"detail": "Service Unhealthy ({PLANTED}-detail)", "error": {{"message": "{PLANTED}-message"}}}}'
+        request.send_response(status, f'{PLANTED}-reason')
+        request.send_header('WWW-Authenticate', f'Basic realm="{PLANTED}-realm"')
+        request.send_header('Content-Length', str(len(body)))
+        request.end_headers()
+        request.wfile.write(body.encode())
+
+    return answer
+
+
+def redirecting(request: BaseHTTPRequestHandler) -> None:
+    host = request.headers['Host']
+    answering(307, f'{PLANTED}-body', {'Location': f'http://{USER_INFO}@{host}/elsewhere'})(request)
+
+
+def broken_off(request: BaseHTTPRequestHandler) -> None:
+    request.send_response(200)
+    request.send_header('Content-Length', '100000')
+    request.end_headers()
+    request.wfile.write(f'{PLANTED}-body'.encode())
+
+
+def no_http(request: BaseHTTPRequestHandler) -> None:
+    with suppress(OSError):
+        request.wfile.write(f'{PLANTED}-line\r\n{PLANTED}: x\r\n\r\n'.encode())
+
+
+class Case(NamedTuple):
+    """What the endpoints answer, and the options of the instance; `{file}` in these is a file with a secret."""
+
+    answers: Mapping[str, Answer] = ANSWERS
+    options: Mapping[str, Any] = {}
+
+
+def token(path: str) -> dict[str, Any]:
+    writer = {'type': 'header', 'name': 'Authorization', 'value': 'Bearer <TOKEN>'}
+    return {'reader': {'type': 'file', 'path': path}, 'writer': writer}
+
+
+KEY = {'extra_headers': {'Authorization': f'Bearer {PLANTED}-key', 'x-litellm-api-key': f'{PLANTED}-key'}}
+
+CASES: dict[str, Case] = {
+    'all is well': Case(),
+    'key': Case(options=KEY),
+    'headers': Case(options={'headers': {'api-key': f'{PLANTED}-key', 'Cookie': f'{PLANTED}-cookie'}}),
+    'password': Case(options={'username': 'me', 'password': f'{PLANTED}-password'}),
+    'token': Case(options={'auth_token': token('{file}')}),
+    'key with a line break': Case(options={'extra_headers': {'api-key': f'{PLANTED}-key\n'}}),
+    'key that is no latin-1': Case(options={'extra_headers': {'api-key': f'{PLANTED}-k\u0119y'}}),
+    'token with a line break': Case(options={'auth_token': token('{file with two lines}')}),
+    'forward proxy': Case(options={'proxy': {'http': f'http://{USER_INFO}@127.0.0.1:9'}}),
+    'limit': Case(options={**KEY, 'max_returned_metrics': 1}),
+    'no endpoint tag': Case(options={**KEY, 'tag_by_endpoint': False}),
+    **{f'{status}': Case(everywhere(failing(status)), KEY) for status in (401, 404, 429, 500, 503)},
+    '401 to a token': Case(everywhere(failing(401)), {'auth_token': token('{file}')}),
+    'redirect': Case(everywhere(redirecting), KEY),
+    'redirect that is not followed': Case(everywhere(redirecting), {**KEY, 'allow_redirects': False}),
+    'redirect to a refusal': Case({**everywhere(redirecting), '/elsewhere': failing(401)}, KEY),
+    'redirect with a token': Case(
+        {**everywhere(redirecting), '/elsewhere': failing(401)}, {'auth_token': token('{file}')}
+    ),
+    'too many redirects': Case({**everywhere(redirecting), '/elsewhere': redirecting}, KEY),
+    'broken off': Case(everywhere(broken_off), KEY),
+    'no HTTP': Case(everywhere(no_http), KEY),
+    'no JSON': Case({**everywhere(answering(200, f'{PLANTED}-body')), '/metrics/': PAGE}, KEY),
+    'odd media type': Case(everywhere(answering(200, 'x', {'Content-Type': f'{PLANTED}/type'})), KEY),
+    'odd encoding': Case(everywhere(answering(200, 'x', {'Content-Encoding': f'gzip, {PLANTED}'})), KEY),
+    'odd version': Case({**ANSWERS, '/health/readiness': answering_json({'status': 'x', 'litellm_version': PLANTED})}),
+    'odd version in the document': Case(
+        {**ANSWERS, '/openapi.json': answering_json({'info': {'version': f'1.2.3 {PLANTED}'}})}
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture
+def secret_files(tmp_path: Path) -> dict[str, str]:
+    contents = {'{file}': f'{PLANTED}-token', '{file with two lines}': f'{PLANTED}-token\n{PLANTED}-more'}
+    files: dict[str, str] = {}
+    for name, content in contents.items():
+        path = tmp_path / f'{len(files)}.key'
+        path.write_text(content)
+        files[name] = str(path)
+    return files
+
+
+@pytest.fixture
+def left(
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+    aggregator: AggregatorStub,
+    datadog_agent: DatadogAgentStub,
+) -> Callable[[LitellmCheck, list[str]], str]:
+    """Return what has left a check, as one text."""
+    caplog.set_level(TRACE_LEVEL)
+
+    def text(check: LitellmCheck, errors: list[str]) -> str:
+        printed = capfd.readouterr()
+        parts = [
+            *(repr(sample) for name in aggregator.metric_names for sample in aggregator.metrics(name)),
+            *(repr(found) for name in aggregator.service_check_names for found in aggregator.service_checks(name)),
+            repr(aggregator.events),
+            repr(check.warnings),
+            *errors,
+            caplog.text,
+            *(str(record.__dict__.get('exc_text')) for record in caplog.records),
+            repr({name: value for name, value in vars(datadog_agent).items() if name != '_config'}),
+            printed.out,
+            printed.err,
+        ]
+        return '\n'.join(parts)
+
+    return text
+
+
+def encoded(text: str) -> bool:
+    """Tell whether a text holds a secret as it is sent in a header: in base64."""
+    return any(base64.b64encode((' ' * shift + PLANTED).encode()).decode()[4:-4] in text for shift in range(3))
+
+
+@pytest.mark.parametrize(
+    ('stock', 'user_info'), [(False, ''), (True, f'{USER_INFO}@')], ids=['exact', 'stock, with a user in the URLs']
+)
+@pytest.mark.parametrize('case', CASES)
+def test_no_secret_leaves_the_check(
+    case: str, stock: bool, user_info: str, left: Callable[..., str], secret_files: dict[str, str]
+) -> None:
+    answers, options = CASES[case]
+    with serving_paths(answers) as url:
+        known = url.replace('://', f'://{user_info}')
+        instance = {
+            'openmetrics_endpoint': f'{known}/metrics/',
+            'litellm_health_endpoint': f'{known}/health',
+            'litellm_readiness_endpoint': f'{known}/health/readiness',
+            'use_stock_scraper': stock,
+            'log_requests': True,
+            **options,
+        }
+        if 'auth_token' in options:
+            reader = options['auth_token']['reader']
+            instance['auth_token'] = {
+                **options['auth_token'],
+                'reader': {**reader, 'path': secret_files[reader['path']]},
+            }
+        check = LitellmCheck('litellm', {}, [instance])
+        check.check_id = 'litellm:1'
+        everything = left(check, [check.run(), check.run()])
+
+    assert f'Scraping OpenMetrics endpoint: {url}/metrics/' in everything
+    assert 'litellm.proxy.ready' in everything
+    assert 'litellm.health.can_connect' in everything
+    assert [line for line in everything.splitlines() if PLANTED in line or encoded(line)] == []
+
+
+@pytest.mark.parametrize('option', ['openmetrics_endpoint', 'litellm_health_endpoint', 'litellm_readiness_endpoint'])
+def test_no_secret_of_a_url_that_cannot_be_read_leaves_the_check(option: str, left: Callable[..., str]) -> None:
+    instance = {'openmetrics_endpoint': 'http://127.0.0.1:9/metrics/', option: f'http://me:{PLANTED}#x@127.0.0.1:9/'}
+    check = LitellmCheck('litellm', {}, [instance])
+    everything = left(check, [check.run()])
+
+    assert f'The setting `{option}` must be a URL' in everything
+    assert [line for line in everything.splitlines() if PLANTED in line] == []
+
+
+def test_what_leaves_the_check_is_searched(left: Callable[..., str]) -> None:
+    """Otherwise the tests above could not fail."""
+    check = LitellmCheck('litellm', {}, [{'openmetrics_endpoint': 'http://127.0.0.1:9/metrics/'}])
+    check.check_id = 'litellm:1'
+    check.gauge('metric', 1, tags=['a:metric-tag'])
+    check.service_check('can_connect', 2, tags=['a:check-tag'], message='check-message')
+    check.warning('a-warning')
+    check.set_metadata('name', 'a-value')
+    check.log.trace('a-trace')
+    logging.getLogger('urllib3').debug('a-library')
+    sys.stdout.write('a-print')
+    everything = left(check, ['an-error'])
+
+    for word in (
+        'metric-tag',
+        'check-tag',
+        'check-message',
+        'a-warning',
+        'a-value',
+        'a-trace',
+        'a-library',
+        'a-print',
+        'an-error',
+    ):
+        assert word in everything
+    assert encoded(base64.b64encode(f'x:{PLANTED}-password'.encode()).decode())

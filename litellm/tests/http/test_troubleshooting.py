@@ -1,0 +1,408 @@
+"""Each row of the README's troubleshooting: what it says is seen is what a check shows whose proxy has that fault."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from datadog_checks.base.stubs import aggregator
+from datadog_checks.base.utils.replay.constants import EnvVars
+from datadog_checks.litellm import LitellmCheck
+from datadog_checks.litellm.probes import health
+from tests.support.documents import Row, page
+from tests.support.endpoint import PROMETHEUS, Answer, answering, answering_json, serving, serving_page, serving_paths
+from tests.support.simulated_proxy import SimulatedProxy
+
+Shown = dict[str, list[str]]
+"""What the Agent shows of runs: messages by `Error`, `Warning` or the name of the service check."""
+
+READY, DATABASE, CAN_CONNECT = 'litellm.proxy.ready', 'litellm.proxy.database', 'litellm.health.can_connect'
+
+TEXT = '# TYPE litellm_requests_metric_total counter\nlitellm_requests_metric_total{model="gpt-5"} 3.0\n'
+PAGE = answering(200, TEXT, {'Content-Type': PROMETHEUS})
+
+SEEN = page('litellm/README.md').rows('Errors, warnings and service checks')
+MISSED = page('litellm/README.md').rows('Missing or unexpected data')
+
+
+def shown(url: str, runs: int = 1, **options: Any) -> Shown:
+    """Run a check as the Agent does, and return what it shows."""
+    aggregator.reset()
+    found: Shown = {'Error': [], 'Warning': []}
+    check = LitellmCheck('litellm', {}, [{'openmetrics_endpoint': url, 'read_timeout': 5, **options}])
+    for _ in range(runs):
+        if error := check.run():
+            found['Error'].append(json.loads(error)[0]['message'])
+        found['Warning'] += check.get_warnings()
+    for name in (READY, DATABASE, CAN_CONNECT):
+        found[name] = [one.message for one in aggregator.service_checks(name) if one.status != LitellmCheck.OK]
+    return found
+
+
+def answered(answer: Answer, **options: Any) -> Callable[[], Shown]:
+    """Return the fault of a metrics page that is answered like this."""
+
+    def provoke() -> Shown:
+        with serving(answer) as url:
+            return shown(url, **options)
+
+    return provoke
+
+
+def exposed(text: str, **options: Any) -> Callable[[], Shown]:
+    """Return the fault of a metrics page with this text."""
+    return answered(answering(200, text, {'Content-Type': PROMETHEUS}), **options)
+
+
+def beside(path: str, answer: Answer, option: str = '', **options: Any) -> Callable[[], Shown]:
+    """Return the fault of an endpoint beside a metrics page that is well."""
+
+    def provoke() -> Shown:
+        with serving_paths({'/metrics/': PAGE, path: answer}) as url:
+            named: dict[str, Any] = {option: url + path} if option else {}
+            return shown(f'{url}/metrics/', **named, **options)
+
+    return provoke
+
+
+def redirected_to_another_host() -> Shown:
+    with serving(answering(401)) as other, serving(answering(302, headers={'Location': other})) as url:
+        elsewhere = url.replace('127.0.0.1', 'localhost')
+        return shown(elsewhere, extra_headers={'Authorization': 'Bearer sk-1'})
+
+
+def refused() -> Shown:
+    return shown(f'http://127.0.0.1:{closed_port()}/metrics/')
+
+
+def without_the_file_of_the_key() -> Shown:
+    reader = {'type': 'file', 'path': '/no/such/litellm.key'}
+    return answered(PAGE, auth_token={'reader': reader, 'writer': {'type': 'header', 'name': 'Authorization'}})()
+
+
+def closed_port() -> int:
+    with socket.socket() as unused:
+        unused.bind(('127.0.0.1', 0))
+        return int(unused.getsockname()[1])
+
+
+def through_a_proxy_that_is_gone() -> Shown:
+    forward = f'http://127.0.0.1:{closed_port()}'
+    return shown('http://litellm.invalid/metrics/', proxy={'http': forward}, collect_readiness=False)
+
+
+def hanging() -> Shown:
+    over = threading.Event()
+
+    def hang(_: BaseHTTPRequestHandler) -> None:
+        over.wait(10)
+
+    with serving(hang) as url:
+        try:
+            return shown(url, read_timeout=0.3)
+        finally:
+            over.set()
+
+
+def health_that_hangs() -> Shown:
+    over = threading.Event()
+
+    def hang(_: BaseHTTPRequestHandler) -> None:
+        over.wait(10)
+
+    try:
+        return beside('/health', hang, 'litellm_health_endpoint', litellm_health_timeout=0.3)()
+    finally:
+        over.set()
+
+
+def broken_off() -> Shown:
+    def break_off(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.send_header('Content-Type', PROMETHEUS)
+        request.send_header('Content-Length', str(len(TEXT) + 100))
+        request.end_headers()
+        request.wfile.write(TEXT.encode())
+
+    return answered(break_off)()
+
+
+def arriving_slowly() -> Shown:
+    def send_slowly(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.send_header('Content-Type', PROMETHEUS)
+        request.send_header('Content-Length', str(len(TEXT)))
+        request.end_headers()
+        for part in (TEXT[:20], TEXT[20:]):
+            time.sleep(0.2)
+            request.wfile.write(part.encode())
+
+    return answered(send_slowly, max_page_seconds=0.1)()
+
+
+def tls_on_a_port_without() -> Shown:
+    with serving(PAGE) as url:
+        return shown(url.replace('http:', 'https:'))
+
+
+def tls_with_a_certificate_of_its_own(folder: Path) -> Shown:
+    with tls_server(folder) as url:
+        return shown(url)
+
+
+@contextmanager
+def tls_server(folder: Path) -> Iterator[str]:
+    """Accept TLS connections with a certificate that nobody has signed, and yield an https URL."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, 'localhost')])
+    now = datetime.datetime.now(datetime.UTC)
+    day = datetime.timedelta(days=1)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, now - day, now + day)
+    certificate = builder.sign(key, hashes.SHA256())
+    pem = serialization.Encoding.PEM
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    file = folder / 'both.pem'
+    file.write_bytes(private + certificate.public_bytes(pem))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+
+    def accept() -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                with connection, suppress(OSError), context.wrap_socket(connection, server_side=True):
+                    pass
+
+    with socket.create_server(('127.0.0.1', 0)) as listener:
+        thread = threading.Thread(target=accept)
+        thread.start()
+        try:
+            yield f'https://127.0.0.1:{listener.getsockname()[1]}/metrics/'
+        finally:
+            # Wakes accept(), which closing alone does not.
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+def workers_in_turn() -> Shown:
+    with SimulatedProxy(workers=2) as proxy:
+        for worker, amount in enumerate([50, 7]):
+            proxy.count('litellm_requests_metric', amount, worker=worker, model='gpt-5')
+
+        def answer_in_turn(request: BaseHTTPRequestHandler) -> None:
+            proxy.answering = 1 - proxy.answering
+            proxy.answer(request)
+
+        with serving(answer_in_turn) as url:
+            return shown(url, runs=6)
+
+
+def a_process_for_each_run() -> Shown:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(EnvVars.MESSAGE_INDICATOR, 'message')
+        return beside('/health', answering(200), 'litellm_health_endpoint')()
+
+
+def of_a_wrong_type() -> Shown:
+    return exposed(TEXT, exclude_labels='user')()
+
+
+HEALTH_OPTION = 'litellm_health_endpoint'
+UNLICENSED = '# TYPE litellm_not_a_premium_user_metric_total counter\nlitellm_not_a_premium_user_metric_total 0.0\n'
+KEY_IN_CLEAR = (
+    '# TYPE litellm_requests_metric_total counter\nlitellm_requests_metric_total{hashed_api_key="pass"} 1.0\n'
+)
+ANOTHER = '# TYPE litellm_spend_metric_total counter\nlitellm_spend_metric_total 1.0\n'
+KEY = {'Authorization': 'Bearer sk-1'}
+
+# What each row quotes, and what brings it about.
+FAULTS: dict[str, Callable[[], Shown]] = {
+    'the proxy requires a key for /metrics/': answered(answering(401)),
+    'the proxy rejected the key': answered(answering(401), extra_headers=KEY),
+    'keys are not forwarded there': redirected_to_another_host,
+    '404 Not Found: no metrics at this URL': answered(answering(404)),
+    '307 Temporary Redirect: the proxy redirects /metrics to /metrics/': answered(
+        answering(307, headers={'Location': '/metrics/'}), allow_redirects=False
+    ),
+    'no response within the timeout': hanging,
+    'check `path` of the `auth_token` reader': without_the_file_of_the_key,
+    'cannot connect (Connection refused)': refused,
+    'cannot connect through the forward proxy': through_a_proxy_that_is_gone,
+    'the port does not speak TLS': tls_on_a_port_without,
+    'check the proxy log for the cause': answered(answering(500)),
+    'the response was cut off in the middle of the page': broken_off,
+    'ends in the middle of a line': exposed(TEXT.rstrip()),
+    'bytes that `max_page_bytes` allows': exposed(TEXT, max_page_bytes=50),
+    'seconds that `max_page_seconds` allows': arriving_slowly,
+    'the page is not in a Prometheus exposition format': exposed('Welcome!\n'),
+    'Some lines of the page were unreadable and skipped': exposed(
+        TEXT + 'litellm_requests_metric_total{model="a"b"} 1.0\n'
+    ),
+    'not metrics': answered(answering(200, '<html></html>', {'Content-Type': 'text/html'})),
+    'the page has no LiteLLM metrics': exposed('# TYPE up gauge\nup 1\n'),
+    'error while loading configuration': of_a_wrong_type,
+    'is empty. A proxy with several workers exposes a family only once it has a sample': exposed(''),
+    'exposes its metrics only with an enterprise license': exposed(UNLICENSED),
+    'Several processes take turns answering': workers_in_turn,
+    'are not collected': exposed('# TYPE litellm_brand_new gauge\nlitellm_brand_new 1.0\n'),
+    'exceed `max_contexts` and are not sent': exposed(TEXT + ANOTHER, max_contexts=1),
+    'send keys that do not start with': exposed(KEY_IN_CLEAR),
+    "The base package's scraper is used because of": exposed(TEXT, share_labels={'a': True}),
+    'each check run is a separate process': a_process_for_each_run,
+    'the proxy is not accepting requests': beside(
+        '/health/readiness', answering_json({'status': 'x', 'db': 'stalled'}, 503)
+    ),
+    'which LiteLLM serves without a key': beside('/health/readiness', answering(403)),
+    "this is not LiteLLM's readiness endpoint": beside('/other', answering(200), 'litellm_readiness_endpoint'),
+    'the proxy cannot reach its database': beside(
+        '/health/readiness', answering_json({'status': 'healthy', 'db': 'disconnected'})
+    ),
+    'database lookups are timing out': beside(
+        '/health/readiness', answering_json({'status': 'healthy', 'db': 'stalled'})
+    ),
+    'the proxy runs without a database': beside(
+        '/health/readiness', answering_json({'status': 'healthy', 'db': 'Not connected'})
+    ),
+    '/health always requires one': beside('/health', answering(401), HEALTH_OPTION),
+    'no complete response within': health_that_hangs,
+    'the response does not contain model health': beside('/health', answering_json({'status': 'ok'}), HEALTH_OPTION),
+}
+# Those that need a folder as well.
+FAULTS_WITH_FILES: dict[str, Callable[[Path], Shown]] = {
+    "the proxy's certificate is not trusted": tls_with_a_certificate_of_its_own,
+}
+
+
+def quoted(row: Row) -> tuple[str, str]:
+    """Return where the Agent shows what a row quotes, and the quotation."""
+    place = row.cells[0].partition(' ')[0].strip('`')
+    return place, row.code[0][-1]
+
+
+def test_each_row_is_provoked_and_nothing_else() -> None:
+    quotations = [quoted(row)[1] for row in SEEN]
+
+    assert sorted(quotations) == sorted([*FAULTS, *FAULTS_WITH_FILES])
+
+
+@pytest.mark.parametrize('row', SEEN, ids=lambda row: quoted(row)[1])
+def test_what_a_row_quotes_is_what_the_agent_shows(row: Row, tmp_path: Path) -> None:
+    place, quotation = quoted(row)
+    found = FAULTS[quotation]() if quotation in FAULTS else FAULTS_WITH_FILES[quotation](tmp_path)
+
+    assert [message for message in found[place] if quotation in message], found
+
+
+@pytest.mark.parametrize('row', [*SEEN, *MISSED], ids=lambda row: row.cells[0])
+def test_a_row_says_why_and_what_to_do(row: Row) -> None:
+    assert len(row.cells) == 3
+    assert all(row.cells)
+
+
+def test_a_proxy_that_is_well_shows_nothing() -> None:
+    with serving_paths(
+        {'/metrics/': PAGE, '/health/readiness': answering_json({'status': 'healthy', 'db': 'connected'})}
+    ) as url:
+        assert [message for messages in shown(f'{url}/metrics/').values() for message in messages] == []
+
+
+def submitted(name: str) -> bool:
+    return bool(aggregator.metrics(name) or aggregator.service_checks(name))
+
+
+def page_on_a_port_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(PAGE) as url:
+        shown(url)
+    assert not submitted(READY)
+
+    with serving(PAGE) as url, serving_paths({'/health/readiness': answering_json({'status': 'healthy'})}) as other:
+        shown(url, litellm_readiness_endpoint=f'{other}/health/readiness')
+    assert submitted(READY)
+
+
+def proxy_that_tells_nothing_of_a_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    beside('/health/readiness', answering_json({'status': 'connected'}))()
+    assert submitted(READY)
+    assert not submitted(DATABASE)
+
+
+def health_that_fails_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    well = answering_json({'healthy_endpoints': [{'model': 'a'}], 'unhealthy_endpoints': []})
+    answers = [well, answering(500)]
+    now = iter([0.0, 0.0, 0.0, 1000.0, 1000.0, 1000.0, 1000.0])
+
+    class Clock:
+        @staticmethod
+        def monotonic() -> float:
+            return next(now)
+
+    monkeypatch.setattr(health, 'time', Clock)
+    with serving_paths({'/metrics/': PAGE, '/health': lambda request: answers.pop(0)(request)}) as url:
+        check = LitellmCheck(
+            'litellm', {}, [{'openmetrics_endpoint': f'{url}/metrics/', 'litellm_health_endpoint': f'{url}/health'}]
+        )
+        check.run()
+        assert submitted('litellm.endpoint.info')
+        aggregator.reset()
+        check.run()
+    assert submitted('litellm.endpoint.age')
+    assert not submitted('litellm.endpoint.info')
+    assert [one.status for one in aggregator.service_checks(CAN_CONNECT)] == [LitellmCheck.CRITICAL]
+
+
+def labels_with_many_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [f'litellm_requests_metric_total{{end_user="{number}",team="a"}} 1.0\n' for number in range(50)]
+    text = ''.join(['# TYPE litellm_requests_metric_total counter\n', *lines])
+    with serving_page(text) as url:
+        shown(url)
+        assert len(aggregator.metrics('litellm.requests.metric.count')) == 50
+        shown(url, exclude_personal_labels=True)
+        assert len(aggregator.metrics('litellm.requests.metric.count')) == 1
+
+
+def models_called_for_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What /health costs is for the fixture proxy's own tests: here, that a check asks at all only with the option."""
+    asked: list[str] = []
+
+    def count(request: BaseHTTPRequestHandler) -> None:
+        asked.append(request.path)
+        answering_json({'healthy_endpoints': [], 'unhealthy_endpoints': []})(request)
+
+    with serving_paths({'/metrics/': PAGE, '/health': count}) as url:
+        shown(f'{url}/metrics/')
+        assert asked == []
+        shown(f'{url}/metrics/', litellm_health_endpoint=f'{url}/health', runs=3)
+    assert asked == ['/health']
+
+
+# The first cell of each row on what no message tells, and what shows that it is so.
+SYMPTOMS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
+    'No `litellm.proxy.ready`': page_on_a_port_of_its_own,
+    'No `litellm.proxy.database`': proxy_that_tells_nothing_of_a_database,
+    '`litellm.endpoint.info` stops, and `litellm.endpoint.age` grows': health_that_fails_for_long,
+    'Too many custom metrics': labels_with_many_values,
+    'Calls with `api_key_alias:litellm-internal-health-check`': models_called_for_the_answer,
+}
+
+
+def test_each_symptom_is_shown_and_nothing_else() -> None:
+    assert sorted(row.cells[0] for row in MISSED) == sorted(SYMPTOMS)
+
+
+@pytest.mark.parametrize('row', MISSED, ids=lambda row: row.cells[0])
+def test_a_symptom_has_the_cause_that_the_row_names(row: Row, monkeypatch: pytest.MonkeyPatch) -> None:
+    SYMPTOMS[row.cells[0]](monkeypatch)

@@ -1,0 +1,227 @@
+"""What of a series' labels leaves the host: by the user's choice, and secrets never."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from datadog_checks.litellm import LitellmCheck
+from datadog_checks.litellm.mapping.labels import METADATA_PREFIXES, PERSONAL_LABELS
+from datadog_checks.litellm.metrics import GAUGES
+from tests.support.agent_model import AgentModel, Context
+from tests.support.endpoint import OPENMETRICS, serving_page
+from tests.support.simulated_proxy import PageServer
+
+HASH = '5f' * 32
+CLEAR = 'key-without-prefix'
+
+REQUESTS = 'litellm.requests.metric.count'
+
+
+@pytest.fixture(params=[{}, {'use_stock_scraper': True}], ids=['exact', 'stock'])
+def scraper(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Run a test with either scraper."""
+    return dict(request.param)
+
+
+def requests_page(*series: tuple[str, float], end: str = '') -> str:
+    """Return a page of one counter: label text and value of each series."""
+    lines = [f'litellm_requests_metric_total{{{labels}}} {value}\n' for labels, value in series]
+    return f'# TYPE litellm_requests_metric_total counter\n{"".join(lines)}{end}'
+
+
+def check_of(url: str, options: dict[str, Any]) -> LitellmCheck:
+    return LitellmCheck('litellm', {}, [{'openmetrics_endpoint': url, 'tag_by_endpoint': False, **options}])
+
+
+def contexts_of(page: str, options: dict[str, Any]) -> set[Context]:
+    """Return the contexts of all that two scrapes of a page submit."""
+    with serving_page(page) as url:
+        agent = AgentModel()
+        check = check_of(url, options)
+        for _ in range(2):
+            flush = agent.run(check)
+            assert not flush.error
+    return {*flush.counts, *flush.gauges}
+
+
+def tags_of(page: str, options: dict[str, Any]) -> list[list[str]]:
+    return sorted(sorted(context.tags) for context in contexts_of(page, options))
+
+
+@pytest.mark.parametrize('document', ['README.md', 'assets/configuration/spec.yaml'])
+def test_the_personal_labels_are_listed_where_the_option_is_described(document: str) -> None:
+    text = (Path(__file__).parents[2] / document).read_text()
+    listed = re.search(r'(`api_key_alias`,.*`requester_metadata_[^`]*`)', text, re.DOTALL)
+
+    assert listed is not None
+    names = {name.rstrip('*') for name in re.findall(r'`(\w+[*]*)`', listed[0])}
+    assert names - {'custom_prometheus_metadata_labels'} == {*PERSONAL_LABELS, *METADATA_PREFIXES}
+
+
+@pytest.mark.parametrize('label', sorted({*PERSONAL_LABELS, 'metadata_desk', 'requester_metadata_name'}))
+def test_a_personal_label_is_dropped_on_request(label: str, scraper: dict[str, Any]) -> None:
+    page = requests_page((f'{label}="ann",model="gpt-5"', 1))
+
+    assert tags_of(page, {**scraper, 'exclude_personal_labels': True}) == [['model:gpt-5']]
+
+
+@pytest.mark.parametrize('label', ['team', 'tag_prod', 'org_alias', 'user_agent_family', 'metadata'])
+def test_another_label_is_kept(label: str, scraper: dict[str, Any]) -> None:
+    page = requests_page((f'{label}="red"', 1))
+
+    assert tags_of(page, {**scraper, 'exclude_personal_labels': True}) == [[f'{label}:red']]
+
+
+def test_personal_and_empty_labels_are_kept_by_default(scraper: dict[str, Any]) -> None:
+    page = requests_page(('end_user="ann",team="None",model=""', 1))
+
+    assert tags_of(page, scraper) == [['end_user:ann', 'model:', 'team:None']]
+
+
+def test_empty_labels_are_dropped_on_request(scraper: dict[str, Any]) -> None:
+    page = requests_page(('end_user="other",team="None",model="",user="none"', 1))
+
+    assert tags_of(page, {**scraper, 'drop_empty_labels': True}) == [['end_user:other', 'user:none']]
+
+
+@pytest.mark.parametrize(
+    'options',
+    [
+        {'hostname_label': 'client_ip'},
+        {'rename_labels': {'client_ip': 'from'}},
+        {'include_labels': ['client_ip', 'model']},
+    ],
+    ids=str,
+)
+def test_no_option_brings_a_personal_label_back(options: dict[str, Any], scraper: dict[str, Any]) -> None:
+    page = requests_page(('client_ip="10.0.0.7",model="gpt-5"', 1))
+
+    contexts = contexts_of(page, {**scraper, **options, 'exclude_personal_labels': True})
+
+    assert contexts == {Context(REQUESTS, frozenset({'model:gpt-5'}))}
+
+
+def test_personal_labels_are_not_shared_with_other_families() -> None:
+    page = requests_page(('model="gpt-5"', 1)) + (
+        '# TYPE litellm_deployment_state gauge\nlitellm_deployment_state{model="gpt-5",user_email="a@b.c"} 0\n'
+    )
+    share = {'litellm_deployment_state': {'match': ['model'], 'labels': ['user_email']}}
+
+    shared = tags_of(page, {'share_labels': share})
+    assert ['model:gpt-5', 'user_email:a@b.c'] in shared
+    assert tags_of(page, {'share_labels': share, 'exclude_personal_labels': True}) == [['model:gpt-5']] * 2
+
+
+def test_series_can_be_left_out_by_a_personal_label_that_is_dropped(scraper: dict[str, Any]) -> None:
+    page = requests_page(('end_user="ann",model="a"', 1), ('end_user="ben",model="b"', 1))
+    options = {'exclude_metrics_by_labels': {'end_user': ['ann']}, 'exclude_personal_labels': True}
+
+    assert tags_of(page, {**scraper, **options}) == [['model:b']]
+
+
+@pytest.mark.parametrize('extra', [{}, {'exclude_personal_labels': True}], ids=str)
+@pytest.mark.parametrize(
+    'options',
+    [
+        {},
+        {'rename_labels': {'hashed_api_key': 'key'}},
+        {'hostname_label': 'hashed_api_key'},
+        {'exclude_labels': ['model']},
+        {'include_labels': ['hashed_api_key']},
+        {'share_labels': {'litellm_deployment_state': {'match': ['model'], 'labels': ['hashed_api_key']}}},
+        {'share_labels': {'litellm_deployment_state': True}},
+        {'target_info': True},
+    ],
+    ids=str,
+)
+def test_a_key_in_clear_never_leaves(options: dict[str, Any], extra: dict[str, Any], scraper: dict[str, Any]) -> None:
+    page = (
+        f'# TYPE target info\ntarget_info{{hashed_api_key="{CLEAR}"}} 1\n'
+        '# TYPE litellm_deployment_state gauge\n'
+        f'litellm_deployment_state{{hashed_api_key="{CLEAR}",model="gpt-5"}} 0\n'
+        '# TYPE litellm_requests_metric counter\n'
+        f'litellm_requests_metric_total{{hashed_api_key="{CLEAR}",model="gpt-5"}} 1\n# EOF\n'
+    )
+    with serving_page(page, OPENMETRICS) as url:
+        agent = AgentModel()
+        check = check_of(url, {**options, **extra, **scraper})
+        for _ in range(2):
+            assert not agent.run(check).error
+
+    assert agent.gauges
+    assert CLEAR not in f'{agent.gauges} {agent.count_totals} {check.get_warnings()}'
+
+
+@pytest.mark.parametrize(
+    'key',
+    [HASH, f'hashed-jwt-{HASH}', 'None', '', 'other', 'litellm-internal-health-check', 'litellm_proxy_master_key'],
+)
+def test_a_hash_or_a_name_of_litellm_is_sent(key: str, scraper: dict[str, Any]) -> None:
+    assert tags_of(requests_page((f'hashed_api_key="{key}"', 1)), scraper) == [[f'hashed_api_key:{key}']]
+
+
+def test_counts_of_keys_in_clear_are_summed(scraper: dict[str, Any]) -> None:
+    first = requests_page((f'hashed_api_key="{CLEAR}1"', 7), (f'hashed_api_key="{CLEAR}2"', 20))
+    second = requests_page((f'hashed_api_key="{CLEAR}1"', 8), (f'hashed_api_key="{CLEAR}2"', 22))
+    with PageServer(first) as server:
+        agent, check = AgentModel(), check_of(server.url, scraper)
+        agent.run(check)
+        server.page = second
+        agent.run(check)
+
+    assert agent.total(REQUESTS, 'hashed_api_key:redacted') == 1 + 2
+
+
+def test_gauges_that_become_one_are_reduced_by_what_they_mean(scraper: dict[str, Any]) -> None:
+    lines = [
+        f'# TYPE {family} gauge\n'
+        + ''.join(
+            f'{family}{{team="red",user="{n}"}} {value}\n' for n, value in enumerate(('3', 'NaN', '5', '+Inf', '4'))
+        )
+        for family in GAUGES
+    ]
+    with serving_page(''.join(lines)) as url:
+        agent = AgentModel()
+        agent.run(check_of(url, {**scraper, 'exclude_personal_labels': True}))
+
+    expected = {f'litellm.{gauge.name}': gauge.reduction(gauge.reduction(3, 5), 4) for gauge in GAUGES.values()}
+    assert {context.name: value for context, value in agent.gauges.items()} == expected
+
+
+def test_the_user_is_told_of_keys_in_clear_once_a_run_and_not_which(scraper: dict[str, Any]) -> None:
+    page = requests_page(*((f'hashed_api_key="{CLEAR}-{n}"', 1) for n in range(50)))
+    with serving_page(page) as url:
+        check = check_of(url, scraper)
+        for _ in range(2):
+            assert not check.run()
+            (warning,) = check.get_warnings()
+            assert 'do not start with `sk-`' in warning
+            assert CLEAR not in warning
+
+
+def test_nobody_is_told_of_keys_that_are_hashed(scraper: dict[str, Any]) -> None:
+    with serving_page(requests_page((f'hashed_api_key="{HASH}"', 1))) as url:
+        check = check_of(url, scraper)
+        assert not check.run()
+        assert check.get_warnings() == []
+
+
+@pytest.mark.parametrize('label', ['api_base', 'model', 'litellm_model_name'])
+def test_a_password_in_a_url_never_leaves(label: str, scraper: dict[str, Any]) -> None:
+    page = requests_page((f'{label}="https://bot:hunter2@models.example/v1?to=a@b"', 1))
+
+    assert tags_of(page, scraper) == [[f'{label}:https://models.example/v1?to=a@b']]
+
+
+def test_the_stock_scraper_says_where_it_is_not_exact() -> None:
+    with serving_page(requests_page(('model="a"', 1))) as url:
+        check = check_of(url, {'use_stock_scraper': True, 'exclude_personal_labels': True})
+        # The Agent's status page shows the warnings of the last run only.
+        for _ in range(2):
+            check.run()
+            (warning,) = check.get_warnings()
+            assert '`exclude_personal_labels`' in warning

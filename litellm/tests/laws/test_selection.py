@@ -1,0 +1,356 @@
+"""Asking the proxy for less: nothing that is submitted changes, and nothing depends on whether the proxy obeys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from datadog_checks.litellm import LitellmCheck
+from datadog_checks.litellm.report.cli import main
+from datadog_checks.litellm.scrapers import selection
+from tests.laws.test_conservation import (
+    HISTORIES,
+    LATENCY,
+    REQUESTS,
+    TOKENS,
+    History,
+    Watch,
+    case,
+    every_label,
+    play_step,
+    steps,
+    true_counts,
+)
+from tests.support.endpoint import PROMETHEUS, answering, serving
+from tests.support.simulated_proxy import SimulatedProxy, Status
+
+START = 'process_start_time_seconds'
+
+
+@pytest.fixture
+def proxy() -> Iterator[SimulatedProxy]:
+    with SimulatedProxy() as one:
+        yield one
+
+
+def watch(proxy: SimulatedProxy, *groups: str, **options: Any) -> Watch:
+    return Watch(proxy, LitellmCheck, exclude_metric_groups=list(groups or ['tokens']), **options)
+
+
+def asked(path: str) -> list[str]:
+    """Return the names that a request asks for, none for the whole page."""
+    return parse_qs(urlsplit(path).query).get('name[]', [])
+
+
+def asked_by_name(proxy: SimulatedProxy) -> list[bool]:
+    return [bool(asked(path)) for path in proxy.paths]
+
+
+def families(one: Watch) -> set[str]:
+    """Return the metrics that the Agent has counted anything of."""
+    return {context.name for context in one.counts()}
+
+
+def test_the_first_page_is_whole_and_the_next_is_asked_for_by_the_names_of_samples(proxy: SimulatedProxy) -> None:
+    proxy.count(TOKENS, model='a')
+    proxy.count('litellm_not_known_to_anyone', model='a')
+    one = watch(proxy)
+    for _ in range(2):
+        one.scrape()
+
+    assert asked(proxy.paths[0]) == []
+    assert asked(proxy.paths[1]) == [
+        f'{REQUESTS}_created',
+        f'{REQUESTS}_total',
+        *(f'{LATENCY}{suffix}' for suffix in ('_bucket', '_count', '_created', '_sum')),
+        START,
+    ]
+
+
+def test_buckets_that_are_not_collected_are_not_asked_for(proxy: SimulatedProxy) -> None:
+    one = watch(proxy, collect_histogram_buckets=False)
+    for _ in range(2):
+        one.scrape()
+
+    assert f'{LATENCY}_bucket' not in asked(proxy.paths[1])
+    assert f'{LATENCY}_sum' in asked(proxy.paths[1])
+
+
+@pytest.mark.parametrize(
+    'options', [{'exclude_metric_groups': []}, {'filter_at_proxy': False}, {'use_stock_scraper': True}], ids=str
+)
+def test_whole_pages_are_read_where_nothing_else_is_wanted(proxy: SimulatedProxy, options: dict[str, Any]) -> None:
+    one = Watch(proxy, LitellmCheck, **{'exclude_metric_groups': ['tokens'], **options})
+    for _ in range(3):
+        one.scrape()
+
+    assert not any(asked_by_name(proxy))
+
+
+def test_the_query_of_the_user_is_kept(proxy: SimulatedProxy) -> None:
+    one = watch(proxy, openmetrics_endpoint=f'{proxy.url}?tenant=a%2Fb&x=1')
+    for _ in range(2):
+        one.scrape()
+
+    whole, selected = proxy.paths
+    assert whole == '/metrics/?tenant=a%2Fb&x=1'
+    assert selected.startswith(f'{whole}&')
+    assert f'{REQUESTS}_total' in asked(selected)
+
+
+def test_a_page_is_whole_from_time_to_time(proxy: SimulatedProxy) -> None:
+    one = watch(proxy)
+    for _ in range(82):
+        proxy.count(REQUESTS, model='a')
+        proxy.count(TOKENS, model='a')
+        one.scrape()
+
+    assert [number for number, by_name in enumerate(asked_by_name(proxy)) if not by_name] == [0, 40, 80]
+    assert one.requests() == 81
+    assert families(one) == {'litellm.proxy.total_requests.metric.count'}
+    # What is not submitted comes and goes, which must not be taken for another process.
+    assert one.warnings == []
+
+
+def test_a_page_is_whole_after_a_restart(proxy: SimulatedProxy) -> None:
+    one = watch(proxy)
+    for _ in range(3):
+        one.scrape()
+    proxy.restart()
+    for _ in range(3):
+        one.scrape()
+
+    assert asked_by_name(proxy) == [False, True, True, True, False, True]
+
+
+def test_what_registers_later_is_counted_in_full_with_the_next_whole_page(
+    proxy: SimulatedProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(selection, 'WHOLE_PAGE_EVERY', 4)
+    one = watch(proxy)
+    for _ in range(2):
+        one.scrape()
+    proxy.count('litellm_guardrail_requests', 3, name='pii')
+    for _ in range(4):
+        proxy.count('litellm_guardrail_requests', 1, name='pii')
+        one.scrape()
+
+    assert one.agent.total('litellm.guardrail.requests.count', 'name:pii') == 3 + 4
+    # It is older than the page before, which was not asked for it: no sign of another process.
+    assert one.warnings == []
+
+
+def test_a_proxy_in_multiprocess_mode_is_not_asked_by_name() -> None:
+    with SimulatedProxy(multiprocess=True) as proxy:
+        one = watch(proxy)
+        for _ in range(3):
+            proxy.count(REQUESTS, model='a')
+            proxy.count(TOKENS, model='a')
+            one.scrape()
+
+        assert not any(asked_by_name(proxy))
+        assert families(one) == {'litellm.proxy.total_requests.metric.count'}
+
+
+def test_a_proxy_that_turns_to_multiprocess_mode_is_read_whole_from_the_second_page_on() -> None:
+    with SimulatedProxy() as single, SimulatedProxy(multiprocess=True) as multiprocess:
+        one = watch(single)
+        for _ in range(2):
+            one.scrape()
+        single.answer = multiprocess.answer  # type: ignore[method-assign]
+        single._server.answer = multiprocess.answer  # type: ignore[union-attr]
+        multiprocess.count(REQUESTS, 5, model='a')
+        for _ in range(3):
+            one.scrape()
+
+        assert asked_by_name(multiprocess) == [True, False, False]
+        assert one.requests() == 5
+
+
+def test_groups_are_left_out_here_where_the_proxy_ignores_the_names() -> None:
+    with SimulatedProxy(selects=False) as proxy:
+        one = watch(proxy)
+        for _ in range(3):
+            proxy.count(REQUESTS, model='a')
+            proxy.count(TOKENS, model='a')
+            one.scrape()
+
+        assert asked_by_name(proxy) == [False, True, True]
+        assert families(one) == {'litellm.proxy.total_requests.metric.count'}
+        assert one.requests() == 2
+
+
+@pytest.mark.parametrize('status', [400, 403, 404, 406, 414, 431])
+def test_a_server_that_refuses_the_query_is_asked_for_the_page_at_once_and_for_good(status: int) -> None:
+    with SimulatedProxy(longest_url=100, refusal=status) as proxy:
+        one = watch(proxy)
+        for _ in range(3):
+            proxy.count(REQUESTS, model='a')
+            assert one.scrape().error == ''
+
+        assert asked_by_name(proxy) == [False, True, False, False]
+        assert one.requests() == 2
+
+
+def test_a_url_that_many_servers_would_refuse_is_not_sent(proxy: SimulatedProxy) -> None:
+    for number in range(100):
+        proxy.count(f'litellm_a_family_with_quite_a_long_name_{number}', model='a')
+    one = watch(proxy, collect_unknown_metrics=True)
+    for _ in range(2):
+        one.scrape()
+
+    assert not any(asked_by_name(proxy))
+
+
+def test_a_failure_is_not_taken_for_a_refusal(proxy: SimulatedProxy) -> None:
+    one = watch(proxy)
+    for _ in range(2):
+        one.scrape()
+    one.fail(Status(503))
+    # A proxy without its database answers so to a key that it does not know.
+    proxy.faults.append(Status(400))
+    one.fail(Status(400))
+    one.scrape()
+
+    assert asked_by_name(proxy) == [False, True, True, True, False, True]
+
+
+def test_a_proxy_that_has_served_nothing_yet_is_no_failure(proxy: SimulatedProxy) -> None:
+    one = watch(proxy)
+    for _ in range(3):
+        assert one.scrape().error == ''
+
+    assert one.warnings == []
+
+
+def test_unknown_families_are_named_every_time(proxy: SimulatedProxy) -> None:
+    proxy.count('litellm_not_known_to_anyone', model='a')
+    one = watch(proxy)
+    for number in range(1, 4):
+        one.scrape()
+        assert sum('litellm_not_known_to_anyone' in warning for warning in one.warnings) == number
+
+
+def test_unknown_families_are_asked_for_where_they_are_collected(proxy: SimulatedProxy) -> None:
+    proxy.count('litellm_not_known_to_anyone', model='a')
+    one = watch(proxy, collect_unknown_metrics=True)
+    one.scrape()
+    proxy.count('litellm_not_known_to_anyone', 2, model='a')
+    one.scrape()
+
+    assert one.agent.total('litellm.not_known_to_anyone.count', 'model:a') == 2
+
+
+def test_two_workers_that_answer_in_turn_are_asked_by_name() -> None:
+    with SimulatedProxy(2) as proxy:
+        one = watch(proxy)
+        for number in range(8):
+            worker = number % 2
+            proxy.count(REQUESTS, 1, worker, model='a')
+            proxy.count(TOKENS, 1, worker, model='a')
+            one.scrape(worker)
+
+        assert asked_by_name(proxy)[-5:] == [True] * 5
+        assert one.counts() == {
+            context: total for context, total in true_counts(proxy, every_label).items() if 'token' not in context.name
+        }
+
+
+def test_another_program_at_the_same_url_is_found_out(proxy: SimulatedProxy) -> None:
+    one = watch(proxy)
+    for _ in range(2):
+        one.scrape()
+    page = '# TYPE http_requests counter\nhttp_requests_total 1\n# TYPE process_start_time_seconds gauge\n'
+    other = answering(200, f'{page}process_start_time_seconds 5\n', {'Content-Type': PROMETHEUS})
+    proxy._server.answer = other  # type: ignore[union-attr]
+    one.scrape()
+
+    assert 'the page has no LiteLLM metrics' in one.scrape().error
+
+
+def test_the_names_survive_the_redirect_to_the_slash() -> None:
+    paths: list[str] = []
+    page = answering(
+        200,
+        f'# TYPE {REQUESTS}_total counter\n# TYPE {START} gauge\n{START} 5\n{REQUESTS}_total 1\n',
+        {'Content-Type': PROMETHEUS},
+    )
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        path, _, query = request.path.partition('?')
+        paths.append(request.path)
+        if path.endswith('/'):
+            page(request)
+        else:
+            answering(307, '', {'Location': f'{path}/?{query}'})(request)
+
+    with serving(answer) as url:
+        check = LitellmCheck(
+            'litellm', {}, [{'openmetrics_endpoint': url.removesuffix('/'), 'exclude_metric_groups': ['tokens']}]
+        )
+        for _ in range(2):
+            assert check.run() == ''
+
+    assert asked(paths[-1]) == [f'{REQUESTS}_created', f'{REQUESTS}_total', START]
+
+
+def test_the_report_reads_a_whole_page(
+    proxy: SimulatedProxy, tmp_path: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / 'instance.yaml'
+    config.write_text('exclude_metric_groups: [tokens]\n')
+
+    assert main([proxy.url, '--config', str(config), '--interval', '0']) == 0
+    assert asked_by_name(proxy) == [False, True, False]
+
+
+# Every history of a proxy ends alike, whatever was asked for.
+
+
+def depends_on_the_order(one: History) -> bool:
+    """Tell whether a history cuts pages at a family, and so needs the families of whole pages in their order."""
+    return 'early' in case(one) or 'cut_off' in case(one) or 'inside' in case(one)
+
+
+@pytest.mark.parametrize('one', [one for one in HISTORIES if not depends_on_the_order(one)], ids=case)
+def test_every_event_reaches_datadog_exactly_once(one: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(selection, 'WHOLE_PAGE_EVERY', 3)
+    with SimulatedProxy(**one.proxy) as proxy:
+        watched = Watch(proxy, LitellmCheck, exclude_metric_groups=['services'], **one.options)
+        requests = one.play(proxy, watched)
+        assert watched.counts() == true_counts(proxy, one.tags_of)
+        assert watched.requests() == requests
+
+
+def is_no_refusal(step: Any) -> bool:
+    """Tell whether a step is anything but a client error, after which the whole page would be requested and come."""
+    return not (isinstance(step[1], Status) and step[1].status < 500)
+
+
+@given(
+    before=st.lists(steps.filter(lambda step: step[0] in ('count', 'observe')), max_size=8),
+    after=st.lists(steps.filter(is_no_refusal), max_size=40),
+    every=st.integers(2, 8),
+    openmetrics=st.booleans(),
+)
+@settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+def test_every_event_of_a_random_history_reaches_datadog_exactly_once(
+    before: list[Any], after: list[Any], every: int, openmetrics: bool
+) -> None:
+    with pytest.MonkeyPatch.context() as patch, SimulatedProxy(3) as proxy:
+        patch.setattr(selection, 'WHOLE_PAGE_EVERY', every)
+        one = watch(proxy, 'services', use_latest_spec=openmetrics)
+        for step in before:
+            play_step(proxy, one, step)
+        one.scrape()
+        for step in after:
+            play_step(proxy, one, step)
+        for worker in range(3):
+            one.scrape(worker)
+        assert one.counts() == true_counts(proxy, every_label)

@@ -1,0 +1,200 @@
+"""Taking the text of a page apart."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from datadog_checks.litellm.page.exposition import (
+    BadLineError,
+    parse_labels,
+    parse_value,
+    read_lines,
+    split_bound,
+    split_sample,
+)
+from datadog_checks.litellm.transport.errors import NotMetricsError, TruncatedPageError
+
+
+def lines(*chunks: bytes) -> list[bytes]:
+    return [line for batch in read_lines(chunks, Counter()) for line in batch]
+
+
+def test_a_line_is_whole_wherever_the_chunks_break() -> None:
+    page = b'# TYPE x counter\nx{a="b"} 1\nx{a="c"} 2\n'
+
+    for position in range(len(page)):
+        assert lines(page[:position], page[position:]) == page.splitlines()
+
+
+def test_only_a_line_feed_ends_a_line() -> None:
+    """https://github.com/psf/requests/issues/5540: requests' own iter_lines breaks lines at U+2028 and the like."""
+    page = 'x{a="one\u2028line"} 1\n'.encode()
+
+    assert lines(page) == [page.rstrip(b'\n')]
+
+
+def test_a_line_without_its_end_is_an_error() -> None:
+    with pytest.raises(TruncatedPageError):
+        lines(b'x 1\nx 12')
+
+
+def test_a_line_is_whole_in_pieces_of_a_byte() -> None:
+    page = b'# TYPE x counter\n\nx{a="b"} 1\n'
+
+    assert lines(*(bytes([byte]) for byte in page)) == page.splitlines()
+
+
+def test_a_line_that_is_too_long_is_counted_and_not_kept() -> None:
+    bad_lines: Counter[str] = Counter()
+    pieces = [b'x 1\ny{a="', *[b'b' * 300_000] * 4, b'"} 2\nz 3\n']
+
+    assert [line for batch in read_lines(pieces, bad_lines) for line in batch] == [b'x 1', b'', b'z 3']
+    assert bad_lines == {'longer than 1 MiB': 1}
+
+
+def test_a_page_that_ends_in_a_line_which_is_too_long_is_cut() -> None:
+    with pytest.raises(TruncatedPageError):
+        lines(b'x 1\n', *[b' ' * 300_000] * 4)
+
+
+def test_an_answer_of_one_unfinished_line_is_no_metrics_page() -> None:
+    with pytest.raises(NotMetricsError):
+        lines(b'{"detail": "Not Found"}')
+
+
+@pytest.mark.parametrize(
+    ('line', 'sample', 'value'),
+    [
+        (b'x 1', b'x', b'1'),
+        (b'x{} 1', b'x', b'1'),
+        (b'x{a="b"} 1.5', b'x{a="b"}', b'1.5'),
+        (b'x {a="b"} 1', b'x{a="b"}', b'1'),
+        (b'  x{a="b"}\t1.5 ', b'x{a="b"}', b'1.5'),
+        (b'x{a="b"}1.5', b'x{a="b"}', b'1.5'),
+        (b'x{a="b"} 1.5 1795300000', b'x{a="b"}', b'1.5'),
+        (b'x{a="b"} 1 # {trace="c"} 0.5', b'x{a="b"}', b'1'),
+        (b'x{a="b} 2",c="d"} 1', b'x{a="b} 2",c="d"}', b'1'),
+        (rb'x{a="b\"} 2"} 1', rb'x{a="b\"} 2"}', b'1'),
+    ],
+)
+def test_a_sample_is_split_from_its_value(line: bytes, sample: bytes, value: bytes) -> None:
+    assert split_sample(line) == (sample, value)
+
+
+@pytest.mark.parametrize(
+    'line', [b'x', b'x1.5', b'x-y 1', b'x 1 2 3', b'x 1 y', b'{a="b"} 1', b'x{a="b" 1', b'x{a="b} 1', b'x{a="b"}']
+)
+def test_a_line_that_is_no_sample_is_an_error(line: bytes) -> None:
+    with pytest.raises(BadLineError, match='with an invalid sample'):
+        split_sample(line)
+
+
+ONE_MILLION = 1_000_000
+
+
+@pytest.mark.parametrize(
+    ('take_apart', 'text'),
+    [
+        (split_sample, b'x{' + b'a="b",' * ONE_MILLION),
+        (split_sample, b'x{' + b'"' * ONE_MILLION),
+        (split_sample, b'x{' + b'\\' * ONE_MILLION),
+        (split_sample, b'x{' + b'}' * ONE_MILLION + b' x'),
+        (split_sample, b'x' + b' ' * ONE_MILLION),
+        (split_sample, b'x 1' + b' ' * ONE_MILLION + b'x'),
+        (split_sample, b'x 1 ' + b'7' * ONE_MILLION + b'x'),
+        (split_bound, b'a="b", ' * ONE_MILLION),
+        (split_bound, b'a = "b" , ' * ONE_MILLION),
+        (split_bound, b'a="b"' + b' ,' * ONE_MILLION),
+        (split_bound, b' ' * ONE_MILLION),
+        (split_bound, b'le' * ONE_MILLION),
+        (parse_labels, 'a' * ONE_MILLION),
+        (parse_labels, ' ' * ONE_MILLION),
+        (parse_labels, 'a' + ' ' * ONE_MILLION),
+        (parse_labels, 'a="' + '\\' * ONE_MILLION),
+        (parse_labels, 'a="b"' + ' ' * ONE_MILLION + 'x'),
+    ],
+    ids=range(17),
+)
+def test_a_line_costs_what_its_length_costs(take_apart: Callable[[Any], object], text: bytes | str) -> None:
+    """A regular expression that backtracks would take longer than the universe has existed."""
+    with pytest.raises(BadLineError):
+        take_apart(text)
+
+
+@pytest.mark.parametrize(
+    ('labels', 'others', 'bound'),
+    [
+        (b'le="0.5"', b'', b'0.5'),
+        (b'a="b",le="0.5"', b'a="b"', b'0.5'),
+        (b'le="+Inf",z="b"', b'z="b"', b'+Inf'),
+        (b'a="b",le="0.5",z="c"', b'a="b",z="c"', b'0.5'),
+        (b'a="b", le="0.5", z="c"', b'a="b", z="c"', b'0.5'),
+        (b'a="x,le=",le="0.5"', b'a="x,le="', b'0.5'),
+        (rb'a="x\",le=\"7\"",le="0.5"', rb'a="x\",le=\"7\""', b'0.5'),
+        (b'handle="b",le="0.5"', b'handle="b"', b'0.5'),
+        (b' a = "b" , le = "0.5" ', b' a = "b"', b'0.5'),
+        (b'le="0.5", a="b"', b'a="b"', b'0.5'),
+    ],
+)
+def test_the_bound_is_taken_out_of_the_labels_of_a_bucket(labels: bytes, others: bytes, bound: bytes) -> None:
+    assert split_bound(labels) == (others, bound)
+
+
+@pytest.mark.parametrize('labels', [b'', b'a="b"', b'handle="0.5"', b'a="le=\\"1\\""', b'le="many"', b'le=""'])
+def test_a_bucket_without_a_bound_is_an_error(labels: bytes) -> None:
+    with pytest.raises(BadLineError, match='without a valid bound'):
+        split_bound(labels)
+
+
+@pytest.mark.parametrize(
+    'labels',
+    [
+        '',
+        'a="b"',
+        'a="b",c="d"',
+        'a="b",',
+        'a=""',
+        r'a="\\"',
+        r'a="\"b\""',
+        r'a="line\nfeed"',
+        r'a="back\\nslash"',
+        r'a="unknown \t escape"',
+        'a="{b=\'c\', }"',
+        'a="größe",b="東京"',
+    ],
+)
+def test_labels_are_parsed_as_prometheus_client_does(labels: str) -> None:
+    (family,) = text_string_to_metric_families(f'x{{{labels}}} 1')
+
+    assert parse_labels(labels) == family.samples[0].labels
+
+
+LABEL_NAMES = st.from_regex(r'_?[a-zA-Z][a-zA-Z0-9_]*', fullmatch=True)
+
+
+@given(st.dictionaries(LABEL_NAMES, st.text()), st.floats())
+def test_a_sample_is_what_prometheus_client_rendered(labels: dict[str, str], value: float) -> None:
+    registry = CollectorRegistry()
+    gauge = Gauge('litellm_metric', 'Help.', list(labels), registry=registry)
+    (gauge.labels(**labels) if labels else gauge).set(value)
+    line = generate_latest(registry).split(b'\n')[2]
+
+    sample, number = split_sample(line)
+    name, _, text = sample.decode().partition('{')
+    assert (name, parse_labels(text.removesuffix('}'))) == ('litellm_metric', labels)
+    assert parse_value(number) == value or math.isnan(value)
+
+
+@pytest.mark.parametrize('labels', ['a', 'a=', 'a=b', 'a="b', 'a="b" c="d"', '="b"', 'a="b",,c="d"'])
+def test_what_is_no_list_of_labels_is_an_error(labels: str) -> None:
+    with pytest.raises(BadLineError, match='invalid labels'):
+        parse_labels(labels)

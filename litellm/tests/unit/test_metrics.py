@@ -1,0 +1,215 @@
+"""The mapping of LiteLLM's families to Datadog metrics, held against the families and names that are known."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from datadog_checks.base.stubs.aggregator import AggregatorStub
+from datadog_checks.litellm import LitellmCheck
+from datadog_checks.litellm import metrics as names
+from tests.support.endpoint import serving_page
+
+HERE = Path(__file__).parents[1]
+
+# The parts of a Datadog metric, by the Prometheus type of its family.
+SUFFIXES = {'counter': ['.count'], 'gauge': [''], 'histogram': ['.bucket', '.count', '.sum']}
+
+# One family under two names: LiteLLM renamed it in 1.75.0, and users' graphs go on.
+RENAMED_IN_PLACE = {'litellm_total_tokens', 'litellm_total_tokens_metric'}
+
+RunCheck = Callable[[LitellmCheck], object]
+
+
+def rows(file_name: str) -> list[dict[str, str]]:
+    """Read one of the CSV files of this folder."""
+    with (HERE / file_name).open(newline='', encoding='utf-8') as file:
+        return list(csv.DictReader(file))
+
+
+def families() -> list[dict[str, str]]:
+    """Return every family that LiteLLM is known to have had, with its type, labels, first and last release."""
+    return rows('lineage/families.csv')
+
+
+def options_of_an_instance() -> list[dict[str, Any]]:
+    """Return the options of an instance that are this integration's own, as `spec.yaml` describes them."""
+    spec = yaml.safe_load((HERE.parent / 'assets' / 'configuration' / 'spec.yaml').read_text())
+    (instances,) = [option for option in spec['files'][0]['options'] if option.get('template') == 'instances']
+    return list(instances['options'])
+
+
+def metrics_of(family: Mapping[str, str]) -> dict[str, str]:
+    """Return the Datadog metrics of a family, full name to type."""
+    name = f'litellm.{names.raw_names()[family["family"]]}'
+    metric_type = 'gauge' if family['type'] == 'gauge' else 'count'
+    return {name + suffix: metric_type for suffix in SUFFIXES[family['type']]}
+
+
+def exposition(prefix: str = names.PREFIX) -> str:
+    """Return a page in Prometheus text format with one series of every known family, and the process's start time."""
+    lines = ['# TYPE process_start_time_seconds gauge', 'process_start_time_seconds 1.7e9']
+    for family in families():
+        raw = prefix + family['family'].removeprefix(names.PREFIX)
+        labels = [f'{label}="a"' for label in family['labels'].split('|') if label]
+        # The text format names the family of a counter with its `_total`.
+        lines.append(f'# TYPE {raw}{"_total" if family["type"] == "counter" else ""} {family["type"]}')
+        match family['type']:
+            case 'counter':
+                lines.append(_sample(f'{raw}_total', labels, 3))
+            case 'gauge':
+                lines.append(_sample(raw, labels, 3))
+            case 'histogram':
+                lines.append(_sample(f'{raw}_bucket', [*labels, 'le="0.5"'], 2))
+                lines.append(_sample(f'{raw}_bucket', [*labels, 'le="+Inf"'], 3))
+                lines.append(_sample(f'{raw}_sum', labels, 1.5))
+                lines.append(_sample(f'{raw}_count', labels, 3))
+    return '\n'.join(lines) + '\n'
+
+
+def _sample(name: str, labels: list[str], value: float) -> str:
+    return f'{name}{{{",".join(labels)}}} {value}' if labels else f'{name} {value}'
+
+
+def scrape(page: str, dd_run_check: RunCheck, **options: Any) -> None:
+    """Run the check once over a page; what it submits is in the `aggregator` fixture."""
+    with serving_page(page) as url:
+        dd_run_check(LitellmCheck('litellm', {}, [{'openmetrics_endpoint': url, **options}]))
+
+
+@pytest.mark.parametrize('mapping', ['COUNTERS', 'GAUGES', 'HISTOGRAMS'])
+def test_a_mapping_is_sorted_by_family(mapping: str) -> None:
+    keys = list(getattr(names, mapping))
+
+    assert keys == sorted(keys)
+
+
+@pytest.mark.parametrize(
+    ('prometheus_type', 'mapping'),
+    [('counter', names.COUNTERS), ('gauge', names.GAUGES), ('histogram', names.HISTOGRAMS)],
+    ids=['counter', 'gauge', 'histogram'],
+)
+def test_exactly_the_known_families_of_a_type_are_mapped_as_that_type(
+    prometheus_type: str, mapping: Mapping[str, object]
+) -> None:
+    known = {family['family'] for family in families() if family['type'] == prometheus_type}
+
+    assert known - mapping.keys() == set(), 'known families that are not mapped as this type'
+    assert mapping.keys() - known == set(), 'mapped families that families.csv does not know as this type'
+
+
+def test_families_share_a_datadog_name_only_where_litellm_renamed_one_in_place() -> None:
+    owners: dict[str, set[str]] = {}
+    for family in families():
+        owners.setdefault(names.raw_names()[family['family']], set()).add(family['family'])
+
+    assert [shared for shared in owners.values() if len(shared) > 1] == [RENAMED_IN_PLACE]
+
+
+def test_a_metric_is_submitted_by_one_mapping_only() -> None:
+    times = Counter(name for name, _ in names.submitted_names())
+
+    assert [name for name, count in times.items() if count > 1] == []
+
+
+def test_the_published_metrics_are_complete() -> None:
+    assert len({row['metric_name'] for row in rows('published_metrics.csv')}) == 97
+
+
+def test_every_published_metric_keeps_its_name_and_type() -> None:
+    published = {(row['metric_name'], row['metric_type']) for row in rows('published_metrics.csv')}
+
+    assert published - set(names.submitted_names()) == set()
+
+
+def test_every_published_metric_keeps_the_families_it_comes_from() -> None:
+    sources: dict[str, set[str]] = {f'litellm.{names.START_TIME[1]}': {names.START_TIME[0]}}
+    for family in families():
+        for metric in metrics_of(family):
+            sources.setdefault(metric, set()).add(family['family'])
+    published = {row['metric_name']: set(row['families'].split('|')) for row in rows('published_metrics.csv')}
+
+    assert {metric: sources.get(metric) for metric in published} == published
+
+
+def test_the_spelling_of_forks_maps_to_the_same_metrics() -> None:
+    mapped = names.raw_names()
+    own = {raw: name for raw, name in mapped.items() if raw.startswith(names.PREFIX)}
+
+    assert {raw.replace('litellm_', 'llm_', 1): name for raw, name in own.items()} == {
+        raw: name for raw, name in mapped.items() if raw not in own
+    }
+
+
+@pytest.mark.parametrize('raw', ['litellm_llm_new', 'llm_llm_new'])
+def test_the_name_of_a_family_loses_one_prefix_only(raw: str) -> None:
+    assert names.unprefixed(raw) == 'llm_new'
+
+
+def test_the_groups_of_the_option_are_those_of_the_families() -> None:
+    in_use = {
+        family.group for mapping in (names.COUNTERS, names.GAUGES, names.HISTOGRAMS) for family in mapping.values()
+    }
+    (option,) = [one for one in options_of_an_instance() if one.get('name') == 'exclude_metric_groups']
+
+    assert option['value']['items']['enum'] == sorted(names.Group)
+    assert in_use == set(names.Group)
+
+
+def test_each_group_is_explained_where_it_is_chosen() -> None:
+    (option,) = [one for one in options_of_an_instance() if one.get('name') == 'exclude_metric_groups']
+
+    assert re.findall(r'^- (\w+)', option['description'], re.MULTILINE) == sorted(names.Group)
+
+
+def test_every_family_belongs_to_exactly_one_group_in_all_its_spellings() -> None:
+    groups = {group: names.families_of_groups([group]) for group in names.Group}
+
+    assert sorted(chain.from_iterable(groups.values())) == sorted(names.raw_names())
+
+
+@pytest.mark.parametrize('scraper', ['exact', 'stock'])
+@pytest.mark.parametrize('prefix', [names.PREFIX, names.FORK_PREFIX])
+def test_a_group_that_is_switched_off_is_not_collected_and_not_called_unknown(
+    prefix: str, scraper: str, aggregator: AggregatorStub
+) -> None:
+    with serving_page(exposition(prefix)) as url:
+        instance = {'openmetrics_endpoint': url, 'exclude_metric_groups': ['services', 'key_budgets']}
+        check = LitellmCheck('litellm', {}, [{**instance, 'use_stock_scraper': scraper == 'stock'}])
+        assert not check.run()
+
+    off = names.families_of_groups(['services', 'key_budgets'])
+    expected = {metric for family in families() if family['family'] not in off for metric in metrics_of(family)}
+    assert set(aggregator.metric_names) == {*expected, f'litellm.{names.START_TIME[1]}'}
+    assert not any('newer than this version' in warning for warning in check.get_warnings())
+
+
+@pytest.mark.parametrize('old', ['litellm_redis_fails', 'llm_redis_fails'])
+def test_the_old_name_of_redis_failures_maps_to_the_new_metric(old: str) -> None:
+    assert names.raw_names()[old] == 'redis.failed_requests'
+
+
+@pytest.mark.parametrize('prefix', [names.PREFIX, names.FORK_PREFIX])
+def test_every_known_family_arrives_as_all_its_metrics(
+    prefix: str, aggregator: AggregatorStub, dd_run_check: RunCheck
+) -> None:
+    scrape(exposition(prefix), dd_run_check)
+
+    expected = {metric: kind for family in families() for metric, kind in metrics_of(family).items()}
+    submission_types = {'count': AggregatorStub.MONOTONIC_COUNT, 'gauge': AggregatorStub.GAUGE}
+    arrived = {(sample.name, sample.type) for name in aggregator.metric_names for sample in aggregator.metrics(name)}
+    assert {(metric, submission_types[kind]) for metric, kind in expected.items()} - arrived == set()
+
+
+def test_the_start_of_the_process_arrives_as_its_uptime(aggregator: AggregatorStub, dd_run_check: RunCheck) -> None:
+    scrape(exposition(), dd_run_check)
+
+    aggregator.assert_metric('litellm.process.uptime.seconds', metric_type=AggregatorStub.GAUGE, count=1)

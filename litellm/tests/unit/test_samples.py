@@ -1,0 +1,222 @@
+"""What is remembered of a page's lines, and when it is learned again."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections import Counter
+
+import pytest
+
+from datadog_checks.litellm.check import LitellmCheck
+from datadog_checks.litellm.page.samples import SampleTable
+from datadog_checks.litellm.scrapers.exact import ExactScraper
+from datadog_checks.litellm.transport.errors import NotMetricsError
+
+
+class CountingTable(SampleTable):
+    """Counts the lines that had to be taken apart."""
+
+    unknown = 0
+
+    def _read_unknown(self, line: bytes, values: array[float], slot_before: int) -> int:
+        self.unknown += 1
+        return super()._read_unknown(line, values, slot_before)
+
+
+@pytest.fixture
+def table() -> CountingTable:
+    check = LitellmCheck('litellm', {}, [{'openmetrics_endpoint': 'http://localhost:4000/metrics/'}])
+    return CountingTable(ExactScraper(check, check.get_config_with_defaults(check.instance)).rules)
+
+
+def read(table: CountingTable, page: str) -> list[float]:
+    """Read a page as the scraper does, and return the values by slot."""
+    values = table.read_page([page.encode().split(b'\n')], Counter())
+    read = list(values)
+    table.ledger.close_page(values)
+    return read
+
+
+def samples(*labels: str, value: float = 1.0) -> str:
+    lines = [f'litellm_requests_metric_total{{model="{label}"}} {value}' for label in labels]
+    return '\n'.join(['# TYPE litellm_requests_metric_total counter', *lines])
+
+
+def test_a_page_that_was_seen_needs_no_parsing(table: CountingTable) -> None:
+    read(table, samples('a', 'b', 'c'))
+    table.unknown = 0
+
+    assert read(table, samples('a', 'b', 'c', value=2.0)) == [2.0, 2.0, 2.0]
+    assert table.unknown == 1, 'only the TYPE line'
+
+
+def test_lines_in_another_order_are_found(table: CountingTable) -> None:
+    read(table, samples('a', 'b', 'c'))
+    table.unknown = 0
+
+    assert read(table, samples('c', 'a', 'b', value=2.0)) == [2.0, 2.0, 2.0]
+    assert table.unknown <= 2, 'the TYPE line, and the line after the last slot'
+
+
+def test_a_new_line_in_the_middle_does_not_make_the_rest_unknown(table: CountingTable) -> None:
+    read(table, samples('a', 'c', 'd', 'e'))
+    table.unknown = 0
+
+    assert read(table, samples('a', 'b', 'c', 'd', 'e')) == [1.0] * 5
+    assert table.unknown <= 3, 'the TYPE line, the new one, and the line after the last slot'
+
+
+def test_a_line_that_is_missing_has_no_value(table: CountingTable) -> None:
+    read(table, samples('a', 'b', 'c'))
+
+    assert math.isnan(read(table, samples('a', 'c'))[1])
+
+
+def submitted(table: SampleTable, values: list[float], value: float) -> list[str]:
+    """Return the metrics that a page's samples with this value are submitted as."""
+    slots = [slot for slot, each in enumerate(values) if each == value]
+    alone = [metric.name for slot in slots if (metric := table.metrics[slot])]
+    return alone + [context.metric.name for context in table.contexts.values() if set(slots) & set(context.slots)]
+
+
+@pytest.mark.parametrize(
+    'line',
+    [
+        'litellm_requests_metric_total{model="a"} 7.0 1795300000',
+        'litellm_requests_metric_total{model="a"} 7.0 # {trace="b"} 0.5',
+        '  litellm_requests_metric_total{model="a"}   7.0\r',
+    ],
+    ids=['timestamp', 'exemplar', 'spaces'],
+)
+def test_a_line_in_an_unusual_form_is_the_same_sample(table: CountingTable, line: str) -> None:
+    read(table, samples('a', 'b'))
+
+    assert read(table, f'{samples()}\n{line}')[0] == 7.0
+
+
+def test_the_buckets_of_a_series_share_its_labels(table: CountingTable) -> None:
+    read(
+        table,
+        """\
+# TYPE litellm_auth_latency histogram
+litellm_auth_latency_bucket{auth="auth",le="0.5"} 1.0
+litellm_auth_latency_bucket{auth="auth",le="+Inf"} 2.0
+litellm_auth_latency_count{auth="auth"} 2.0
+litellm_auth_latency_sum{auth="auth"} 1.25
+""",
+    )
+
+    (series,) = table.all_series()
+    assert len(series.slots) == 3, 'the bucket of all is the count'
+
+
+def test_a_family_keeps_the_type_that_it_was_declared_with(table: CountingTable) -> None:
+    read(table, samples('a', value=5.0))
+    read(table, samples('a', value=6.0).replace('counter', 'gauge'))
+    counter = read(table, samples('a', value=7.0))
+
+    assert submitted(table, counter, 7.0) == ['litellm.requests.metric.count']
+
+
+def test_a_gauge_and_a_counter_of_one_name_are_two_families(table: CountingTable) -> None:
+    page = '# TYPE litellm_requests_metric gauge\nlitellm_requests_metric{model="a"} 6.0\n' + samples('a', value=7.0)
+    read(table, page)
+    table.unknown = 0
+    values = read(table, page)
+
+    assert table.unknown == 2, 'the TYPE lines'
+    assert submitted(table, values, 6.0) == ['litellm.requests.metric']
+    assert submitted(table, values, 7.0) == ['litellm.requests.metric.count']
+
+
+def test_times_of_creation_are_found_before_their_family(table: CountingTable) -> None:
+    created = '# TYPE litellm_requests_metric_created gauge\nlitellm_requests_metric_created{model="a"} 1.7953e+09\n'
+    for _ in range(2):
+        read(table, created + samples('a'))
+
+    assert [series.created_slot is None for series in table.all_series()] == [False]
+
+
+def test_lines_that_came_before_their_type_are_learned_again(table: CountingTable) -> None:
+    untyped = read(table, samples('a', value=2.0).partition('\n')[2])
+    typed = read(table, samples('a', value=3.0))
+
+    assert submitted(table, untyped, 2.0) == []
+    assert submitted(table, typed, 3.0) == ['litellm.requests.metric.count']
+
+
+def test_forgetting_moves_the_other_samples_up(table: CountingTable) -> None:
+    read(table, samples('a', 'b', 'c'))
+    table.forget({1})
+
+    assert read(table, samples('a', 'c', value=2.0)) == [2.0, 2.0]
+    assert [series.slots for series in table.all_series()] == [[0], [1]]
+
+
+def test_a_page_of_bad_lines_that_declares_no_family_is_no_metrics_page(table: CountingTable) -> None:
+    with pytest.raises(NotMetricsError, match='not in a Prometheus exposition format'):
+        read(table, '<html>\n<p>one</p>')
+
+
+BAD_LINES = {
+    'no sample': 'litellm_requests_metric_total{model="b" 2.0',
+    'no number': 'litellm_requests_metric_total{model="b"} two',
+    'no labels': 'litellm_requests_metric_total{model} 2.0',
+}
+
+
+@pytest.mark.parametrize('line', BAD_LINES.values(), ids=BAD_LINES)
+def test_nothing_is_remembered_of_a_bad_line(table: CountingTable, line: str) -> None:
+    values = read(table, f'{samples("a")}\n{line}\n{samples("c", value=3.0)}')
+
+    assert values == [1.0, 3.0]
+    assert [series.tags[0] for series in table.all_series()] == ['model:a', 'model:c']
+    assert read(table, samples('a', 'b', 'c', value=4.0)) == [4.0, 4.0, 4.0]
+
+
+@pytest.mark.parametrize('line', BAD_LINES.values(), ids=BAD_LINES)
+def test_a_known_sample_whose_line_turns_bad_is_absent_from_that_page(table: CountingTable, line: str) -> None:
+    read(table, samples('a', 'b', 'c'))
+    table.unknown = 0
+
+    values = read(table, f'{samples("a", value=2.0)}\n{line}\n{samples("c", value=2.0)}')
+    assert [values[0], values[2]] == [2.0, 2.0]
+    assert math.isnan(values[1])
+    assert table.unknown <= 4, 'the TYPE lines and the bad line, and the line after the last slot'
+    assert read(table, samples('a', 'b', 'c', value=4.0)) == [4.0, 4.0, 4.0]
+
+
+@pytest.mark.parametrize('type_', ['gauge', 'untyped', 'info'])
+def test_a_family_that_was_declared_wrongly_is_submitted_once_it_is_declared_well(
+    table: CountingTable, type_: str
+) -> None:
+    read(table, samples('a', value=2.0).replace('counter', type_))
+    typed = read(table, samples('a', value=3.0))
+
+    assert submitted(table, typed, 3.0) == ['litellm.requests.metric.count']
+    assert len(list(table.all_series())) == 1
+
+
+def test_families_without_samples_are_forgotten(table: CountingTable) -> None:
+    read(table, samples('a'))
+    before = len(table._families), len(table._roles)
+    for number in range(100):
+        read(table, f'{samples("a")}\n# TYPE litellm_new_{number} histogram\n')
+    table.forget_families()
+
+    assert (len(table._families), len(table._roles)) == before
+    assert submitted(table, read(table, samples('a', value=2.0)), 2.0) == ['litellm.requests.metric.count']
+
+
+def test_a_sample_with_the_bare_name_of_a_histogram_does_not_displace_it(table: CountingTable) -> None:
+    page = """\
+# TYPE litellm_auth_latency histogram
+litellm_auth_latency 7.0
+litellm_auth_latency_count{auth="auth"} 2.0
+"""
+    read(table, page)
+
+    assert submitted(table, read(table, page), 2.0) == ['litellm.auth.latency.count']
+    assert submitted(table, read(table, page), 7.0) == []
+    assert [series.slots for series in table.all_series()] == [[1]]

@@ -1,0 +1,179 @@
+"""What a release means to the check, as text and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from tests.lineage.family import CLIENT_BUCKETS, Family
+from tests.lineage.lineage import Lineage, parsed_release
+
+from datadog_checks.litellm import metrics as names
+
+from .dynamic import Run
+from .static import Reading
+
+__all__ = ['Report', 'compared', 'lines']
+
+_FIELDS_READ_TWICE = ('type', 'labels', 'buckets', 'multiprocess_mode', 'help')
+
+
+class Report(NamedTuple):
+    """One release: its families, and how they differ from our names and from the newest release of the lineage."""
+
+    release: str
+    families: dict[str, Family]
+    how: str
+    notes: list[str]
+    disagreements: list[str]
+    unread: list[str]
+    unmapped: list[Family]
+    type_changed: list[dict[str, str]]
+    labels_changed: list[dict[str, Any]]
+    gone: list[str]
+    not_in_lineage: list[str]
+
+    @property
+    def exit_status(self) -> int:
+        """1 when a family is not mapped, or may not be because its name could not be read; else 0."""
+        return 1 if self.unmapped or self.unread else 0
+
+    def as_json(self) -> dict[str, Any]:
+        """Return everything as plain data."""
+        plain = self._asdict()
+        plain['families'] = [family._asdict() for family in self.families.values()]
+        plain['unmapped'] = [family.name for family in self.unmapped]
+        plain['exit_status'] = self.exit_status
+        return plain
+
+
+def compared(release: str, reading: Reading, run: Run | str, lineage: Lineage, notes: tuple[str, ...] = ()) -> Report:
+    """Compare what was read of a release; `run` is what it registered when it ran, or why it did not run."""
+    families, disagreements = _joined(reading.families, run)
+    types = {
+        **dict.fromkeys(names.COUNTERS, 'counter'),
+        **dict.fromkeys(names.GAUGES, 'gauge'),
+        **dict.fromkeys(names.HISTOGRAMS, 'histogram'),
+    }
+    mapped = names.raw_names()
+    return Report(
+        release=release,
+        families=families,
+        how=_how(reading, run, disagreements),
+        notes=[*notes, *([] if isinstance(run, str) else run.failures)],
+        disagreements=disagreements,
+        unread=reading.unread,
+        unmapped=[family for family in families.values() if family.name not in mapped],
+        type_changed=[
+            {'family': family.name, 'mapped_as': types[family.name], 'is': family.type}
+            for family in families.values()
+            if types.get(family.name, family.type) != family.type
+        ],
+        labels_changed=_labels_changed(release, families, lineage),
+        gone=sorted(lineage.families_of(release) - families.keys()),
+        not_in_lineage=sorted(families.keys() - lineage.families_of(release)),
+    )
+
+
+def _joined(static: dict[str, Family], run: Run | str) -> tuple[dict[str, Family], list[str]]:
+    """Return families as far as possible as they ran, and where the two readings differ."""
+    if isinstance(run, str):
+        return static, []
+    disagreements = []
+    families = {}
+    for name in sorted(static.keys() | run.families.keys()):
+        if name not in run.families:
+            families[name] = static[name]
+        elif name not in static:
+            families[name] = run.families[name]
+            disagreements.append(f'{name}: registered when it ran, not seen in the sources')
+        else:
+            families[name] = run.families[name]._replace(read_by='static, dynamic')
+            for field in _FIELDS_READ_TWICE:
+                seen, ran = getattr(static[name], field), getattr(run.families[name], field)
+                if seen != ran:
+                    disagreements.append(f'{name}: {field} {_shown(seen)} in the sources, {_shown(ran)} when it ran')
+    return families, disagreements
+
+
+def _how(reading: Reading, run: Run | str, disagreements: list[str]) -> str:
+    if isinstance(run, str):
+        return f'read from its sources only ({run})'
+    both = len(run.families.keys() & reading.families.keys())
+    verdict = 'both agree' if not disagreements else f'{len(disagreements)} disagreements'
+    rest = len(reading.families) - both
+    only = f', {rest} from its sources only' if rest else ''
+    return f'{both} read from its sources and from its registry when it ran: {verdict}{only}'
+
+
+def _labels_changed(release: str, families: dict[str, Family], lineage: Lineage) -> list[dict[str, Any]]:
+    """Compare label sets with those of the lineage's newest release; an older release is expected to differ."""
+    if parsed_release(release) < lineage.newest:
+        return []
+    changed = []
+    for family in families.values():
+        row = lineage.rows.get(family.name)
+        if row is None or family.labels is None:
+            continue
+        before, now = set(filter(None, row['labels'].split('|'))), set(family.labels)
+        if before != now:
+            changed.append({'family': family.name, 'added': sorted(now - before), 'removed': sorted(before - now)})
+    return changed
+
+
+def lines(report: Report) -> Iterator[str]:
+    """Yield the report as text: every family, then the verdict."""
+    for family in report.families.values():
+        yield from _family_lines(family)
+    yield ''
+    yield f'LiteLLM {report.release}: {len(report.families)} families, {report.how}'
+    for note in report.notes:
+        yield f'  note: {note}'
+    yield from _section('disagreements between the two readings', report.disagreements)
+    yield from _section('could not be read', report.unread)
+    yield from _section(
+        'unmapped', [f'{family.name} ({family.type}, {family.evidence or "no evidence"})' for family in report.unmapped]
+    )
+    yield from _section(
+        'type changed',
+        [f'{one["family"]}: mapped as {one["mapped_as"]}, is {one["is"]}' for one in report.type_changed],
+    )
+    yield from _section(
+        'label set changed',
+        [
+            ' '.join(
+                (
+                    f'{one["family"]}:',
+                    *(f'+{label}' for label in one['added']),
+                    *(f'-{label}' for label in one['removed']),
+                )
+            )
+            for one in report.labels_changed
+        ],
+    )
+    yield from _section('gone', report.gone)
+    if report.not_in_lineage:
+        yield from _section('not in families.csv for this release (--extend adds them)', report.not_in_lineage)
+
+
+def _section(title: str, entries: list[str]) -> Iterator[str]:
+    yield f'{title}: {len(entries) or "none"}'
+    yield from (f'  {entry}' for entry in entries)
+
+
+def _family_lines(family: Family) -> Iterator[str]:
+    mode = f', multiprocess {family.multiprocess_mode}' if family.multiprocess_mode else ''
+    yield f'{family.name}  {family.type}{mode}  [{family.read_by}]  {family.evidence}'
+    yield f'    labels: {_shown(family.labels)}'
+    if family.type == 'histogram':
+        client = " (the client's own)" if family.buckets == CLIENT_BUCKETS else ''
+        yield f'    buckets: {_shown(family.buckets)}{client}'
+    yield f'    help: {family.help}'
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return 'could not be read'
+    if isinstance(value, tuple):
+        return ' '.join(f'{part:g}' if isinstance(part, float) else str(part) for part in value) or 'none'
+    return repr(value)

@@ -1,0 +1,134 @@
+"""Hold the fixture proxy against a capture of the real one: what a scrape and a health check can see of both."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Collection, Iterable, Iterator
+from fnmatch import fnmatchcase
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from prometheus_client import Metric
+from prometheus_client.parser import text_string_to_metric_families
+from tests.fixture_proxy import start
+from tests.fixture_proxy.traffic import exercise
+
+from .capture import Capture
+from .endpoints import Answers, ask, ask_for_metrics
+from .releases import asks_for_key, needs_licence
+
+__all__ = ['Allowed', 'Difference', 'allowed', 'differences', 'unexplained', 'unneeded']
+
+_ALLOWED_CSV = Path(__file__).with_name('allowed.csv')
+# Labels that a format adds, not the family.
+_FORMAT_LABELS = {'le', 'pid'}
+
+# Such as `type of litellm_spend_metric` to `counter`.
+Facts = dict[str, str]
+
+
+class Difference(NamedTuple):
+    """A fact that is not the same of both proxies; empty where a proxy does not have it."""
+
+    fact: str
+    real: str
+    fixture: str
+
+    def __str__(self) -> str:
+        return f'{self.fact}: {self.real or "nothing"} of the real proxy, {self.fixture or "nothing"} of the fixture'
+
+
+class Allowed(NamedTuple):
+    """A known difference: of which releases (separated by spaces, or `*`), in which facts (a pattern), and why."""
+
+    releases: str
+    fact: str
+    reason: str
+
+    def covers(self, release: str, difference: Difference) -> bool:
+        """Tell whether this is the known difference."""
+        return self.is_of(release) and fnmatchcase(difference.fact, self.fact)
+
+    def is_of(self, release: str) -> bool:
+        """Tell whether the difference is one of this release."""
+        return self.releases == '*' or release in self.releases.split()
+
+
+@cache
+def allowed() -> tuple[Allowed, ...]:
+    """Return the known differences."""
+    with _ALLOWED_CSV.open(newline='') as rows:
+        return tuple(Allowed(**row) for row in csv.DictReader(rows))
+
+
+def differences(capture: Capture) -> list[Difference]:
+    """Return where the fixture is not like the real proxy."""
+    real, ours = _Facts(capture), _fixture(capture.release)
+    # The real traffic does not reach every family, so labels and bounds are compared where both have samples.
+    our_samples = {fact: value for fact, value in ours.with_samples.items() if fact in real.with_samples}
+    real_facts, our_facts = real.always | real.with_samples, ours.always | our_samples
+    facts = sorted(real_facts.keys() | our_facts.keys())
+    pairs = ((fact, real_facts.get(fact, ''), our_facts.get(fact, '')) for fact in facts)
+    return [Difference(*pair) for pair in pairs if pair[1] != pair[2]]
+
+
+def unexplained(release: str, found: Iterable[Difference]) -> list[Difference]:
+    """Return the differences that are not known."""
+    return [difference for difference in found if not any(known.covers(release, difference) for known in allowed())]
+
+
+def unneeded(release: str, found: Collection[Difference]) -> list[Allowed]:
+    """Return the known differences of a release that are none."""
+    known_here = (known for known in allowed() if known.is_of(release))
+    return [known for known in known_here if not any(known.covers(release, difference) for difference in found)]
+
+
+class _Facts:
+    """The facts of a capture: those that are there always, and those that only samples tell."""
+
+    def __init__(self, capture: Capture) -> None:
+        page = {family.name: family for family in text_string_to_metric_families(capture.page)}
+        families = [family for name, family in page.items() if not _is_creation_time(name, page)]
+        self.always: Facts = {
+            **{f'type of {family.name}': family.type for family in families},
+            **dict(_answer_facts('', capture.answers)),
+            **dict(_answer_facts(' with the setting flipped', capture.flipped)),
+        }
+        self.with_samples: Facts = {
+            fact: value for family in families if family.samples for fact, value in _sample_facts(family)
+        }
+
+
+def _is_creation_time(name: str, page: Collection[str]) -> bool:
+    """Tell whether a family is the companion of another one, and not one of LiteLLM that only sounds like it."""
+    return name.endswith('_created') and name.removesuffix('_created') in page
+
+
+def _sample_facts(family: Metric) -> Iterator[tuple[str, str]]:
+    labels = {label for sample in family.samples for label in sample.labels} - _FORMAT_LABELS
+    yield f'labels of {family.name}', ' '.join(sorted(labels)) or 'none'
+    bounds = dict.fromkeys(sample.labels['le'] for sample in family.samples if 'le' in sample.labels)
+    if bounds:
+        yield f'bounds of {family.name}', ' '.join(bounds)
+
+
+def _answer_facts(circumstances: str, answers: Answers) -> Iterator[tuple[str, str]]:
+    for asked, answer in answers.items():
+        # How names are escaped is said by the prometheus_client that is installed, or not: LiteLLM has no part in it.
+        comparable = answer._replace(content_type=answer.content_type.partition('; escaping=')[0])
+        for part, value in comparable._asdict().items():
+            if value:
+                yield f'{part} of {asked}{circumstances}', str(value)
+
+
+@cache
+def _fixture(release: str) -> _Facts:
+    """Return the facts of the fixture proxy as this release, after traffic that moves each of its families."""
+    options = ['--release', release, *(['--unlicensed'] if needs_licence(release) else [])]
+    with start(*options) as proxy:
+        exercise(proxy.url, proxy.key)
+        page, answers = proxy.scrape(), ask(proxy.url, proxy.key)
+    with start(*options, '--no-auth' if asks_for_key(release) else '--auth') as proxy:
+        flipped = ask_for_metrics(proxy.url, proxy.key)
+    return _Facts(Capture(release, page, answers, flipped))

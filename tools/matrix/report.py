@@ -1,0 +1,57 @@
+"""The matrix as a table, for the terminal and for README.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from tools.markdown import put_table, render_table
+
+from .releases import needs_licence
+from .run import Result
+
+__all__ = ['README', 'table', 'write']
+
+README = Path(__file__).with_name('README.md')
+_COLUMNS = (
+    'LiteLLM',
+    'license',
+    'families',
+    'with samples',
+    'unmapped',
+    'sums',
+    'auth',
+    'redirect',
+    'check',
+    'fixture',
+)
+
+
+def table(results: Iterable[Result]) -> str:
+    """Return the results as a Markdown table; a cell says whether the column passed."""
+    return render_table(_COLUMNS, map(_row, results))
+
+
+def write(results: Sequence[Result]) -> None:
+    """Put the table into README.md, between its markers."""
+    put_table(README, table(results))
+
+
+def _row(result: Result) -> tuple[str, ...]:
+    wrong = len(result.complaints.get('sums', ()))
+    sums = f'{result.sums - result.explained - wrong} of {result.sums}'
+    if result.explained:
+        sums += f', {result.explained} known'
+    return (
+        result.release,
+        'needed' if needs_licence(result.release) else 'no',
+        str(len(result.coverage.registered)),
+        str(len(result.coverage.sampled)),
+        str(len(result.coverage.unmapped)),
+        f'{sums}{", FAIL" if wrong else ""}',
+        *(_verdict(result, column) for column in ('auth', 'redirect', 'check', 'fixture')),
+    )
+
+
+def _verdict(result: Result, column: str) -> str:
+    return 'FAIL' if column in result.complaints else 'pass'

@@ -1,0 +1,289 @@
+"""Widgets that are drawn by plotly: its figures as plain data. Colours of text and grid come with the page's theme."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from html import escape
+from itertools import cycle
+from typing import Any
+
+from tools.datadog_model import Result, Timeseries, Widget, Window
+
+from .units import Scale, Unit, scale_of, unit_of
+
+__all__ = ['Figure', 'Legend', 'heatmap', 'name_of', 'parts', 'sparkline', 'timeseries']
+
+Figure = dict[str, Any]
+
+# The name and colour of each line. Legends are the page's own.
+Legend = list[tuple[str, str]]
+
+# Readable on white and on black.
+_CLASSIC = (
+    '#3c8dd9',
+    '#8b5fd3',
+    '#e0813a',
+    '#2fa88a',
+    '#d9577f',
+    '#c2a02c',
+    '#5a6ee0',
+    '#58a944',
+    '#b04fb3',
+    '#7d8896',
+)
+_PALETTES = {
+    'cool': ('#3c8dd9', '#2fa88a', '#5a6ee0', '#45b0c9', '#7aa6e8', '#3f7f8f'),
+    'gray': ('#7d8896', '#9aa4b0', '#5f6975', '#b4bcc6'),
+    'green': ('#58a944', '#2fa88a', '#8cc265', '#3e7f35'),
+    'orange': ('#e0813a', '#c2a02c', '#f0a868', '#b5622a'),
+    'purple': ('#8b5fd3', '#b04fb3', '#5a6ee0', '#b08ee6'),
+    'red': ('#d64545', '#e27878', '#a83232', '#e0813a'),
+    'warm': ('#d64545', '#e0813a', '#c2a02c', '#d9577f', '#b5622a', '#f0a868'),
+}
+_MARKERS = {'error': '#d64545', 'info': '#3c8dd9', 'ok': '#58a944', 'warning': '#e0a030'}
+_DASHES = {'dashed': 'dash', 'dotted': 'dot', 'solid': 'solid'}
+_WIDTHS = {'thick': 3.0, 'normal': 1.6, 'thin': 1.0}
+# Lines of heat maps and of single values need no more rows than these.
+_HEATMAP_ROWS = 16
+# How the time axis is labelled, by the seconds of the window.
+_TIMES = ((600, '%H:%M:%S'), (36 * 3600, '%H:%M'), (math.inf, '%-d %b'))
+
+
+def name_of(group: Sequence[str], result: Result, alone: bool) -> str:
+    """Return the name of a line: the values of its tags, with the formula's alias if it has one and is not alone."""
+    values = ', '.join(tag.partition(':')[2] or 'N/A' for tag in group)
+    if not values:
+        return result.label
+    return values if alone or 'alias' not in result.formula.definition else f'{result.label}: {values}'
+
+
+def timeseries(widget: Widget, results: Sequence[Result], window: Window) -> tuple[Figure, Legend]:
+    """Draw lines, areas or bars over time."""
+    traces: list[dict[str, Any]] = []
+    legend: Legend = []
+    scales: dict[str, Scale] = {}
+    for axis in ('y', 'y2'):
+        own = [result for result in results if _axis(result) == axis]
+        if own:
+            values = [value for result in own for line in result.series for _, value in line.points]
+            scales[axis] = _of_axis(scale_of(unit_of(own[0]), values))
+    colours = {name: cycle(palette) for name, palette in _PALETTES.items()}
+    classic = cycle(_CLASSIC)
+    for number, result in enumerate(results):
+        palette = str((result.request.definition.get('style') or {}).get('palette', ''))
+        for line in result.series:
+            colour = next(colours.get(palette, classic))
+            name = name_of(line.group, result, len(results) == 1)
+            legend.append((name, colour))
+            traces.append(_trace(result, line, number, name, colour, scales[_axis(result)]))
+    figure: Figure = {'data': traces, 'layout': _layout(widget, scales, window)}
+    if any(result.request.display_type == 'bars' for result in results):
+        figure['layout']['barmode'] = 'relative'
+        figure['layout']['bargap'] = 0.15
+    return figure, legend
+
+
+def _of_axis(scale: Scale) -> Scale:
+    """Leave thousands to the axis, which writes a zero without their letter."""
+    return replace(scale, factor=1.0, after=scale.after.removeprefix(scale.letter)) if scale.letter else scale
+
+
+def _axis(result: Result) -> str:
+    return 'y2' if result.request.definition.get('on_right_yaxis') else 'y'
+
+
+def _trace(result: Result, line: Timeseries, number: int, name: str, colour: str, scale: Scale) -> dict[str, Any]:
+    values = [_rounded(value, scale) for _, value in line.points]
+    style = result.request.definition.get('style') or {}
+    kind = result.request.display_type
+    trace: dict[str, Any] = {
+        # Plotly takes some markup in names for markup.
+        'name': escape(name, quote=False),
+        'x0': round(line.points[0][0] * 1000),
+        'dx': round(result.interval * 1000),
+        'y': values,
+        'hovertemplate': f'{scale.before}%{{y:{".4~s" if scale.letter else ",.4~g"}}}{scale.after}',
+    }
+    if _axis(result) == 'y2':
+        trace['yaxis'] = 'y2'
+    if kind == 'bars':
+        return {**trace, 'type': 'bar', 'marker': {'color': colour}}
+    alone = _is_alone(values)
+    trace |= {
+        'type': 'scatter',
+        # A value between two gaps makes no line.
+        'mode': 'lines+markers' if alone else 'lines',
+        'marker': {
+            'color': colour,
+            'line': {'width': 0},
+            'size': [4 if index in alone else 0 for index in range(len(values))],
+        },
+        'line': {
+            'color': colour,
+            'width': _WIDTHS.get(style.get('line_width', 'normal'), 1.6),
+            'dash': _DASHES.get(style.get('line_type', 'solid'), 'solid'),
+        },
+        'connectgaps': False,
+    }
+    if kind == 'area':
+        trace |= {'stackgroup': f'{_axis(result)}{number}', 'fillcolor': f'{colour}66'}
+        trace['line']['width'] = 1.0
+    return trace
+
+
+def _is_alone(values: Sequence[float | None]) -> set[int]:
+    padded = [None, *values, None]
+    return {
+        index
+        for index, value in enumerate(values)
+        if value is not None and padded[index] is None and padded[index + 2] is None
+    }
+
+
+def _rounded(value: float | None, scale: Scale) -> float | None:
+    if value is None or not math.isfinite(value):
+        return None
+    return float(f'{value / scale.factor:.6g}')
+
+
+def _layout(widget: Widget, scales: dict[str, Scale], window: Window) -> dict[str, Any]:
+    layout: dict[str, Any] = {
+        'xaxis': {
+            'type': 'date',
+            'range': [round(window.start * 1000), round(window.end * 1000)],
+            'tickformat': next(form for seconds, form in _TIMES if window.end - window.start <= seconds),
+        },
+        'yaxis': _yaxis(widget.definition.get('yaxis') or {}, scales.get('y', Scale(1.0))),
+        'hovermode': 'x unified' if widget.type == 'timeseries' else 'closest',
+        'shapes': [],
+        'annotations': [],
+    }
+    if 'y2' in scales:
+        right = _yaxis(widget.definition.get('right_yaxis') or {}, scales['y2'])
+        layout['yaxis2'] = {**right, 'overlaying': 'y', 'side': 'right', 'showgrid': False, 'tickmode': 'auto'}
+    for marker in widget.definition.get('markers') or ():
+        bounds = [part.strip() for part in str(marker['value']).split('=', 1)]
+        try:
+            height = float(bounds[-1]) / scales.get('y', Scale(1.0)).factor
+        except ValueError:
+            continue
+        colour = _MARKERS.get(str(marker.get('display_type', 'info')).split()[0], _MARKERS['info'])
+        dash = _DASHES.get(str(marker.get('display_type', 'info dashed')).split()[-1], 'dash')
+        layout['shapes'].append(
+            {
+                'type': 'line',
+                'xref': 'paper',
+                'x0': 0,
+                'x1': 1,
+                'y0': height,
+                'y1': height,
+                'line': {'color': colour, 'width': 1.2, 'dash': dash},
+            }
+        )
+        layout['annotations'].append(
+            {
+                'text': escape(str(marker.get('label', '')).strip(), quote=False),
+                'xref': 'paper',
+                'x': 1,
+                'y': height,
+                'xanchor': 'right',
+                'yanchor': 'bottom',
+                'showarrow': False,
+                'font': {'size': 10, 'color': colour},
+            }
+        )
+    return layout
+
+
+def _yaxis(definition: dict[str, Any], scale: Scale) -> dict[str, Any]:
+    # Three digits and a unit are enough.
+    axis: dict[str, Any] = {
+        'tickprefix': scale.before,
+        'ticksuffix': scale.after if scale.after.strip() in _ON_AXES or scale.before else scale.after.split(' ')[0],
+        'exponentformat': 'none',
+        'separatethousands': True,
+        'rangemode': 'tozero' if definition.get('include_zero', True) else 'normal',
+        'nticks': 5,
+    }
+    if scale.letter:
+        axis['tickformat'] = '~s'
+    if definition.get('scale') in ('log', 'sqrt', 'pow'):
+        axis['type'] = 'log'
+    bounds = [definition.get('min', 'auto'), definition.get('max', 'auto')]
+    if 'auto' not in bounds:
+        axis['range'] = [float(bound) / scale.factor for bound in bounds]
+    elif bounds[1] != 'auto':
+        axis['range'] = [0, float(bounds[1]) / scale.factor]
+    return axis
+
+
+_ON_AXES = frozenset({'%', 'B', 'KiB', 'MiB', 'GiB', 'TiB', 'd', 'h', 'min', 's', 'ms', 'µs'})
+
+
+def heatmap(widget: Widget, results: Sequence[Result], window: Window) -> Figure:
+    """Draw how many lines have a value in which range, over time."""
+    lines = [line for result in results for line in result.series]
+    values = [value for line in lines for _, value in line.points if value is not None]
+    scale = scale_of(unit_of(results[0]) if results else Unit(), values)
+    low, high = (min(values, default=0.0), max(values, default=1.0))
+    height = (high - low) / _HEATMAP_ROWS or 1.0
+    columns = len(lines[0].points) if lines else 0
+    counts: list[list[int | None]] = [[None] * columns for _ in range(_HEATMAP_ROWS)]
+    for line in lines:
+        for column, (_, value) in enumerate(line.points):
+            if value is not None:
+                row = min(int((value - low) / height), _HEATMAP_ROWS - 1)
+                counts[row][column] = (counts[row][column] or 0) + 1
+    trace = {
+        'type': 'heatmap',
+        'z': counts,
+        'x0': round(lines[0].points[0][0] * 1000) if lines else 0,
+        'dx': round(results[0].interval * 1000) if results else 1,
+        'y0': (low + height / 2) / scale.factor,
+        'dy': height / scale.factor,
+        'colorscale': [[0, '#3c8dd955'], [1, '#8b5fd3']],
+        'showscale': False,
+        'hovertemplate': f'{scale.before}%{{y:,.3~g}}{scale.after}: %{{z}}<extra></extra>',
+    }
+    return {'data': [trace], 'layout': _layout(widget, {'y': scale}, window)}
+
+
+def parts(widget: Widget, results: Sequence[Result]) -> tuple[Figure, Legend]:
+    """Draw the shares of a whole: a ring for a sunburst, tiles for a treemap."""
+    labels = [name_of(scalar.group, result, len(results) == 1) for result in results for scalar in result.scalars]
+    values = [scalar.value for result in results for scalar in result.scalars]
+    colours = [colour for colour, _ in zip(cycle(_CLASSIC), labels, strict=False)]
+    trace: dict[str, Any] = {'labels': [escape(label, quote=False) for label in labels], 'marker': {'colors': colours}}
+    if widget.type == 'treemap':
+        trace |= {'type': 'treemap', 'values': values, 'parents': [''] * len(labels), 'textinfo': 'label+percent root'}
+        trace['pathbar'] = {'visible': False}
+    else:
+        trace |= {'type': 'pie', 'values': values, 'hole': 0.6, 'textinfo': 'percent', 'sort': False}
+        trace['hoverinfo'] = 'label+value+percent'
+    margin = {'l': 4, 'r': 4, 't': 4, 'b': 4}
+    return {'data': [trace], 'layout': {'margin': margin}}, list(zip(labels, colours, strict=True))
+
+
+def sparkline(lines: Sequence[Timeseries], interval: float, bars: bool, on_colour: bool) -> Figure:
+    """Draw the line behind a single value, whose background may have a colour."""
+    shade = '#ffffff' if on_colour else '#8a8f99'
+    traces: list[dict[str, Any]] = []
+    for line in lines[:1]:
+        values = [_rounded(value, Scale(1.0)) for _, value in line.points]
+        trace: dict[str, Any] = {'x0': 0, 'dx': interval, 'y': values, 'hoverinfo': 'skip'}
+        if bars:
+            trace |= {'type': 'bar', 'marker': {'color': f'{shade}44'}}
+        else:
+            trace |= {
+                'type': 'scatter',
+                'mode': 'lines',
+                'line': {'width': 1, 'color': f'{shade}66'},
+                'fill': 'tozeroy',
+            }
+            trace['fillcolor'] = f'{shade}22'
+        traces.append(trace)
+    hidden = {'visible': False, 'fixedrange': True}
+    margin = {'l': 0, 'r': 0, 't': 0, 'b': 0}
+    return {'data': traces, 'layout': {'xaxis': hidden, 'yaxis': {**hidden, 'rangemode': 'tozero'}, 'margin': margin}}

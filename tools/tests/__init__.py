@@ -1,0 +1,1 @@
+"""Tests of the tools, and of what only tools can test: assets, documents, the real LiteLLM."""

@@ -1,0 +1,80 @@
+"""What changes for users of the published integration, for docs/agents.md: `python -m tools.upgrade --write`.
+
+Both sides are data: `published_metrics.csv` has the metrics that their dashboards use, `metadata.csv` has ours.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from textwrap import fill
+
+from tools.markdown import put_table, render_table
+
+__all__ = ['PAGE', 'texts']
+
+PAGE = Path(__file__).parents[1] / 'docs' / 'agents.md'
+
+_TESTS = Path(__file__).parents[1] / 'litellm' / 'tests'
+_WIDTH = 120
+_PARTS_OF_A_HISTOGRAM = ('bucket', 'count', 'sum')
+
+
+def texts() -> dict[str, str]:
+    """Return each text under the name of its markers."""
+    published = _units(_TESTS / 'published_metrics.csv')
+    ours = _units(_TESTS.parent / 'metadata.csv')
+    mended = defaultdict(list)
+    for name, unit in published.items():
+        if ours[name] != unit:
+            mended[unit, ours[name]].append(name)
+    units = [(was or '(none)', now, _in_short(names)) for (was, now), names in sorted(mended.items())]
+    added = _in_short(name for name in ours if name not in published)
+    return {
+        'table of units': render_table(('published unit', 'unit now', 'metrics'), units),
+        'list of added metrics': fill(added, width=_WIDTH, break_on_hyphens=False),
+    }
+
+
+def _units(path: Path) -> dict[str, str]:
+    with path.open(newline='') as file:
+        return {row['metric_name']: row['unit_name'] for row in csv.DictReader(file)}
+
+
+def _in_short(names: Iterable[str]) -> str:
+    """Write the parts of one histogram as one name."""
+    parts = defaultdict(list)
+    for name in sorted(names):
+        stem, _, part = name.rpartition('.')
+        if part in _PARTS_OF_A_HISTOGRAM:
+            parts[stem].append(part)
+        else:
+            parts[name] = []
+    return ', '.join(f'`{stem}{_suffix(found)}`' for stem, found in parts.items())
+
+
+def _suffix(parts: list[str]) -> str:
+    if not parts:
+        return ''
+    return f'.{parts[0]}' if len(parts) == 1 else f'.{{{",".join(parts)}}}'
+
+
+def main() -> int:
+    """Print the texts, or write them."""
+    parser = argparse.ArgumentParser(prog='python -m tools.upgrade', description=__doc__)
+    parser.add_argument('--write', action='store_true', help=f'write them into {PAGE.name}')
+    write = parser.parse_args().write
+    for name, text in texts().items():
+        if write:
+            put_table(PAGE, text, name)
+        else:
+            print(f'{name}\n\n{text}\n')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
