@@ -138,10 +138,10 @@ format: $(NEWEST)/ready  ## apply the formatter and the linter's fixes
 
 .PHONY: validate generate
 validate: $(DDEV)/ready  ## run ddev's validations, one line each, including that generated files are in sync
-	$(DDEV)/bin/python tools/validate.py
+	$(DDEV)/bin/python -P tools/validate.py
 
 generate: $(DDEV)/ready  ## generate the configuration files and models from spec.yaml, then validate
-	$(DDEV)/bin/python tools/validate.py --sync
+	$(DDEV)/bin/python -P tools/validate.py --sync
 
 .PHONY: lock
 compile = $(UV) pip compile -q --upgrade --universal --no-emit-index-url --annotation-style line \

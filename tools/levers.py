@@ -1,7 +1,7 @@
 """What each option saves that takes something off what leaves the host: `python -m tools.levers`.
 
 Counted on the page of a real proxy and on the same page of a busier one, in which each caller is ten: each series that
-names a key, user or customer is there ten times, under as many names. The tables are those of litellm/README.md.
+names a key, user or customer is there ten times, under as many names. The tables are those of docs/data.md.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Each row of the README's troubleshooting: what it says is seen is what a check shows whose proxy has that fault."""
+"""Each row of docs/troubleshooting.md: what it says is seen is what a check shows whose proxy has that fault."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ READY, DATABASE, CAN_CONNECT = 'litellm.proxy.ready', 'litellm.proxy.database', 
 TEXT = '# TYPE litellm_requests_metric_total counter\nlitellm_requests_metric_total{model="gpt-5"} 3.0\n'
 PAGE = answering(200, TEXT, {'Content-Type': PROMETHEUS})
 
-SEEN = page('litellm/README.md').rows('Errors, warnings and service checks')
-MISSED = page('litellm/README.md').rows('Missing or unexpected data')
+SEEN = page('docs/troubleshooting.md').rows('Errors, warnings and service checks')
+MISSED = page('docs/troubleshooting.md').rows('Missing or unexpected data')
 
 
 def shown(url: str, runs: int = 1, **options: Any) -> Shown:

@@ -52,7 +52,7 @@ def tags_of(page: str, options: dict[str, Any]) -> list[list[str]]:
     return sorted(sorted(context.tags) for context in contexts_of(page, options))
 
 
-@pytest.mark.parametrize('document', ['README.md', 'assets/configuration/spec.yaml'])
+@pytest.mark.parametrize('document', ['../docs/data.md', 'assets/configuration/spec.yaml'])
 def test_the_personal_labels_are_listed_where_the_option_is_described(document: str) -> None:
     text = (Path(__file__).parents[2] / document).read_text()
     listed = re.search(r'(`api_key_alias`,.*`requester_metadata_[^`]*`)', text, re.DOTALL)

@@ -1,4 +1,4 @@
-"""The savings in the README are those that are counted."""
+"""The savings in docs/data.md are those that are counted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from tools.levers import CAPTURE, busy_page, contexts_of, table_of_groups, table_of_levers
 
-README = (Path(__file__).parents[3] / 'litellm' / 'README.md').read_text().splitlines()
+PAGE = (Path(__file__).parents[3] / 'docs' / 'data.md').read_text().splitlines()
 
 
 @pytest.fixture(scope='module')
@@ -18,13 +18,13 @@ def pages() -> list[str]:
     return [page, busy_page(page)]
 
 
-def test_the_savings_of_the_options_are_those_in_the_readme(pages: list[str]) -> None:
-    assert [row for row in table_of_levers(pages) if row not in README] == []
+def test_the_savings_of_the_options_are_those_in_the_page(pages: list[str]) -> None:
+    assert [row for row in table_of_levers(pages) if row not in PAGE] == []
 
 
-def test_the_contexts_of_the_groups_are_those_in_the_readme(pages: list[str]) -> None:
+def test_the_contexts_of_the_groups_are_those_in_the_page(pages: list[str]) -> None:
     counted = table_of_groups(pages)
-    described = {group: [row for row in README if row.startswith(f'| `{group}` |')] for group in counted}
+    described = {group: [row for row in PAGE if row.startswith(f'| `{group}` |')] for group in counted}
 
     wrong = [
         group for group, rows in described.items() if len(rows) != 1 or not rows[0].endswith(f' | {counted[group]} |')
