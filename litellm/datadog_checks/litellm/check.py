@@ -10,8 +10,9 @@ from .mapping.rules import options_of_the_base_scraper
 from .metrics import metrics_config
 from .probes.health import HealthProbe, health_probe
 from .probes.readiness import ReadinessProbe, readiness_probe
+from .scrapers.base import LitellmScraper
 from .scrapers.exact import ExactScraper
-from .scrapers.stock import LitellmScraper
+from .scrapers.stock import StockScraper
 
 __all__ = ['LitellmCheck']
 
@@ -71,4 +72,4 @@ class LitellmCheck(OpenMetricsBaseCheckV2):
                 "With the base package's scraper, `exclude_personal_labels` sums the series that become identical, and "
                 'the sum is wrong once the proxy drops one of them.'
             )
-        return LitellmScraper(self, options)
+        return StockScraper(self, options)

@@ -403,12 +403,12 @@ class Stall:
         self._then(request)
 
 
-def questions() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == 'litellm-question']
+def background_calls() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == 'litellm-background-call']
 
 
-def wait_for_questions() -> None:
-    for thread in questions():
+def wait_for_background_calls() -> None:
+    for thread in background_calls():
         thread.join(20)
 
 
@@ -423,10 +423,10 @@ def test_a_slow_answer_delays_no_run_and_is_submitted_when_it_is_there(
         dd_run_check(check)
         aggregator.assert_metric(REQUESTS, count=2)
         assert aggregator.service_checks(CAN_CONNECT) == []
-        assert len(questions()) == 1
+        assert len(background_calls()) == 1
 
         slow.let_go.set()
-        wait_for_questions()
+        wait_for_background_calls()
         dd_run_check(check)
 
     aggregator.assert_metric(INFO, 1, count=1)
@@ -440,14 +440,14 @@ def test_an_answer_that_takes_too_long_is_a_failure_that_says_what_to_raise(
     with proxy(slow) as running:
         dd_run_check(running.check(litellm_health_timeout=0.2))
         slow.let_go.set()
-        wait_for_questions()
+        wait_for_background_calls()
 
     (found,) = aggregator.service_checks(CAN_CONNECT)
     assert 'no complete response within 0.2 seconds. Raise `litellm_health_timeout`, or set' in found.message
     aggregator.assert_metric(REQUESTS, 3)
 
 
-def test_no_second_question_is_put_while_the_first_is_out(
+def test_no_second_call_is_started_while_the_first_is_out(
     clock: Clock, monkeypatch: pytest.MonkeyPatch, dd_run_check: RunCheck
 ) -> None:
     """Such as to a proxy that sends a byte of its headers now and then."""
@@ -458,10 +458,10 @@ def test_no_second_question_is_put_while_the_first_is_out(
         for _ in range(3):
             dd_run_check(check)
             clock.now += 300
-        assert len(questions()) == len(running.asked) == 1
+        assert len(background_calls()) == len(running.asked) == 1
 
         slow.let_go.set()
-        wait_for_questions()
+        wait_for_background_calls()
 
 
 def test_a_body_that_drips_is_given_up_in_time(
@@ -481,12 +481,12 @@ def test_a_body_that_drips_is_given_up_in_time(
 
     with proxy(drip) as running:
         dd_run_check(running.check(litellm_health_timeout=0.5))
-        wait_for_questions()
+        wait_for_background_calls()
         # The check hung up by itself.
         assert over.wait(10)
 
     assert 'no complete response within 0.5 seconds' in aggregator.service_checks(CAN_CONNECT)[0].message
-    assert questions() == []
+    assert background_calls() == []
 
 
 def test_a_bug_while_asking_costs_no_metric(

@@ -257,14 +257,14 @@ def test_a_proxy_that_answers_again_is_asked_anew_whatever_comes_late(
         dd_run_check(check)
         over.set()
         for thread in threading.enumerate():
-            if thread.name == 'litellm-question':
+            if thread.name == 'litellm-background-call':
                 thread.join(20)
         dd_run_check(check)
 
     assert statuses(aggregator, READY) == [CRITICAL, OK]
 
 
-def test_headers_that_drip_delay_a_run_no_longer_than_the_timeout_and_start_no_second_question(
+def test_headers_that_drip_delay_a_run_no_longer_than_the_timeout_and_start_no_second_call(
     aggregator: AggregatorStub, dd_run_check: RunCheck
 ) -> None:
     over = threading.Event()

@@ -22,11 +22,11 @@ from datadog_checks.base.errors import ConfigurationError
 from datadog_checks.base.utils.replay.constants import EnvVars
 
 from ..page.samples import UNREADABLE
-from ..scrapers.stock import LitellmScraper
+from ..scrapers.base import LitellmScraper
 from ..transport.client import Answer, Client
-from ..transport.errors import explain_question
+from ..transport.errors import explain_probe_failure
 from ..transport.urls import Address, read_address
-from .background import Question
+from .background_call import BackgroundCall
 
 __all__ = ['Health', 'HealthProbe', 'NoHealthError', 'NotCheckedYetError', 'error_class', 'health_probe', 'read_health']
 
@@ -98,18 +98,20 @@ def read_health(answer: Answer, *, has_key: bool) -> Health:
     # For a URL that names one model, an unhealthy one comes with 503 and otherwise the same answer.
     if answer.status not in (200, 503) or not isinstance(healthy, list) or not isinstance(unhealthy, list):
         raise NoHealthError(_advice(answer, has_key))
-    endpoints = Counter([*(_tags(one, True) for one in healthy), *(_tags(one, False) for one in unhealthy)])
+    endpoints = Counter(
+        [*(_tags(endpoint, True) for endpoint in healthy), *(_tags(endpoint, False) for endpoint in unhealthy)]
+    )
     return Health(endpoints, len(healthy), len(unhealthy), time.monotonic())
 
 
 def _tags(endpoint: object, is_healthy: bool) -> tuple[str, ...]:
-    told = endpoint if isinstance(endpoint, dict) else {}
-    model, provider, identity = (_text(told.get(name)) for name in ('model', 'custom_llm_provider', 'model_id'))
+    fields = endpoint if isinstance(endpoint, dict) else {}
+    model, provider, identity = (_text(fields.get(name)) for name in ('model', 'custom_llm_provider', 'model_id'))
     if not provider and '/' in model:
         provider = model.partition('/')[0]
     tags = [f'endpoint_health:{"healthy" if is_healthy else "unhealthy"}']
     if not is_healthy:
-        tags.append(f'endpoint_error:{error_class(told.get("error"))}')
+        tags.append(f'endpoint_error:{error_class(fields.get("error"))}')
     if model:
         tags.append(f'llm_model:{model}')
     if _PROVIDER.fullmatch(provider):
@@ -196,12 +198,12 @@ class HealthProbe:
         self._health: Health | None = None
         self._connection: tuple[int, str] | None = None
         client = scraper.client_of(address)
-        self._question = Question(partial(_ask_health, client, address.url, timeout), timeout)
+        self._call = BackgroundCall(partial(_ask_health, client, address.url, timeout), timeout)
 
     def run(self) -> None:
         """Submit the last answer, and query the next when it is due. Raises nothing."""
         now = time.monotonic()
-        is_asking = now >= self._next_at and self._question.put()
+        is_asking = now >= self._next_at and self._call.start()
         if is_asking:
             self._next_at = now + self._interval
         self._take_answer(PATIENCE_SECONDS if is_asking else 0.0)
@@ -209,7 +211,7 @@ class HealthProbe:
 
     def _take_answer(self, patience: float) -> None:
         try:
-            health = self._question.answer(patience)
+            health = self._call.result(patience)
         except NotCheckedYetError:
             self._connection = (ServiceCheck.OK, '')
         except Exception as error:  # noqa: BLE001, whatever it is must not cost the run
@@ -221,7 +223,7 @@ class HealthProbe:
     def _explain(self, error: Exception) -> str:
         if isinstance(error, NoHealthError):
             return str(error)
-        message = f'the request to /health failed: {explain_question(error, self._question.seconds)}'
+        message = f'the request to /health failed: {explain_probe_failure(error, self._call.seconds)}'
         if isinstance(error, Timeout) and not isinstance(error, ConnectTimeout):
             message += ' Raise `litellm_health_timeout`, or set `background_health_checks: true` on the proxy.'
         return message

@@ -9,11 +9,11 @@ from typing import NamedTuple
 from datadog_checks.base import is_affirmative
 from datadog_checks.base.constants import ServiceCheck
 
-from ..scrapers.stock import LitellmScraper
+from ..scrapers.base import LitellmScraper
 from ..transport.client import Answer
-from ..transport.errors import explain_question
+from ..transport.errors import explain_probe_failure
 from ..transport.urls import Address, read_address, root_of
-from .background import Question
+from .background_call import BackgroundCall
 from .version import VersionProbe
 
 __all__ = ['ReadinessProbe', 'Status', 'Verdict', 'judge', 'readiness_probe']
@@ -55,7 +55,7 @@ DATABASE = {
     'Not connected': Status(ServiceCheck.UNKNOWN, 'the proxy runs without a database.'),
 }
 UNKNOWN_STATE = Status(ServiceCheck.UNKNOWN, 'the proxy reports a database state that the check does not know.')
-UNTOLD = Status(ServiceCheck.UNKNOWN, 'the proxy does not currently report the state of its database.')
+NOT_REPORTED = Status(ServiceCheck.UNKNOWN, 'the proxy does not currently report the state of its database.')
 
 NOT_SERVED = Status(
     ServiceCheck.UNKNOWN,
@@ -70,32 +70,32 @@ def judge(answer: Answer) -> Verdict | None:
         body = answer.json()
     except ValueError:
         body = None
-    told = body if isinstance(body, dict) else {}
-    version = told.get('litellm_version')
-    if answer.status == 200 and isinstance(told.get('status'), str):
-        database = _database(told) if 'db' in told else None
+    fields = body if isinstance(body, dict) else {}
+    version = fields.get('litellm_version')
+    if answer.status == 200 and isinstance(fields.get('status'), str):
+        database = _database(fields) if 'db' in fields else None
         return Verdict(Status(ServiceCheck.OK), database, version if isinstance(version, str) else None)
     if answer.status in (200, 404, 405):
         return None
     if answer.status < 500:
         message = f'{answer.status} from {PATH}, which LiteLLM serves without a key: check what is in front of it.'
         return Verdict(Status(ServiceCheck.UNKNOWN, message), None)
-    database = _database(told)
-    return Verdict(Status(ServiceCheck.CRITICAL, f'{answer.status}: {_reason(told, database)}'), database)
+    database = _database(fields)
+    return Verdict(Status(ServiceCheck.CRITICAL, f'{answer.status}: {_reason(fields, database)}'), database)
 
 
-def _database(told: dict[str, object]) -> Status:
-    state, detail = told.get('db'), told.get('detail')
+def _database(fields: dict[str, object]) -> Status:
+    state, detail = fields.get('db'), fields.get('detail')
     if isinstance(state, str):
         return DATABASE.get(state, UNKNOWN_STATE)
     # Before 1.84 only a failed check of the database leads to this answer.
     if isinstance(detail, str) and detail.startswith('Service Unhealthy'):
         return DATABASE['disconnected']
-    return UNTOLD
+    return NOT_REPORTED
 
 
-def _reason(told: dict[str, object], database: Status) -> str:
-    if told.get('status') == 'shutting_down':
+def _reason(fields: dict[str, object], database: Status) -> str:
+    if fields.get('status') == 'shutting_down':
         return 'the proxy is shutting down.'
     if database.status == ServiceCheck.CRITICAL:
         return f'the proxy is not accepting requests because {database.message}'
@@ -126,7 +126,7 @@ class ReadinessProbe:
         self._verdict: Verdict | None = None
         client = scraper.client_of(address)
         seconds = min(client.timeout, MAX_SECONDS)
-        self._question = Question(partial(client.ask, address.url, seconds, MAX_BODY_BYTES), seconds)
+        self._call = BackgroundCall(partial(client.ask, address.url, seconds, MAX_BODY_BYTES), seconds)
         root = address.url.removesuffix(PATH) if address.url.endswith(PATH) else root_of(scraper.endpoint)
         self._version = None if root is None else VersionProbe(scraper, address, root)
 
@@ -145,12 +145,12 @@ class ReadinessProbe:
             self._submit(Verdict(NOT_SERVED, None))
 
     def _ask(self) -> Verdict | None:
-        self._question.put()
+        self._call.start()
         try:
-            answer = self._question.answer(self._question.seconds)
+            answer = self._call.result(self._call.seconds)
         except Exception as error:  # noqa: BLE001, whatever it is must not cost the run
-            message = f'the request to {PATH} failed: {explain_question(error, self._question.seconds)}'
-            return Verdict(Status(ServiceCheck.CRITICAL, message), UNTOLD)
+            message = f'the request to {PATH} failed: {explain_probe_failure(error, self._call.seconds)}'
+            return Verdict(Status(ServiceCheck.CRITICAL, message), NOT_REPORTED)
         # No answer means that the request of an earlier run was given up and still hangs: its verdict stands.
         return self._verdict if answer is None else judge(answer)
 

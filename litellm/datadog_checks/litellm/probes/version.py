@@ -10,15 +10,15 @@ from functools import partial
 
 from requests.exceptions import RequestException
 
-from ..scrapers.stock import LitellmScraper
+from ..scrapers.base import LitellmScraper
 from ..transport.client import Client
 from ..transport.urls import Address
-from .background import Question
+from .background_call import BackgroundCall
 
 __all__ = ['VersionProbe', 'find_version', 'version_in_openapi']
 
 # The version is queried when the proxy is ready again, and this often, as a restart may go unnoticed.
-SECONDS_BETWEEN_QUESTIONS = 6 * 3600.0
+SECONDS_BETWEEN_QUERIES = 6 * 3600.0
 
 # For one endpoint. LiteLLM 1.109.1 took 17 seconds to render its OpenAPI document on a busy machine.
 ANSWER_SECONDS = 30.0
@@ -50,9 +50,9 @@ def find_version(client: Client, root: str) -> str | None:
     """Query the version of a proxy whose readiness does not have it. Raises a `RequestException`."""
     for path in (MODEL_HUB, DETAILS) if client.sends_credentials else (MODEL_HUB,):
         with suppress(RequestException, ValueError):
-            told = client.ask(root + path, ANSWER_SECONDS, MAX_BODY_BYTES).json()
-            if isinstance(told, dict) and isinstance(told.get('litellm_version'), str):
-                return str(told['litellm_version'])
+            body = client.ask(root + path, ANSWER_SECONDS, MAX_BODY_BYTES).json()
+            if isinstance(body, dict) and isinstance(body.get('litellm_version'), str):
+                return str(body['litellm_version'])
     answer = client.ask(root + OPENAPI, ANSWER_SECONDS, MAX_BODY_BYTES)
     return version_in_openapi(answer.body) if answer.status == 200 else None
 
@@ -77,7 +77,7 @@ class VersionProbe:
     def __init__(self, scraper: LitellmScraper, address: Address, root: str) -> None:
         self._check = scraper.check
         client = scraper.client_of(address)
-        self._question = Question(partial(find_version, client, root), 3 * ANSWER_SECONDS)
+        self._call = BackgroundCall(partial(find_version, client, root), 3 * ANSWER_SECONDS)
         self._asked_at: float | None = None
 
     def run(self, is_ready: bool, version: str | None) -> None:
@@ -91,14 +91,14 @@ class VersionProbe:
         elif version is not None:
             self._submit(version)
         else:
-            if self._asked_at is None or now - self._asked_at > SECONDS_BETWEEN_QUESTIONS:
+            if self._asked_at is None or now - self._asked_at > SECONDS_BETWEEN_QUERIES:
                 self._asked_at = now
-                self._question.put()
+                self._call.start()
             self._take_answer(PATIENCE_SECONDS if now == self._asked_at else 0.0)
 
     def _take_answer(self, patience: float) -> None:
         try:
-            version = self._question.answer(patience)
+            version = self._call.result(patience)
         except Exception as error:  # noqa: BLE001, whatever it is must not cost the run
             self._check.log.debug('The proxy did not report its version: %s', type(error).__name__)
             return

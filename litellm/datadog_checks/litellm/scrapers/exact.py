@@ -35,8 +35,8 @@ from ..page.limit import ContextLimit
 from ..page.samples import Context, Metric, SampleTable, TaggedSeries
 from ..transport.body import read_body
 from ..transport.errors import TruncatedPageError, explain_bad_lines
+from .base import LitellmScraper
 from .selection import Selection
-from .stock import LitellmScraper
 
 __all__ = ['ExactScraper']
 

@@ -29,7 +29,7 @@ __all__ = [
     'TruncatedPageError',
     'explain',
     'explain_bad_lines',
-    'explain_question',
+    'explain_probe_failure',
     'explain_response',
 ]
 
@@ -101,7 +101,7 @@ def explain(error: Exception) -> Exception:
     return error
 
 
-def explain_question(error: Exception, seconds: float) -> str:
+def explain_probe_failure(error: Exception, seconds: float) -> str:
     """Say what to do about an endpoint other than the metrics page that did not answer within so many seconds.
 
     Like all messages here, it contains neither the URL nor any part of the answer.

@@ -1,0 +1,65 @@
+"""Call a function in the background, so that a slow answer never delays the scrape."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+from threading import Thread
+from typing import Generic, TypeVar
+
+from requests.exceptions import Timeout
+
+__all__ = ['BackgroundCall']
+
+T = TypeVar('T')
+
+
+class BackgroundCall(Generic[T]):
+    """Call `function` in a thread of its own, one call at a time, and give a call up after so many seconds.
+
+    The thread ends when `function` returns, which must have a timeout of its own. It does not keep the Agent from
+    exiting. A late result is still returned, unless another call was started before.
+    """
+
+    def __init__(self, function: Callable[[], T], seconds: float) -> None:
+        self.seconds = seconds
+        self._function = function
+        self._started_at = 0.0
+        self._pending: Future[T] | None = None
+        self._is_given_up = False
+
+    def start(self) -> bool:
+        """Start a call, unless a thread is still running or its result was not taken. Return whether it started."""
+        if self._pending is not None and not (self._is_given_up and self._pending.done()):
+            return False
+        self._started_at, self._is_given_up = time.monotonic(), False
+        self._pending = Future()
+        try:
+            Thread(target=self._run, args=(self._pending,), name='litellm-background-call', daemon=True).start()
+        except RuntimeError as error:  # No more threads can be started.
+            self._pending.set_exception(error)
+        return True
+
+    def result(self, patience: float) -> T | None:
+        """Return the result once, if it arrives within so many seconds of patience, and None otherwise.
+
+        Raises once what `function` raised, or once a `Timeout` when the time of the call is over.
+        """
+        if self._pending is None:
+            return None
+        left = max(self._started_at + self.seconds - time.monotonic(), 0.0)
+        done, _ = wait([self._pending], min(patience, left))
+        if done:
+            call, self._pending = self._pending, None
+            return call.result()
+        if left <= patience and not self._is_given_up:
+            self._is_given_up = True
+            raise Timeout('no answer')
+        return None
+
+    def _run(self, pending: Future[T]) -> None:
+        try:
+            pending.set_result(self._function())
+        except Exception as error:  # noqa: BLE001, `result` raises it
+            pending.set_exception(error)

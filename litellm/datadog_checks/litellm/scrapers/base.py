@@ -1,0 +1,166 @@
+"""Share between both scrapers all but how a page is read: fetching it, judging it, and reporting the outcome.
+
+The two are siblings: `exact` counts by itself, and `stock` leaves that to the base package.
+"""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from collections.abc import Iterable
+from typing import Any
+
+from requests import Response
+from requests.exceptions import ConnectionError, InvalidURL, RequestException
+
+from datadog_checks.base.checks.openmetrics.v2.scraper import OpenMetricsScraper
+from datadog_checks.base.constants import ServiceCheck
+from datadog_checks.base.utils.http import RequestsWrapper
+
+from ..mapping.labels import KEY_LABEL, REDACTED
+from ..mapping.outgoing import OutgoingLabels
+from ..mapping.rules import Rules
+from ..metrics import UNLICENSED_FAMILY, families_of_groups, is_litellm_family
+from ..page.exposition import CREATED
+from ..transport.body import PageLimits
+from ..transport.client import Client
+from ..transport.errors import URL_HINT, NotMetricsError, explain, explain_response
+from ..transport.urls import Address, read_address
+
+__all__ = ['LitellmScraper']
+
+# How many of the unknown families a warning names. The others are only counted.
+UNKNOWN_NAMED = 10
+
+# Content types of a metrics page. A page with another one is recognized by its families.
+EXPOSITIONS = ('text/plain', 'application/openmetrics-text')
+OPENMETRICS_ACCEPT = 'application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1'
+
+
+class LitellmScraper(OpenMetricsScraper):
+    """Fetch the page of a proxy, tell whether it is LiteLLM's, and explain failures and what the page lacks.
+
+    The whole page is read before the first sample is submitted, so that a failed scrape submits nothing.
+    """
+
+    def __init__(self, check: Any, config: Any) -> None:
+        # Tags, messages and logs have the URL without its user and password.
+        self.address = read_address('openmetrics_endpoint', config['openmetrics_endpoint'])
+        config = ChainMap({'openmetrics_endpoint': self.address.url}, config)
+        super().__init__(check, config)
+        self._client = Client(self.http, self.address)
+        self.exclude_metrics |= families_of_groups(config.get('exclude_metric_groups') or ())
+        self.outgoing = OutgoingLabels(config, self.exclude_metrics_by_labels)
+        self.rules = Rules(self, self.outgoing, config)
+        self.page_limits = PageLimits.of(config)
+
+        # The base asks for OpenMetrics only if `headers` is not set, and then parses any answer as OpenMetrics.
+        # Here `headers` makes no difference, and the content type of the answer decides on the parser.
+        headers = self.http.options['headers']
+        if self._use_latest_spec and 'accept' not in {name.lower() for name in headers}:
+            headers['Accept'] = OPENMETRICS_ACCEPT
+        self._use_latest_spec = False
+
+        # The base treats an ignored connection error as an empty page, after which it flushes all counts of the next
+        # page in full. Here it is a failed scrape that is not raised.
+        self._tolerate_connection_errors = self.ignore_connection_errors
+        self.ignore_connection_errors = False
+
+    def scrape(self) -> None:
+        """Scrape once and submit the outcome as the health service check.
+
+        Raises a `RequestException` whose message says what to do when the page could not be fetched.
+        """
+        try:
+            super().scrape()
+        except Exception as error:  # noqa: BLE001, it is raised again
+            explained = explain(error)
+            self.submit_health_check(ServiceCheck.CRITICAL, message=str(explained))
+            if self._tolerate_connection_errors and isinstance(error, ConnectionError):
+                self.log.warning('Nothing collected from %s: %s', self.endpoint, explained)
+                return
+            try:
+                raise explained from None
+            finally:
+                # Break the cycle of exception and traceback, which would keep the connection until garbage collection.
+                del explained
+        self.submit_health_check(ServiceCheck.OK)
+        if self.outgoing.keys_in_clear:
+            self._warn_of_keys_in_clear()
+
+    def client_of(self, address: Address) -> Client:
+        """Return a client for another endpoint of the proxy, with the options of this instance."""
+        check = self.check
+        return Client(RequestsWrapper(self.config, check.init_config, check.HTTP_CONFIG_REMAPPER, check.log), address)
+
+    def send_request(self, **options: Any) -> Response:
+        return self._client.get(self.endpoint, **options)
+
+    def get_connection(self, **options: Any) -> Response:
+        """Return a response with a page to read, or raise an error that says what is wrong with it."""
+        try:
+            response: Response = self.send_request(**options)
+        except RequestException:
+            raise
+        except ValueError:
+            # The URL of a redirect cannot be parsed.
+            raise InvalidURL('no URL') from None
+        self._content_type = response.headers.get('Content-Type', '')
+        error = explain_response(response)
+        if error is not None:
+            response.close()
+            raise error
+        return response
+
+    def judge_page(self, families: Iterable[str]) -> None:
+        """Raise an error if the families are not LiteLLM's, and warn if the page has less than it could have.
+
+        The names come without the `raw_metric_prefix`.
+        """
+        families = set(families)
+        if not families and not self._content_type.lower().startswith(EXPOSITIONS):
+            raise NotMetricsError(
+                f'the response is empty, and its content type is not that of a metrics page: {URL_HINT}'
+            )
+        if not families:
+            self.warning(
+                'The metrics page at %s is empty. A proxy with several workers exposes a family only once it has a '
+                'sample: send it a request. Otherwise, check the URL for a `?name[]=` filter.',
+                self.endpoint,
+            )
+        elif not self.raw_metric_prefix and not any(map(is_litellm_family, families)):
+            raise NotMetricsError(f'the page has no LiteLLM metrics: {URL_HINT}')
+        elif UNLICENSED_FAMILY in families:
+            self.warning(
+                'LiteLLM before 1.80.0 exposes its metrics only with an enterprise license, and %s runs without one. '
+                'Upgrade LiteLLM: metrics are free since 1.80.0.',
+                self.endpoint,
+            )
+        self._warn_of_unknown(families)
+
+    def _warn_of_unknown(self, families: set[str]) -> None:
+        unknown = sorted(
+            name
+            for name in families
+            if self.rules.is_unknown(name) and not (name.endswith(CREATED) and name.removesuffix(CREATED) in families)
+        )
+        if unknown:
+            self.warning(
+                'Families at %s that are newer than this version of the check are %s (%d): %s%s. Upgrade the '
+                'integration%s.',
+                self.endpoint,
+                'collected under names that may change' if self.rules.collect_unknown else 'not collected',
+                len(unknown),
+                ', '.join(unknown[:UNKNOWN_NAMED]),
+                ', …' if len(unknown) > UNKNOWN_NAMED else '',
+                '' if self.rules.collect_unknown else ', or set `collect_unknown_metrics: true`',
+            )
+
+    def _warn_of_keys_in_clear(self) -> None:
+        self.warning(
+            'Clients of %s send keys that do not start with `sk-`. LiteLLM hashes only keys that do, and exposes all '
+            'others in plain text on its metrics page. The check sends `%s:%s` instead. Give these clients keys that '
+            'LiteLLM generated.',
+            self.endpoint,
+            KEY_LABEL,
+            REDACTED,
+        )
