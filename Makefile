@@ -144,18 +144,16 @@ generate: $(DDEV)/ready  ## generate the configuration files and models from spe
 	$(DDEV)/bin/python -P tools/validate.py --sync
 
 .PHONY: lock
-compile = $(UV) pip compile -q --upgrade --universal --no-emit-index-url --annotation-style line \
-	--custom-compile-command 'make lock'
-lock: $(UV)  ## update the pinned development dependencies
-	$(compile) --python-version 3.11 requirements/base-newest.in -o requirements/base-newest.txt
-	$(compile) --python-version 3.11 requirements/base-oldest.in -o requirements/base-oldest.txt
-	$(compile) --python-version 3.11 requirements/base-fuzz.in -o requirements/base-fuzz.txt
-	$(compile) --python-version 3.13 requirements/ddev.in -o requirements/ddev.txt
-	for agent in $(AGENTS); do \
-		$(compile) --python-version 3.11 requirements/agent-$$agent.in -o requirements/agent-$$agent.txt; \
-	done
-	for release in requirements/litellm-*.in; do \
-		$(compile) --python-version 3.11 $$(sed -n 's/^# uv: //p' $$release) $$release -o $${release%.in}.txt; \
+# Each requirements/*.in is a lock of its own. Its line `# uv: …` holds what uv needs for it beyond the usual.
+LOCKS = $(if $(ONLY),$(ONLY),$(basename $(notdir $(wildcard requirements/*.in))))
+compile = $(UV) pip compile -q $(if $(PACKAGE),--upgrade-package $(PACKAGE),--upgrade) --universal --no-emit-index-url \
+	--annotation-style line --custom-compile-command 'make lock'
+lock: $(UV)  ## update the pinned dependencies: all, or those of ONLY='base-newest litellm-1.88.6', or PACKAGE=ruff
+	@set -e; for lock in $(LOCKS); do \
+		options=$$(sed -n 's/^# uv: //p' requirements/$$lock.in); \
+		case $$options in *--python-version*) ;; *) options="$$options --python-version 3.11" ;; esac; \
+		echo "requirements/$$lock.txt"; \
+		$(compile) $$options requirements/$$lock.in -o requirements/$$lock.txt; \
 	done
 
 .PHONY: clean
@@ -170,19 +168,18 @@ $(UV):
 
 .venvs/base-%/ready: requirements/base-%.txt litellm/pyproject.toml tools/find-python | $(UV)
 	python=$$($($*_python)) && $(UV) venv -q --clear -p "$$python" $(@D)
-	$(UV) pip install -q -p $(@D) -r $<
-	$(UV) pip install -q -p $(@D) --no-deps -e litellm
+	$(UV) pip install -q -p $(@D) --no-deps -r $< -e litellm
 	@touch $@
 
 define agent_environment
 .venvs/agents/$(1)-python$(2)/ready: requirements/agent-$(1).txt tools/find-python | $$(UV)
 	python=$$$$(tools/find-python $(2)) && $$(UV) venv -q --clear -p "$$$$python" $$(@D)
-	$$(UV) pip install -q -p $$(@D) -r $$<
+	$$(UV) pip install -q -p $$(@D) --no-deps -r $$<
 	@touch $$@
 endef
 $(foreach agent,$(AGENTS),$(foreach python,$(PYTHONS),$(eval $(call agent_environment,$(agent),$(python)))))
 
 $(DDEV)/ready: requirements/ddev.txt tools/find-python | $(UV)
 	python=$$(tools/find-python 3.13) && $(UV) venv -q --clear -p "$$python" $(@D)
-	$(UV) pip install -q -p $(@D) -r $<
+	$(UV) pip install -q -p $(@D) --no-deps -r $<
 	@touch $@

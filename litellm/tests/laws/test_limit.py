@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from datadog_checks.base.errors import ConfigurationError
 from datadog_checks.litellm import LitellmCheck
-from tests.laws.test_conservation import LATENCY, REQUESTS, Watch, every_label, only, play_step, steps, true_counts
 from tests.support.agent_model import Context, Flush
 from tests.support.endpoint import serving_page
 from tests.support.simulated_proxy import Cut, SimulatedProxy
+from tests.support.watch import LATENCY, REQUESTS, Watch, every_label, only, play_step, steps, true_counts
 
 REQUESTS_COUNT = 'litellm.proxy.total_requests.metric.count'
 BUCKET = 'litellm.request.total_latency.metric.bucket'

@@ -14,21 +14,10 @@ from hypothesis import strategies as st
 from datadog_checks.litellm import LitellmCheck
 from datadog_checks.litellm.report.cli import main
 from datadog_checks.litellm.scrapers import selection
-from tests.laws.test_conservation import (
-    HISTORIES,
-    LATENCY,
-    REQUESTS,
-    TOKENS,
-    History,
-    Watch,
-    case,
-    every_label,
-    play_step,
-    steps,
-    true_counts,
-)
 from tests.support.endpoint import PROMETHEUS, answering, serving
+from tests.support.histories import HISTORIES, History, case
 from tests.support.simulated_proxy import SimulatedProxy, Status
+from tests.support.watch import LATENCY, REQUESTS, TOKENS, Watch, every_label, play_step, steps, true_counts
 
 START = 'process_start_time_seconds'
 

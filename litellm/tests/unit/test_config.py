@@ -22,7 +22,7 @@ from datadog_checks.base.stubs.datadog_agent import DatadogAgentStub
 from datadog_checks.litellm import LitellmCheck
 from datadog_checks.litellm.mapping.rules import options_of_the_base_scraper
 from tests.support.example_file import options
-from tests.unit.test_metrics import options_of_an_instance
+from tests.support.spec import own_options
 
 DATA = Path(datadog_checks.litellm.__file__).parent / 'data'
 ENDPOINT = 'http://localhost:4000/metrics/'
@@ -161,7 +161,7 @@ def test_the_uncommented_line_of_the_example_leaves_the_stock_scraper_off() -> N
 
 def test_the_example_names_the_options_that_switch_to_the_stock_scraper() -> None:
     example = {one.name: one for one in options(DATA / 'conf.yaml.example')}
-    (stock,) = [one for one in options_of_an_instance() if one.get('name') == 'use_stock_scraper']
+    (stock,) = [one for one in own_options() if one.get('name') == 'use_stock_scraper']
     named = set(re.findall(r'`(\w+)`', stock['description'].partition('These options')[2])) & example.keys()
 
     assert named == {
@@ -171,7 +171,7 @@ def test_the_example_names_the_options_that_switch_to_the_stock_scraper() -> Non
 
 
 def test_the_example_begins_with_the_url_the_key_and_the_options_that_only_this_check_has() -> None:
-    own = [one['name'] for one in options_of_an_instance() if 'name' in one]
+    own = [one['name'] for one in own_options() if 'name' in one]
     listed = [one.name for one in options(DATA / 'conf.yaml.example') if one.section == 'instances']
 
     assert listed[: len(own) + 2] == ['openmetrics_endpoint', 'extra_headers', *own]

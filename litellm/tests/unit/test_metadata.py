@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from datadog_checks.base.stubs.aggregator import AggregatorStub
@@ -11,9 +12,11 @@ from datadog_checks.dev.utils import get_metadata_metrics
 from datadog_checks.litellm import LitellmCheck
 from datadog_checks.litellm import metrics as names
 from tests.support.endpoint import PROMETHEUS, answering, answering_json, serving_paths
-from tests.unit.test_metrics import RunCheck, exposition, families, metrics_of, rows
+from tests.support.known_metrics import exposition, families, metrics_of, published_metrics
 
 METADATA_CSV = Path(__file__).parents[2] / 'metadata.csv'
+
+RunCheck = Callable[[LitellmCheck], object]
 
 # The first release looked at: a family that it already has may be older.
 FIRST_SAMPLED_RELEASE = '1.53.1'
@@ -186,7 +189,7 @@ def test_published_units_are_kept_except_milliseconds_which_are_seconds() -> Non
     mends = {'millisecond': 'second'}
     published = {
         row['metric_name']: mends.get(row['unit_name'], row['unit_name'])
-        for row in rows('published_metrics.csv')
+        for row in published_metrics()
         if row['unit_name']
     }
 

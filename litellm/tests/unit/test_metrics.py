@@ -2,81 +2,25 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from datadog_checks.base.stubs.aggregator import AggregatorStub
 from datadog_checks.litellm import LitellmCheck
 from datadog_checks.litellm import metrics as names
 from tests.support.endpoint import serving_page
-
-HERE = Path(__file__).parents[1]
-
-# The parts of a Datadog metric, by the Prometheus type of its family.
-SUFFIXES = {'counter': ['.count'], 'gauge': [''], 'histogram': ['.bucket', '.count', '.sum']}
+from tests.support.known_metrics import exposition, families, metrics_of, published_metrics
+from tests.support.spec import own_options
 
 # One family under two names: LiteLLM renamed it in 1.75.0, and users' graphs go on.
 RENAMED_IN_PLACE = {'litellm_total_tokens', 'litellm_total_tokens_metric'}
 
 RunCheck = Callable[[LitellmCheck], object]
-
-
-def rows(file_name: str) -> list[dict[str, str]]:
-    """Read one of the CSV files of this folder."""
-    with (HERE / file_name).open(newline='', encoding='utf-8') as file:
-        return list(csv.DictReader(file))
-
-
-def families() -> list[dict[str, str]]:
-    """Return every family that LiteLLM is known to have had, with its type, labels, first and last release."""
-    return rows('lineage/families.csv')
-
-
-def options_of_an_instance() -> list[dict[str, Any]]:
-    """Return the options of an instance that are this integration's own, as `spec.yaml` describes them."""
-    spec = yaml.safe_load((HERE.parent / 'assets' / 'configuration' / 'spec.yaml').read_text())
-    (instances,) = [option for option in spec['files'][0]['options'] if option.get('template') == 'instances']
-    return list(instances['options'])
-
-
-def metrics_of(family: Mapping[str, str]) -> dict[str, str]:
-    """Return the Datadog metrics of a family, full name to type."""
-    name = f'litellm.{names.raw_names()[family["family"]]}'
-    metric_type = 'gauge' if family['type'] == 'gauge' else 'count'
-    return {name + suffix: metric_type for suffix in SUFFIXES[family['type']]}
-
-
-def exposition(prefix: str = names.PREFIX) -> str:
-    """Return a page in Prometheus text format with one series of every known family, and the process's start time."""
-    lines = ['# TYPE process_start_time_seconds gauge', 'process_start_time_seconds 1.7e9']
-    for family in families():
-        raw = prefix + family['family'].removeprefix(names.PREFIX)
-        labels = [f'{label}="a"' for label in family['labels'].split('|') if label]
-        # The text format names the family of a counter with its `_total`.
-        lines.append(f'# TYPE {raw}{"_total" if family["type"] == "counter" else ""} {family["type"]}')
-        match family['type']:
-            case 'counter':
-                lines.append(_sample(f'{raw}_total', labels, 3))
-            case 'gauge':
-                lines.append(_sample(raw, labels, 3))
-            case 'histogram':
-                lines.append(_sample(f'{raw}_bucket', [*labels, 'le="0.5"'], 2))
-                lines.append(_sample(f'{raw}_bucket', [*labels, 'le="+Inf"'], 3))
-                lines.append(_sample(f'{raw}_sum', labels, 1.5))
-                lines.append(_sample(f'{raw}_count', labels, 3))
-    return '\n'.join(lines) + '\n'
-
-
-def _sample(name: str, labels: list[str], value: float) -> str:
-    return f'{name}{{{",".join(labels)}}} {value}' if labels else f'{name} {value}'
 
 
 def scrape(page: str, dd_run_check: RunCheck, **options: Any) -> None:
@@ -121,11 +65,11 @@ def test_a_metric_is_submitted_by_one_mapping_only() -> None:
 
 
 def test_the_published_metrics_are_complete() -> None:
-    assert len({row['metric_name'] for row in rows('published_metrics.csv')}) == 97
+    assert len({row['metric_name'] for row in published_metrics()}) == 97
 
 
 def test_every_published_metric_keeps_its_name_and_type() -> None:
-    published = {(row['metric_name'], row['metric_type']) for row in rows('published_metrics.csv')}
+    published = {(row['metric_name'], row['metric_type']) for row in published_metrics()}
 
     assert published - set(names.submitted_names()) == set()
 
@@ -135,7 +79,7 @@ def test_every_published_metric_keeps_the_families_it_comes_from() -> None:
     for family in families():
         for metric in metrics_of(family):
             sources.setdefault(metric, set()).add(family['family'])
-    published = {row['metric_name']: set(row['families'].split('|')) for row in rows('published_metrics.csv')}
+    published = {row['metric_name']: set(row['families'].split('|')) for row in published_metrics()}
 
     assert {metric: sources.get(metric) for metric in published} == published
 
@@ -158,14 +102,14 @@ def test_the_groups_of_the_option_are_those_of_the_families() -> None:
     in_use = {
         family.group for mapping in (names.COUNTERS, names.GAUGES, names.HISTOGRAMS) for family in mapping.values()
     }
-    (option,) = [one for one in options_of_an_instance() if one.get('name') == 'exclude_metric_groups']
+    (option,) = [one for one in own_options() if one.get('name') == 'exclude_metric_groups']
 
     assert option['value']['items']['enum'] == sorted(names.Group)
     assert in_use == set(names.Group)
 
 
 def test_each_group_is_explained_where_it_is_chosen() -> None:
-    (option,) = [one for one in options_of_an_instance() if one.get('name') == 'exclude_metric_groups']
+    (option,) = [one for one in own_options() if one.get('name') == 'exclude_metric_groups']
 
     assert re.findall(r'^- (\w+)', option['description'], re.MULTILINE) == sorted(names.Group)
 
