@@ -1,4 +1,4 @@
-"""The families that LiteLLM is known to have had, the Datadog metrics they become, and the metrics users have already."""
+"""LiteLLM's known families, the Datadog metrics they become, and the metrics that users of the check have already."""
 
 from __future__ import annotations
 
