@@ -9,14 +9,17 @@ from typing import Any
 from prometheus_client import Metric as PrometheusFamily
 from prometheus_client.samples import Sample
 
-from datadog_checks.base.checks.openmetrics.v2.scraper import OpenMetricsScraper
-from datadog_checks.base.checks.openmetrics.v2.transform import (
-    DEFAULT_METRIC_TYPE,
-    NATIVE_TRANSFORMERS,
-    MetricTransformer,
-)
 from datadog_checks.base.config import is_affirmative
 
+from ..base_package import (
+    DEFAULT_METRIC_TYPE,
+    SUBMITTED_TYPES,
+    AdaptedScraper,
+    MappedMetric,
+    full_name,
+    mapped_metrics,
+    normalized_tags,
+)
 from ..metrics import is_litellm_family, raw_names, unprefixed
 from .outgoing import OutgoingLabels
 
@@ -33,31 +36,31 @@ _BASE_SCRAPER_OPTIONS = (
     'telemetry',
 )
 _KNOWN = frozenset(raw_names())
-_TYPES = frozenset({DEFAULT_METRIC_TYPE, 'native_dynamic', 'time_elapsed', *NATIVE_TRANSFORMERS})
+_TYPES = frozenset({DEFAULT_METRIC_TYPE, 'native_dynamic', 'time_elapsed', *SUBMITTED_TYPES})
 
 
 def options_of_the_base_scraper(config: Mapping[str, Any]) -> list[str]:
     """Return the options of an instance that only the base scraper supports."""
     options = [name for name in _BASE_SCRAPER_OPTIONS if is_affirmative(config.get(name))]
-    types = {metric['type'] for metric in MetricTransformer.normalize_metric_config(config).values()}
+    types = {metric.type for _, metric in mapped_metrics(config)}
     return options + [f'extra_metrics with type `{type_}`' for type_ in sorted(types - _TYPES)]
 
 
 class Rules:
     """Tell how the base scraper would name and tag the samples of a family."""
 
-    def __init__(self, scraper: OpenMetricsScraper, outgoing: OutgoingLabels, config: Mapping[str, Any]) -> None:
+    def __init__(self, scraper: AdaptedScraper, outgoing: OutgoingLabels, config: Mapping[str, Any]) -> None:
         self.collect_buckets = is_affirmative(config.get('collect_histogram_buckets', True))
         self.collect_unknown = is_affirmative(config.get('collect_unknown_metrics', False))
         self._scraper = scraper
         self._outgoing = outgoing
-        self._exact: dict[str, tuple[str, str]] = {}
+        self._exact: dict[str, MappedMetric] = {}
         self._patterns: list[tuple[re.Pattern[str], str]] = []
-        for raw_name, metric in MetricTransformer.normalize_metric_config(config).items():
-            if re.escape(raw_name) == raw_name:
-                self._exact[raw_name] = metric['name'], metric['type']
+        for family, metric in mapped_metrics(config):
+            if re.escape(family) == family:
+                self._exact[family] = metric
             else:
-                self._patterns.append((re.compile(raw_name), metric['type']))
+                self._patterns.append((re.compile(family), metric.type))
 
     def trimmed(self, family: str) -> str:
         """Return the name of a family without the `raw_metric_prefix`."""
@@ -69,29 +72,28 @@ class Rules:
         A family that the user's own `metrics` list leaves out is known, but not wanted.
         """
         name = self.trimmed(family)
-        is_known = name in _KNOWN or self._is_excluded(name) or self._mapped(name) is not None
+        is_known = name in _KNOWN or self._scraper.is_excluded(name) or self._mapped(name) is not None
         return is_litellm_family(name) and not is_known
 
     def submission(self, family: str, type_: str) -> tuple[str | None, str]:
         """Return the metric name, None if it is not wanted, and the type that a family is submitted with."""
         name = self.trimmed(family)
-        if self._is_excluded(name):
+        if self._scraper.is_excluded(name):
             return None, type_
         mapped = self._mapped(name)
         if self.collect_unknown and self.is_unknown(family):
-            mapped = unprefixed(name), DEFAULT_METRIC_TYPE
+            mapped = MappedMetric(unprefixed(name), DEFAULT_METRIC_TYPE)
         if mapped is None:
             return None, type_
         datadog_name, submitted_type = mapped
         if submitted_type in (DEFAULT_METRIC_TYPE, 'native_dynamic'):
             submitted_type = type_
-        wanted = submitted_type == 'time_elapsed' or submitted_type in NATIVE_TRANSFORMERS
+        wanted = submitted_type == 'time_elapsed' or submitted_type in SUBMITTED_TYPES
         return datadog_name if wanted else None, submitted_type
 
     def full_name(self, name: str) -> str | None:
         """Return the name with its namespace, or None when `metric_patterns` leaves the metric out."""
-        full_name = self._scraper.check._format_namespace(name)
-        return full_name if self._scraper.check.should_send_metric(full_name) else None
+        return full_name(self._scraper.check, name)
 
     def tags(self, type_: str, labels: Mapping[str, str]) -> tuple[list[str], str] | None:
         """Return tags and hostname for a label set of a family of this type, or None if it is not wanted."""
@@ -101,21 +103,15 @@ class Rules:
         family = PrometheusFamily('family', '', type_)
         family.samples = [Sample('sample', dict(outgoing), 1.0)]
         for _, tags, hostname in self._scraper.generate_sample_data(family):
-            return self._scraper.check._normalize_tags_type(tags), hostname
+            return normalized_tags(self._scraper.check, tags), hostname
         return None
 
     def without_static_tags(self, tags: list[str]) -> list[str]:
         """Return the tags that come from labels."""
         return tags[: len(tags) - len(self._scraper.tags)]
 
-    def _is_excluded(self, name: str) -> bool:
-        scraper = self._scraper
-        return name in scraper.exclude_metrics or (
-            scraper.exclude_metrics_pattern is not None and bool(scraper.exclude_metrics_pattern.search(name))
-        )
-
-    def _mapped(self, name: str) -> tuple[str, str] | None:
+    def _mapped(self, name: str) -> MappedMetric | None:
         """Return the metric name and type that `metrics` and `extra_metrics` give to a family."""
         return self._exact.get(name) or next(
-            ((name, metric_type) for pattern, metric_type in self._patterns if pattern.search(name)), None
+            (MappedMetric(name, type_) for pattern, type_ in self._patterns if pattern.search(name)), None
         )

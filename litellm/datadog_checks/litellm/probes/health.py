@@ -8,7 +8,6 @@ it contains addresses with passwords, headers with keys, and prompts.
 from __future__ import annotations
 
 import math
-import os
 import re
 import time
 from collections import Counter
@@ -19,8 +18,8 @@ from requests.exceptions import ConnectTimeout, RequestException, Timeout
 
 from datadog_checks.base.constants import ServiceCheck
 from datadog_checks.base.errors import ConfigurationError
-from datadog_checks.base.utils.replay.constants import EnvVars
 
+from ..base_package import is_isolated
 from ..page.samples import UNREADABLE
 from ..scrapers.base import LitellmScraper
 from ..transport.client import Answer, Client
@@ -166,7 +165,7 @@ def health_probe(scraper: LitellmScraper) -> HealthProbe | None:
     url = scraper.config.get('litellm_health_endpoint')
     if not url:
         return None
-    if EnvVars.MESSAGE_INDICATOR in os.environ:
+    if is_isolated():
         scraper.check.warning(
             '`litellm_health_endpoint` is ignored: with `process_isolation`, each check run is a separate process, and '
             'each would make the proxy call all its models.'

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from ..base_package import buckets_of
+
 __all__ = ['Aggregation', 'Context', 'MonotonicCount', 'Series']
 
 
@@ -110,7 +112,7 @@ class Aggregation:
 
     def _distributions(self, submitted: Any) -> Iterator[Series]:
         observations: dict[Context, float] = {}
-        for stub in _buckets(submitted):
+        for stub in buckets_of(submitted):
             context = Context(stub.name, stub.hostname or '', frozenset(stub.tags or ()))
             added: float | None = stub.value
             if stub.monotonic:
@@ -127,9 +129,3 @@ class Aggregation:
 def _metrics(submitted: Any) -> Iterator[Any]:
     for name in submitted.metric_names:
         yield from submitted.metrics(name)
-
-
-def _buckets(submitted: Any) -> Iterator[Any]:
-    # The stub has no public list of the names it has buckets of.
-    for name in submitted._histogram_buckets:
-        yield from submitted.histogram_bucket(name)

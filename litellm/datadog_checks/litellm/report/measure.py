@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from datadog_checks.base.errors import ConfigurationError
 from datadog_checks.base.stubs import aggregator, datadog_agent
 
+from ..base_package import metadata_of
 from ..check import LitellmCheck
 from ..metrics import is_litellm_family
 from ..page.exposition import read_lines
@@ -158,7 +159,7 @@ def measure(check: LitellmCheck, pause: Callable[[], object]) -> Measurement:
         interval=started - previous,
         duration=duration,
         time=started,
-        version=datadog_agent._metadata.get((check.check_id, 'version.raw'), ''),
+        version=metadata_of(datadog_agent, check.check_id, 'version.raw'),
         failure=_failure(errors, endpoint) if errors else None,
         asked_health=any(isinstance(probe, HealthProbe) for probe in check.probes),
         totals=totals,

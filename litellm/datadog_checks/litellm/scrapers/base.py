@@ -12,10 +12,10 @@ from typing import Any
 from requests import Response
 from requests.exceptions import ConnectionError, InvalidURL, RequestException
 
-from datadog_checks.base.checks.openmetrics.v2.scraper import OpenMetricsScraper
 from datadog_checks.base.constants import ServiceCheck
 from datadog_checks.base.utils.http import RequestsWrapper
 
+from ..base_package import AdaptedScraper
 from ..mapping.labels import KEY_LABEL, REDACTED
 from ..mapping.outgoing import OutgoingLabels
 from ..mapping.rules import Rules
@@ -36,7 +36,7 @@ EXPOSITIONS = ('text/plain', 'application/openmetrics-text')
 OPENMETRICS_ACCEPT = 'application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1'
 
 
-class LitellmScraper(OpenMetricsScraper):
+class LitellmScraper(AdaptedScraper):
     """Fetch the page of a proxy, tell whether it is LiteLLM's, and explain failures and what the page lacks.
 
     The whole page is read before the first sample is submitted, so that a failed scrape submits nothing.
@@ -48,7 +48,7 @@ class LitellmScraper(OpenMetricsScraper):
         config = ChainMap({'openmetrics_endpoint': self.address.url}, config)
         super().__init__(check, config)
         self._client = Client(self.http, self.address)
-        self.exclude_metrics |= families_of_groups(config.get('exclude_metric_groups') or ())
+        self.exclude(families_of_groups(config.get('exclude_metric_groups') or ()))
         self.outgoing = OutgoingLabels(config, self.exclude_metrics_by_labels)
         self.rules = Rules(self, self.outgoing, config)
         self.page_limits = PageLimits.of(config)
@@ -56,14 +56,11 @@ class LitellmScraper(OpenMetricsScraper):
         # The base asks for OpenMetrics only if `headers` is not set, and then parses any answer as OpenMetrics.
         # Here `headers` makes no difference, and the content type of the answer decides on the parser.
         headers = self.http.options['headers']
-        if self._use_latest_spec and 'accept' not in {name.lower() for name in headers}:
+        if self.take_use_latest_spec() and 'accept' not in {name.lower() for name in headers}:
             headers['Accept'] = OPENMETRICS_ACCEPT
-        self._use_latest_spec = False
 
-        # The base treats an ignored connection error as an empty page, after which it flushes all counts of the next
-        # page in full. Here it is a failed scrape that is not raised.
-        self._tolerate_connection_errors = self.ignore_connection_errors
-        self.ignore_connection_errors = False
+        # An ignored connection error is a failed scrape that is not raised.
+        self._tolerate_connection_errors = self.take_ignore_connection_errors()
 
     def scrape(self) -> None:
         """Scrape once and submit the outcome as the health service check.
@@ -104,7 +101,7 @@ class LitellmScraper(OpenMetricsScraper):
         except ValueError:
             # The URL of a redirect cannot be parsed.
             raise InvalidURL('no URL') from None
-        self._content_type = response.headers.get('Content-Type', '')
+        self.content_type = response.headers.get('Content-Type', '')
         error = explain_response(response)
         if error is not None:
             response.close()
@@ -117,7 +114,7 @@ class LitellmScraper(OpenMetricsScraper):
         The names come without the `raw_metric_prefix`.
         """
         families = set(families)
-        if not families and not self._content_type.lower().startswith(EXPOSITIONS):
+        if not families and not self.content_type.lower().startswith(EXPOSITIONS):
             raise NotMetricsError(
                 f'the response is empty, and its content type is not that of a metrics page: {URL_HINT}'
             )

@@ -16,7 +16,7 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from email.utils import parsedate_to_datetime
-from functools import partial, reduce
+from functools import reduce
 from itertools import islice
 from math import isfinite, isinf, isnan
 from typing import Any
@@ -28,6 +28,7 @@ from datadog_checks.base import is_affirmative
 from datadog_checks.base.agent import aggregator, datadog_agent
 from datadog_checks.base.utils.time import get_timestamp
 
+from ..base_package import submitter
 from ..metrics import CONTEXTS_DROPPED, NO_LIMIT, START_TIME
 from ..page.exposition import read_lines
 from ..page.ledger import CLOCKS_DIFFER
@@ -70,7 +71,7 @@ class ExactScraper(LitellmScraper):
         self._selection = Selection(self.endpoint, selects)
         self._failed_at: float | None = None
 
-    def _scrape(self) -> None:
+    def read_and_submit(self) -> None:
         asked_at = time.monotonic()
         bad_lines: Counter[str] = Counter()
         try:
@@ -117,14 +118,14 @@ class ExactScraper(LitellmScraper):
 
     def _lines(self, response: Response, bad_lines: Counter[str]) -> Iterator[list[bytes]]:
         batches = read_lines(read_body(response, self.page_limits), bad_lines)
-        if self.raw_line_filter is None:
+        is_unwanted = self.unwanted_lines()
+        if is_unwanted is None:
             return batches
-        unwanted = self.raw_line_filter.search
-        return ([line for line in lines if not unwanted(line.decode('utf-8', 'replace'))] for lines in batches)
+        return ([line for line in lines if not is_unwanted(line)] for lines in batches)
 
     def _submit_page(self, values: array[float], date: float, now: float, is_whole: bool) -> None:
         table, ledger = self._table, self._table.ledger
-        submit = self._submitter()
+        submit = submitter(self.check)
         if ledger.pages and now - ledger.page_answered_at > AGENT_REMEMBERS:
             self._submit_last_totals(submit)
         if self._limit is not None:
@@ -183,22 +184,6 @@ class ExactScraper(LitellmScraper):
         for slot in [*ledger.unseen(), *range(ledger.settled, len(values))]:
             if ledger.owners[slot] is not None and not isnan(values[slot]) and not ledger.is_new(slot):
                 ledger.start_at_zero(slot, values[slot])
-
-    def _submitter(self) -> Callable[..., None]:
-        """Return the function that submits (type, name, value, tags, hostname, flush_first_value) to the Agent."""
-        check = self.check
-        if check.metric_limiter:
-
-            def submit(type_: int, name: str, value: float, tags: list[str], hostname: str, flush: bool) -> None:
-                check._submit_metric(
-                    type_, name, value, tags=tags, hostname=hostname, raw=True, flush_first_value=flush
-                )
-
-            return submit
-        # What the check's own methods do to names, tags and hostnames was done when the sample was learned.
-        # With config discovery, newer base packages collect the metrics of a trial run in another aggregator.
-        receiver = check._aggregator() if hasattr(check, '_aggregator') else aggregator
-        return partial(receiver.submit_metric, check, check.check_id)
 
     def _submit_samples(
         self,

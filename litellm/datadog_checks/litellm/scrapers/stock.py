@@ -14,8 +14,6 @@ from prometheus_client import Metric
 from prometheus_client.samples import Sample
 from requests.exceptions import RequestException
 
-from datadog_checks.base.checks.openmetrics.v2.transform import DEFAULT_METRIC_TYPE
-
 from ..metrics import NO_LIMIT, gauge_reduction, unprefixed
 from ..page.exposition import CREATED, CUMULATIVE_TYPES, read_lines
 from ..transport.body import read_body
@@ -69,7 +67,7 @@ class StockScraper(LitellmScraper):
                 family.samples = [sample for sample in family.samples if sample.value not in NO_LIMIT]
             self._withhold_labels(family)
             if self.rules.collect_unknown and self.rules.is_unknown(family.name):
-                self._map_unknown(family.name)
+                self.map_family(family.name, unprefixed(family.name))
             yield family
 
     def _withhold_labels(self, family: Metric) -> None:
@@ -93,9 +91,3 @@ class StockScraper(LitellmScraper):
                 value = reduction(other.value, value) if isfinite(value) else other.value
             merged[key] = sample._replace(labels=dict(labels), value=value)
         family.samples = list(merged.values())
-
-    def _map_unknown(self, family: str) -> None:
-        transformers = self.metric_transformer
-        if family not in transformers.transformer_data:
-            name, type_ = unprefixed(family), DEFAULT_METRIC_TYPE
-            transformers.transformer_data[family] = transformers.compile_transformer({'name': name, 'type': type_})

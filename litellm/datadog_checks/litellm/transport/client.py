@@ -14,6 +14,7 @@ from urllib3.exceptions import HTTPError, TimeoutError
 
 from datadog_checks.base.utils.http import RequestsWrapper
 
+from ..base_package import take_token_handler
 from .urls import Address
 
 __all__ = ['Answer', 'Client']
@@ -53,9 +54,7 @@ class Client:
         self._http = http
         if http.options['auth'] is None:
             http.options['auth'] = address.auth
-        # The base package would log errors about a header with the key in it, and repeat any request that fails.
-        self._token = http.auth_token_handler
-        http.auth_token_handler = None
+        self._token = take_token_handler(http)
         self._is_refused = False
 
     @property

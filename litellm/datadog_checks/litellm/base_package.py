@@ -1,0 +1,205 @@
+"""Take what the check needs of the base package's private and undocumented parts, all of it in this one place.
+
+Each entry below is a debt: any release of the base package may change it without a word. None of them has a documented
+counterpart that would do. `oldest` and `newest` are the base packages of the oldest Agent that is supported and of the
+newest that is tested; on each of them a test looks up every entry, and fails on one that has come or gone.
+
+Private names are used in this module only. The others, options that the base has parsed among them, are what a scraper
+inherits from `AdaptedScraper`.
+
+Entry                                         From     To      Taken to
+AgentCheck.metric_limiter                     oldest   newest  leave each submission to the base if it has to count them
+AgentCheck._submit_metric                     oldest   newest  submit through this limit
+AgentCheck._aggregator                        37.41.0  newest  submit to a trial run of config discovery if there is one
+AgentCheck._format_namespace                  oldest   newest  name a metric once, and not for each submission
+AgentCheck.should_send_metric                 oldest   newest  apply `metric_patterns` once
+AgentCheck._normalize_tags_type               oldest   newest  normalize tags once
+OpenMetricsScraper._scrape                    oldest   newest  scrape in another way, within the base's `scrape`
+OpenMetricsScraper._content_type              oldest   newest  say how to parse a page that was fetched in another way
+OpenMetricsScraper._use_latest_spec           oldest   newest  parse a page by its content type, whatever was asked for
+OpenMetricsScraper.flush_first_value          oldest   newest  know whether the last scrape succeeded, None before it
+OpenMetricsScraper.use_process_start_time     oldest   newest  apply this option
+OpenMetricsScraper.ignore_connection_errors   oldest   newest  apply this option without taking an error for a page
+OpenMetricsScraper.enable_telemetry           oldest   newest  apply this option
+OpenMetricsScraper.rename_labels              oldest   newest  apply this option
+OpenMetricsScraper.raw_line_filter            oldest   newest  apply `raw_line_filters` to lines of bytes
+OpenMetricsScraper.raw_metric_prefix          oldest   newest  apply this option
+OpenMetricsScraper.exclude_metrics            oldest   newest  apply this option, and exclude more families
+OpenMetricsScraper.exclude_metrics_pattern    oldest   newest  apply patterns of the same option
+OpenMetricsScraper.exclude_metrics_by_labels  oldest   newest  apply this option before labels are removed
+OpenMetricsScraper.generate_sample_data       oldest   newest  tag a label set as the base would
+OpenMetricsScraper.metric_transformer         oldest   newest  map a family that no option maps
+MetricTransformer.transformer_data            oldest   newest  the same
+MetricTransformer.compile_transformer         oldest   newest  the same
+MetricTransformer.normalize_metric_config     oldest   newest  read `metrics` and `extra_metrics` as the base does
+transform.DEFAULT_METRIC_TYPE                 oldest   newest  know the type of a metric that no option gives one
+transform.NATIVE_TRANSFORMERS                 oldest   newest  know the types of families that the base submits
+RequestsWrapper.auth_token_handler            oldest   newest  renew a token without logging it or repeating requests
+AuthTokenHandler.poll                         oldest   newest  the same
+EnvVars.MESSAGE_INDICATOR                     oldest   newest  know that `process_isolation` is on
+AggregatorStub._histogram_buckets             oldest   newest  report distributions of all names
+DatadogAgentStub._metadata                    oldest   newest  report the version of the proxy
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Set
+from functools import partial
+from typing import Any, NamedTuple, TypeAlias
+
+from datadog_checks.base.agent import aggregator
+from datadog_checks.base.checks.openmetrics.v2.scraper import OpenMetricsScraper
+from datadog_checks.base.checks.openmetrics.v2.transform import (
+    DEFAULT_METRIC_TYPE,
+    NATIVE_TRANSFORMERS,
+    MetricTransformer,
+)
+from datadog_checks.base.utils.replay.constants import EnvVars
+
+__all__ = [
+    'DEFAULT_METRIC_TYPE',
+    'SUBMITTED_TYPES',
+    'AdaptedScraper',
+    'MappedMetric',
+    'Submit',
+    'TokenHandler',
+    'buckets_of',
+    'full_name',
+    'is_isolated',
+    'mapped_metrics',
+    'metadata_of',
+    'normalized_tags',
+    'submitter',
+    'take_token_handler',
+]
+
+# Types of families that the base package submits without an option that gives them another.
+SUBMITTED_TYPES = frozenset(NATIVE_TRANSFORMERS)
+
+# Takes type, name, value, tags, hostname and whether to flush a first value.
+Submit: TypeAlias = Callable[[int, str, float, list[str], str, bool], None]
+
+# Renews the token of `auth_token` in the headers of the options that it is given.
+TokenHandler: TypeAlias = Any
+
+
+class MappedMetric(NamedTuple):
+    """The name and type that `metrics` or `extra_metrics` give to a family."""
+
+    name: str
+    type: str
+
+
+class AdaptedScraper(OpenMetricsScraper):
+    """Give names to what is private in `OpenMetricsScraper`, for scrapers to build upon."""
+
+    def read_and_submit(self) -> None:
+        """Request the page and submit its samples. Raises any error before the first sample is submitted."""
+        super()._scrape()
+
+    def _scrape(self) -> None:
+        self.read_and_submit()
+
+    @property
+    def content_type(self) -> str:
+        """The content type of the page, by which the base package parses it."""
+        return str(self._content_type)
+
+    @content_type.setter
+    def content_type(self, content_type: str) -> None:
+        self._content_type = content_type
+
+    def take_use_latest_spec(self) -> bool:
+        """Take this option away from the base, which would parse any page as OpenMetrics, and return it."""
+        taken, self._use_latest_spec = self._use_latest_spec, False
+        return bool(taken)
+
+    def take_ignore_connection_errors(self) -> bool:
+        """Take this option away from the base, and return it.
+
+        The base treats an ignored error as an empty page, after which it flushes all counts of the next page in full.
+        """
+        taken, self.ignore_connection_errors = self.ignore_connection_errors, False
+        return bool(taken)
+
+    def exclude(self, families: Set[str]) -> None:
+        """Exclude families as `exclude_metrics` does."""
+        self.exclude_metrics |= families
+
+    def is_excluded(self, family: str) -> bool:
+        """Tell whether a family, without its `raw_metric_prefix`, is excluded."""
+        pattern = self.exclude_metrics_pattern
+        return family in self.exclude_metrics or (pattern is not None and bool(pattern.search(family)))
+
+    def unwanted_lines(self) -> Callable[[bytes], bool] | None:
+        """Return the filter of `raw_line_filters`, or None if there is none."""
+        if self.raw_line_filter is None:
+            return None
+        search = self.raw_line_filter.search
+        return lambda line: search(line.decode('utf-8', 'replace')) is not None
+
+    def map_family(self, family: str, name: str) -> None:
+        """Submit a family under this name, with the type of its page, unless it is mapped already."""
+        transformers = self.metric_transformer
+        if family not in transformers.transformer_data:
+            metric = {'name': name, 'type': DEFAULT_METRIC_TYPE}
+            transformers.transformer_data[family] = transformers.compile_transformer(metric)
+
+
+def mapped_metrics(config: Mapping[str, Any]) -> Iterator[tuple[str, MappedMetric]]:
+    """Yield the families, or patterns of families, in `metrics` and `extra_metrics`, and what they are submitted as."""
+    for family, metric in MetricTransformer.normalize_metric_config(config).items():
+        yield family, MappedMetric(metric['name'], metric['type'])
+
+
+def full_name(check: Any, name: str) -> str | None:
+    """Return a metric's name with its namespace, or None when `metric_patterns` leaves the metric out."""
+    name = check._format_namespace(name)
+    return name if check.should_send_metric(name) else None
+
+
+def normalized_tags(check: Any, tags: list[str]) -> list[str]:
+    """Return tags as the check submits them."""
+    normalized: list[str] = check._normalize_tags_type(tags)
+    return normalized
+
+
+def submitter(check: Any) -> Submit:
+    """Return the function that submits a value to the Agent.
+
+    What the check's own methods do to names, tags and hostnames is up to the caller: see the functions above.
+    """
+    if check.metric_limiter:
+
+        def submit(type_: int, name: str, value: float, tags: list[str], hostname: str, flush: bool) -> None:
+            check._submit_metric(type_, name, value, tags=tags, hostname=hostname, raw=True, flush_first_value=flush)
+
+        return submit
+    receiver = check._aggregator() if hasattr(check, '_aggregator') else aggregator
+    return partial(receiver.submit_metric, check, check.check_id)
+
+
+def take_token_handler(http: Any) -> TokenHandler | None:
+    """Take what renews the token of `auth_token` away from the base package, and return it if there is one.
+
+    The base would log errors about a header with the key in it, and repeat any request that fails.
+    """
+    handler, http.auth_token_handler = http.auth_token_handler, None
+    return handler
+
+
+def is_isolated() -> bool:
+    """Tell whether this run of the check is a process of its own, as `process_isolation` has it."""
+    return EnvVars.MESSAGE_INDICATOR in os.environ
+
+
+def buckets_of(stub: Any) -> Iterator[Any]:
+    """Yield all buckets that were submitted to a stub of the aggregator, which are those of distributions."""
+    for name in stub._histogram_buckets:
+        yield from stub.histogram_bucket(name)
+
+
+def metadata_of(stub: Any, check_id: str, name: str) -> str:
+    """Return the metadata that a check submitted to a stub of the Agent, or an empty string."""
+    return str(stub._metadata.get((check_id, name), ''))
