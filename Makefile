@@ -104,12 +104,15 @@ e2e: $(NEWEST)/ready  ## test eight releases of the real proxy, from 1.60 on, un
 e2e-ci: $(NEWEST)/ready  ## run `make e2e` on the oldest, a middle and the newest release only
 	@$(NEWEST)/bin/python -m tools.matrix --ci
 
-.PHONY: wheel agents
+.PHONY: wheel release agents
 # The path of the wheel is printed, from here, and nothing else: hatchling's is from litellm/.
 wheel: $(NEWEST)/ready  ## build the wheel into dist/, reproducibly
 	@rm -f dist/datadog_litellm-*.whl
 	@cd litellm && ../$(NEWEST)/bin/python -m hatchling build -t wheel -d ../dist >/dev/null
 	@ls dist/datadog_litellm-*.whl
+
+release: $(NEWEST)/ready  ## build wheel, checksum and notes into dist/; with TAG=v… only if that is the version's
+	@$(NEWEST)/bin/python -m tools.release $(if $(TAG),--tag '$(TAG)')
 
 # The Agents whose base package is tried, and the Pythons that the integration says it runs on.
 AGENTS = $(patsubst requirements/agent-%.in,%,$(wildcard requirements/agent-*.in))
@@ -126,11 +129,14 @@ hooks: $(NEWEST)/ready  ## install git hooks: formatter, linter, types and quick
 .PHONY: check lint format
 check: lint validate test faults coverage fuzz soak exactness e2e-ci drills agents  ## run everything that CI requires
 
-lint: $(NEWEST)/ready  ## check formatting, lint and types
+lint: $(NEWEST)/ready .venvs/workflows/ready  ## check formatting, lint, types and workflow files
 	$(NEWEST)/bin/ruff format --check .
 	$(NEWEST)/bin/ruff check .
 	$(NEWEST)/bin/mypy
 	$(NEWEST)/bin/pre-commit validate-config
+	.venvs/workflows/bin/zizmor --offline --no-progress -q --persona auditor .github
+	.venvs/workflows/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	.venvs/workflows/bin/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 
 format: $(NEWEST)/ready  ## apply the formatter and the linter's fixes
 	$(NEWEST)/bin/ruff check --fix-only .
@@ -169,6 +175,11 @@ $(UV):
 .venvs/base-%/ready: requirements/base-%.txt litellm/pyproject.toml tools/find-python | $(UV)
 	python=$$($($*_python)) && $(UV) venv -q --clear -p "$$python" $(@D)
 	$(UV) pip install -q -p $(@D) --no-deps -r $< -e litellm
+	@touch $@
+
+.venvs/workflows/ready: requirements/workflows.txt tools/find-python | $(UV)
+	python=$$(tools/find-python 3.13 3.12 3.11) && $(UV) venv -q --clear -p "$$python" $(@D)
+	$(UV) pip install -q -p $(@D) --no-deps -r $<
 	@touch $@
 
 define agent_environment
