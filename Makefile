@@ -70,12 +70,9 @@ faults-oldest: $(OLDEST)/ready
 exactness: $(NEWEST)/ready  ## compare counts with what was sent while the real LiteLLM is killed, restarted and expires series
 	$(NEWEST)/bin/python -m pytest -q tools/tests/exactness
 
-.PHONY: drills drills-table
+.PHONY: drills
 drills: $(NEWEST)/ready  ## inject faults into the fixture and the real proxy: each monitor must alert on its own, each panel have data
 	$(NEWEST)/bin/python -m pytest -q tools/tests/drills
-
-drills-table: $(NEWEST)/ready  ## run the drills, and update the table in assets/monitors/README.md
-	$(NEWEST)/bin/python -m tools.drills --write
 
 .PHONY: bench
 bench: $(NEWEST)/ready  ## compare the cost of a scrape with the base package's scraper
@@ -98,10 +95,10 @@ scale: $(NEWEST)/ready  ## measure the cost of many proxies, large pages and eac
 drift: $(NEWEST)/ready  ## check that every metric family of the newest LiteLLM, or of RELEASE=x.y.z, is mapped
 	@$(NEWEST)/bin/python -m tools.drift $(RELEASE)
 
-e2e: $(NEWEST)/ready  ## test eight releases of the real proxy, from 1.60 on, under the same traffic
+e2e: $(NEWEST)/ready  ## test the real proxy in each release of requirements/litellm-*.in under the same traffic
 	@$(NEWEST)/bin/python -m tools.matrix
 
-e2e-ci: $(NEWEST)/ready  ## run `make e2e` on the oldest, a middle and the newest release only
+e2e-ci: $(NEWEST)/ready  ## run `make e2e` on the oldest, the oldest without a license and the newest release only
 	@$(NEWEST)/bin/python -m tools.matrix --ci
 
 .PHONY: wheel release agents
@@ -147,7 +144,7 @@ validate: $(DDEV)/ready  ## run ddev's validations, one line each, including tha
 	$(DDEV)/bin/python -P tools/validate.py
 
 generate: $(DDEV)/ready  ## generate the configuration files and models from spec.yaml, then validate
-	$(DDEV)/bin/python -P tools/validate.py --sync
+	$(DDEV)/bin/python -P tools/validate.py --write
 
 .PHONY: lock
 # Each requirements/*.in is a lock of its own. Its line `# uv: …` holds what uv needs for it beyond the usual.

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from textwrap import fill
 
-from tools.markdown import put_table, render_table
+from tools.markdown import between_markers, put_table, render_table
 
 __all__ = ['PAGE', 'texts']
 
@@ -64,16 +64,16 @@ def _suffix(parts: list[str]) -> str:
 
 
 def main() -> int:
-    """Print the texts, or write them."""
+    """Write the texts, or return 1 if one of them is not what the page has."""
     parser = argparse.ArgumentParser(prog='python -m tools.upgrade', description=__doc__)
     parser.add_argument('--write', action='store_true', help=f'write them into {PAGE.name}')
     write = parser.parse_args().write
-    for name, text in texts().items():
+    stale = [name for name, text in texts().items() if between_markers(PAGE, name) != text]
+    for name in stale:
         if write:
-            put_table(PAGE, text, name)
-        else:
-            print(f'{name}\n\n{text}\n')
-    return 0
+            put_table(PAGE, texts()[name], name)
+        print(f'{PAGE.name}: {name} {"written" if write else "is out of date: run `python -m tools.upgrade --write`"}')
+    return int(bool(stale) and not write)
 
 
 if __name__ == '__main__':

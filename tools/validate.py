@@ -1,7 +1,7 @@
 """Run every validation of ddev that says something about this repository, and print one line for each.
 
 `make validate` runs this with the Python of the environment that holds ddev. It exits with 1 when a validation fails,
-after printing what that one said. `make generate` adds `--sync`, which writes the generated files first.
+after printing what that one said. `make generate` adds `--write`, which writes the generated files first.
 
 Of ddev's other validations `agent-reqs`, `ci`, `labeler`, `license-headers`, `licenses`, `pr-description`, `qa-label`
 and `version` look at files and services of Datadog's own repositories; `jmx-metrics` is for Java; `legacy-signature`
@@ -46,7 +46,7 @@ FILES = (
     'metadata.csv',
 )
 
-# Those that fail when a file is not what they would generate from the specification, and write it with `--sync`.
+# Those that fail when a file is not what they would generate from the specification, and write it with ddev's `--sync`.
 GENERATORS = ('config', 'models')
 
 VALIDATIONS = (
@@ -68,12 +68,12 @@ VALIDATIONS = (
 def main() -> int:
     """Run all validations and return the exit code."""
     parser = argparse.ArgumentParser(description='Run every validation of ddev that applies to this repository.')
-    parser.add_argument('--sync', action='store_true', help='first write the files that are generated from spec.yaml')
-    sync = parser.parse_args().sync
+    parser.add_argument('--write', action='store_true', help='first write the files that are generated from spec.yaml')
+    wants_write = parser.parse_args().write
 
     # Both ddev and the manifest validators look for the repository in the working directory.
     os.chdir(ROOT)
-    if sync:
+    if wants_write:
         for name in GENERATORS:
             complaint_of_ddev(name, CHECK, '--sync')
 

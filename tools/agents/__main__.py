@@ -10,8 +10,8 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
+from .agents_page import PAGE, table, write
 from .environments import environments
-from .report import PAGE, table, write
 from .trial import Trial, bench, try_wheel
 
 # As many as the gate's machine has cores.

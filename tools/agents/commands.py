@@ -9,7 +9,7 @@ from pathlib import Path
 from zipfile import ZipFile
 
 from .environments import Environment
-from .probe import SHARED_PACKAGE
+from .in_agent import SHARED_PACKAGE
 
 __all__ = ['InstallError', 'install', 'name_of_agent_check', 'remove', 'show']
 

@@ -30,8 +30,8 @@ __all__ = ['COLUMNS', 'Bench', 'Trial', 'bench', 'try_wheel']
 COLUMNS = ('replaces', 'loads', 'options', 'wrong types', 'runs', 'collects', 'discovery', 'removed')
 
 _PACKAGE = 'datadog-litellm'
-_PROBE = Path(__file__).with_name('probe.py')
-_PROBE_SECONDS = 300
+_IN_AGENT = Path(__file__).with_name('in_agent.py')
+_IN_AGENT_SECONDS = 300
 # The endpoint is part of every run; for the others the Agent brings packages which the base package leaves to it.
 _NOT_RUN = frozenset({'kerberos_auth', 'ntlm_domain', 'openmetrics_endpoint'})
 # From this base package on there is configuration discovery.
@@ -127,11 +127,11 @@ def _ask(environment: Environment, known: list[Option], on: Bench, folder: Path)
         'service': {'id': 'docker://1', 'host': host, 'ports': [{'number': int(port), 'name': ''}]},
     }
     done = subprocess.run(
-        [str(environment.interpreter), '-I', str(_PROBE)],
+        [str(environment.interpreter), '-I', str(_IN_AGENT)],
         input=json.dumps(asked),
         capture_output=True,
         text=True,
-        timeout=_PROBE_SECONDS,
+        timeout=_IN_AGENT_SECONDS,
         cwd=folder,
     )
     if done.returncode:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 
-from .matrix import TABLE, faults, play, table, written_table
+from tools.markdown import between_markers, put_table
+
+from .fault_matrix import MARKER, TABLE, faults, play, table
 from .scenarios import SCENARIOS
 
 
@@ -27,12 +29,11 @@ def main() -> int:
     wrong = [line for line in faults(matrix) if len(chosen) == len(SCENARIOS) or 'there is none' not in line]
     print('\n'.join(wrong) or f'{len(matrix)} cells as expected')
     if len(chosen) == len(SCENARIOS):
-        text = TABLE.read_text()
         if options.write:
-            TABLE.write_text(text.replace(written_table(text), table(matrix)))
-        elif written_table(text) != table(matrix):
+            put_table(TABLE, table(matrix), MARKER)
+        elif between_markers(TABLE, MARKER) != table(matrix):
             wrong.append('stale')
-            print(f'{TABLE.name} is out of date: make drills-table')
+            print(f'{TABLE.name} is out of date: run `python -m tools.drills --write`')
     return int(bool(wrong))
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from tests.fixture_proxy.releases import NEWEST
 
+from .clients import Mix, chat, delete, post
 from .scenarios import START, Phase, Scenario, video
-from .traffic import Mix, chat, delete, post
 
 __all__ = ['FULL']
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from tests.fixture_proxy.settings import DEFAULT_RELEASE
 
+from .clients import Mix, Plan, chat, post
 from .stage import AGENT_KEY
-from .traffic import Mix, Plan, chat, post
 
 __all__ = ['SCENARIOS', 'START', 'USUAL', 'Phase', 'Scenario', 'video']
 

@@ -19,8 +19,8 @@ from tests.fixture_proxy.app import create_app
 from tests.fixture_proxy.settings import DEFAULT_RELEASE, Settings
 from tests.fixture_proxy.shared import Controls, Shared
 
+from .clients import Planned
 from .clock import VirtualClock
-from .traffic import Planned
 
 __all__ = ['AGENT_KEY', 'Stage', 'Surroundings']
 

@@ -12,13 +12,15 @@ import sys
 import time
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 
-from tools.real_litellm.environment import HarnessError
+from tools.real_litellm.environment import RELEASE, RELEASES, HarnessError
 
-from .releases import CI_RELEASES, RELEASES
-from .report import README, table, write
+from .access import needs_licence
+from .release_table import README, table, write
 from .run import Result, run
 
-__all__ = ['main']
+__all__ = ['CI_RELEASES', 'main']
+
+CI_RELEASES = (RELEASES[0], next(release for release in RELEASES if not needs_licence(release)), RELEASE)
 
 # As many proxies as the machine that the time limits are for has cores.
 _AT_A_TIME = 2
@@ -41,14 +43,13 @@ def main(arguments: list[str] | None = None) -> int:
                 print(f'{result.release} {column}: {complaint}')
     for failure in failures:
         print(failure, file=sys.stderr)
-    if options.record:
-        for result in results:
-            result.capture.save()
     if failures:
         return 2
     if options.write:
+        for result in results:
+            result.capture.save()
         write(results)
-        print(f'Written into {README.name}')
+        print(f'Written into tests/pages and {README.name}')
     return 1 if any(result.complaints for result in results) else 0
 
 
@@ -82,10 +83,13 @@ def _run_all(releases: tuple[str, ...], jobs: int) -> tuple[list[Result], list[H
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog='python -m tools.matrix', description=__doc__)
     parser.add_argument('releases', nargs='*', help=f'releases of LiteLLM (default: {", ".join(RELEASES)})')
-    parser.add_argument('--ci', action='store_true', help=f'only {", ".join(CI_RELEASES)}')
+    parser.add_argument(
+        '--ci', action='store_true', help=f'only the oldest, the oldest without a licence, the newest: {CI_RELEASES}'
+    )
     parser.add_argument('--jobs', type=int, default=_AT_A_TIME, help='proxies at a time (default: %(default)s)')
-    parser.add_argument('--write', action='store_true', help='write the table into README.md')
-    parser.add_argument('--record', action='store_true', help="record the proxies' responses in tests/pages")
+    parser.add_argument(
+        '--write', action='store_true', help='write their rows into README.md and their responses into tests/pages'
+    )
     return parser
 
 

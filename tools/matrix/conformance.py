@@ -14,9 +14,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.fixture_proxy import start
 from tests.fixture_proxy.traffic import exercise
 
+from .access import asks_for_key, needs_licence
 from .capture import Capture
 from .endpoints import Answers, ask, ask_for_metrics
-from .releases import asks_for_key, needs_licence
 
 __all__ = ['Allowed', 'Difference', 'allowed', 'differences', 'unexplained', 'unneeded']
 

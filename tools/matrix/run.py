@@ -16,15 +16,15 @@ from datadog_checks.litellm.metrics import NO_LIMIT, UNLICENSED_FAMILY, raw_name
 from tools.real_litellm.config import Options
 from tools.real_litellm.environment import Environment, environment
 from tools.real_litellm.families import Coverage, Page, coverage
-from tools.real_litellm.proxy import RealProxy
+from tools.real_litellm.real_proxy import RealProxy
 from tools.real_litellm.sums import SUMS, SUMS_WITHOUT_LICENCE, Sum
-from tools.real_litellm.traffic import Sent, drive
+from tools.real_litellm.workload import Sent, drive
 
+from .access import asks_for_key, can_ask_for_key, expected_status, needs_licence
 from .capture import Capture
 from .conformance import differences, unexplained, unneeded
 from .differences import DIFFERENCES
 from .endpoints import CREDENTIALS, METRICS_PATHS, Answers, ask, ask_for_metrics
-from .releases import asks_for_key, can_ask_for_key, expected_status, needs_licence
 
 __all__ = ['Result', 'run']
 

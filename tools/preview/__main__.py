@@ -23,9 +23,9 @@ from datadog_checks.litellm.report.secrets import Redactor, secrets_of
 from tools.datadog_model import Dashboard, Store, Window
 from tools.drills import FULL, record
 
+from .live import ScrapeError, record_for
 from .page import page
 from .pictures import PictureError, take
-from .recording import ScrapeError, record_for
 
 DASHBOARDS = Path(__file__).parents[2] / 'litellm' / 'assets' / 'dashboards'
 PAGES = Path(__file__).parents[2] / '.cache' / 'preview'

@@ -11,8 +11,8 @@ from datadog_checks.litellm.metrics import raw_names
 
 from .environment import HarnessError, environment, wanted_release
 from .families import Coverage, coverage
-from .proxy import RealProxy
-from .traffic import drive
+from .real_proxy import RealProxy
+from .workload import drive
 
 __all__ = ['main']
 

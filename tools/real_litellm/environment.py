@@ -13,13 +13,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-__all__ = ['RELEASE', 'Environment', 'HarnessError', 'environment', 'wanted_release']
+from packaging.version import Version
 
-# The newest release that installs and starts. Its dependencies are locked in requirements/litellm-<release>.txt.
-RELEASE = '1.110.2'
+__all__ = ['RELEASE', 'RELEASES', 'Environment', 'HarnessError', 'environment', 'wanted_release']
 
 _ROOT = Path(__file__).resolve().parents[2]
 _REQUIREMENTS = _ROOT / 'requirements'
+
+# The releases with a lock of their dependencies, oldest first: requirements/litellm-<release>.in makes one.
+RELEASES = tuple(
+    sorted((path.stem.removeprefix('litellm-') for path in _REQUIREMENTS.glob('litellm-*.in')), key=Version)
+)
+# The newest of them.
+RELEASE = RELEASES[-1]
+
 _VENVS = _ROOT / '.venvs'
 _INSTALL_SECONDS = 600
 

@@ -14,8 +14,8 @@ from tests.support.agent_model import discarded
 from datadog_checks.litellm import LitellmCheck
 
 from .environment import HarnessError, environment
-from .proxy import RealProxy
-from .traffic import Client, drive
+from .real_proxy import RealProxy
+from .workload import Client, drive
 
 __all__ = ['main']
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from .callers import ADA, BOB
 from .config import MCP_TOOL_PRICE
-from .traffic import UNKNOWN_KEY, Sent
+from .workload import UNKNOWN_KEY, Sent
 
 __all__ = ['SUMS', 'SUMS_WITHOUT_LICENCE', 'Sum']
 

@@ -16,7 +16,7 @@ import requests
 
 from tools.real_litellm.config import Options
 from tools.real_litellm.environment import environment
-from tools.real_litellm.proxy import RealProxy
+from tools.real_litellm.real_proxy import RealProxy
 from tools.real_litellm.sockets import free_port
 
 __all__ = ['Cost', 'costs']

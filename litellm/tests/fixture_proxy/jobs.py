@@ -8,7 +8,7 @@ from collections.abc import Callable
 from .accounts import Accounts
 from .budgets import BudgetGauges
 from .catalogue import PROVIDER_BUDGETS, deployments_of
-from .probes import Probes
+from .health_calls import Probes
 from .router import Clock
 from .series import Series
 from .services import Services

@@ -6,8 +6,8 @@ from starlette.requests import Request
 
 from .accounts import Accounts
 from .calls import Call, Outcome
+from .health_calls import Probes
 from .jobs import Jobs
-from .probes import Probes
 from .router import Clock, Router
 from .series import Series
 from .services import Services

@@ -510,7 +510,7 @@ def test_a_hand_written_openmetrics_page_means_the_same(form: str) -> None:
 
 # Pages of real proxies.
 
-# Recorded by `python -m tools.matrix --record`.
+# Recorded by `python -m tools.matrix --write`.
 CAPTURES = sorted((Path(__file__).parents[1] / 'pages').glob('*.txt.gz'))
 
 

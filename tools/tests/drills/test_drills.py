@@ -12,10 +12,11 @@ from tests.fixture_proxy.accounts import VIRTUAL_KEYS
 from tools.datadog_model import Dashboard, Store, Window
 from tools.datadog_model.dashboards import evaluate_check_status, evaluate_widget
 from tools.drills import FULL, SCENARIOS, Phase, Scenario, record
+from tools.drills.clients import chat
 from tools.drills.expected import EXPECTED
-from tools.drills.matrix import TABLE, Matrix, cells_of, faults, load_monitors, play, play_each, table, written_table
+from tools.drills.fault_matrix import MARKER, TABLE, Matrix, cells_of, faults, load_monitors, play, play_each, table
 from tools.drills.scenarios import USUAL
-from tools.drills.traffic import chat
+from tools.markdown import between_markers
 
 DAY_SECONDS = 24 * 3600
 DASHBOARDS = sorted((Path(__file__).parents[3] / 'litellm' / 'assets' / 'dashboards').glob('*.json'))
@@ -87,7 +88,7 @@ def test_every_monitor_has_a_drill_that_it_fires_in() -> None:
 
 
 def test_the_table_in_the_docs_is_up_to_date(matrix: Matrix) -> None:
-    assert written_table(TABLE.read_text()) == table(matrix), 'make drills-table'
+    assert between_markers(TABLE, MARKER) == table(matrix), 'run `python -m tools.drills --write`'
 
 
 def test_monitors_do_the_same_with_other_options_and_on_other_releases(variants: list[set[str]]) -> None:

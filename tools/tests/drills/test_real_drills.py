@@ -14,13 +14,13 @@ import requests
 
 from datadog_checks.litellm import LitellmCheck
 from tools.datadog_model import Recorder
-from tools.drills.matrix import load_monitors
+from tools.drills.fault_matrix import load_monitors
 from tools.drills.scenarios import START
 from tools.real_litellm.callers import ADA, BOB
 from tools.real_litellm.config import Options
 from tools.real_litellm.environment import HarnessError, environment
-from tools.real_litellm.proxy import RealProxy
-from tools.real_litellm.traffic import Client
+from tools.real_litellm.real_proxy import RealProxy
+from tools.real_litellm.workload import Client
 
 MINUTE = 60.0
 # Longer than every window of the monitors, and their delays.

@@ -29,9 +29,9 @@ from datadog_checks.litellm import LitellmCheck
 from tools.real_litellm.callers import BOB
 from tools.real_litellm.config import Options
 from tools.real_litellm.environment import HarnessError, environment
-from tools.real_litellm.proxy import RealProxy
-from tools.real_litellm.traffic import Client
+from tools.real_litellm.real_proxy import RealProxy
 from tools.real_litellm.upstream import USAGE
+from tools.real_litellm.workload import Client
 
 # Served by one deployment, so that each user's requests make one series. Refused scrapes count as requests, too, but
 # ask for no model.

@@ -9,7 +9,7 @@ from datadog_checks.dev.tooling.configuration.core import ConfigSpec
 from datadog_checks.litellm.config_models.instance import InstanceConfig
 from datadog_checks.litellm.config_models.shared import SharedConfig
 from tools import upgrade
-from tools.agents import report
+from tools.agents import agents_page
 from tools.agents.environments import environments
 from tools.markdown import between_markers
 from tools.wheel import INTEGRATION
@@ -37,10 +37,10 @@ def cells(line: str) -> list[str]:
 
 
 def test_the_table_of_agents_has_every_agent_on_every_python_and_all_pass() -> None:
-    head, _, *rows = between_markers(report.PAGE, report.MARKER).splitlines()
+    head, _, *rows = between_markers(agents_page.PAGE, agents_page.MARKER).splitlines()
 
-    assert cells(head) == list(report.HEAD)
-    assert [tuple(cells(row)[:3]) for row in rows] == [report.place(environment) for environment in environments()]
+    assert cells(head) == list(agents_page.HEAD)
+    assert [tuple(cells(row)[:3]) for row in rows] == [agents_page.place(environment) for environment in environments()]
     assert {cell for row in rows for cell in cells(row)[3:]} == {'pass'}
 
 

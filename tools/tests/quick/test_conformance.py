@@ -1,6 +1,6 @@
 """The fixture proxy is like the real one: the pages in `tests/pages` were captured from real proxies of these releases.
 
-`python -m tools.matrix --record` captures them anew. A run of the matrix holds the fixture against live proxies, too.
+`python -m tools.matrix --write` captures them anew. A run of the matrix holds the fixture against live proxies, too.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tests.lineage.lineage import Lineage
 from datadog_checks.litellm.metrics import PREFIX
 from tools.matrix.capture import Capture, captured_releases
 from tools.matrix.conformance import Difference, allowed, differences, unexplained, unneeded
-from tools.matrix.releases import RELEASES
+from tools.real_litellm.environment import RELEASES
 
 ROOT = Path(__file__).parents[3]
 

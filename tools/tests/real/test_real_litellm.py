@@ -18,9 +18,9 @@ from tools.real_litellm.callers import ADA, BOB
 from tools.real_litellm.config import MAX_IN_FLIGHT, MAX_QUEUED, MCP_TOOL_PRICE
 from tools.real_litellm.environment import HarnessError, environment
 from tools.real_litellm.families import Coverage, Page, coverage
-from tools.real_litellm.proxy import RealProxy
+from tools.real_litellm.real_proxy import RealProxy
 from tools.real_litellm.redis_server import FAMILIES as REDIS_FAMILIES
-from tools.real_litellm.traffic import Sent, drive
+from tools.real_litellm.workload import Sent, drive
 
 FAMILIES_WITH_SAMPLES = 90
 

@@ -1,16 +1,10 @@
-"""The releases of the matrix, and what their documentation promises."""
+"""Who may read the metrics of which release, as its documentation promises."""
 
 from __future__ import annotations
 
-from tools.real_litellm.environment import RELEASE
 from tools.real_litellm.features import numbers
 
-__all__ = ['CI_RELEASES', 'RELEASES', 'asks_for_key', 'can_ask_for_key', 'expected_status', 'needs_licence']
-
-# Oldest first. Each has a lock file in requirements/ that tells what it was made to run with.
-RELEASES = ('1.60.8', '1.72.6.post2', '1.75.8', '1.80.11', '1.88.6', '1.95.1', '1.106.2', RELEASE)
-# The oldest, the oldest without a licence, and the newest.
-CI_RELEASES = ('1.60.8', '1.80.11', RELEASE)
+__all__ = ['asks_for_key', 'can_ask_for_key', 'expected_status', 'needs_licence']
 
 
 def needs_licence(release: str) -> bool:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from tools.markdown import put_table, render_table
+from packaging.version import Version
 
-from .releases import needs_licence
+from tools.markdown import between_markers, put_table, render_table
+
+from .access import needs_licence
 from .run import Result
 
-__all__ = ['README', 'table', 'write']
+__all__ = ['README', 'table', 'write', 'written_rows']
 
 README = Path(__file__).with_name('README.md')
 _COLUMNS = (
@@ -33,8 +35,15 @@ def table(results: Iterable[Result]) -> str:
 
 
 def write(results: Sequence[Result]) -> None:
-    """Put the table into README.md, between its markers."""
-    put_table(README, table(results))
+    """Put the rows of these releases into README.md; those of others stay."""
+    rows = {cells[0]: cells for cells in written_rows()} | {result.release: _row(result) for result in results}
+    put_table(README, render_table(_COLUMNS, (rows[release] for release in sorted(rows, key=Version))))
+
+
+def written_rows() -> list[tuple[str, ...]]:
+    """Return the rows that README.md has, cell by cell."""
+    _, _, *rows = between_markers(README).splitlines()
+    return [tuple(cell.strip() for cell in row.strip('|').split('|')) for row in rows]
 
 
 def _row(result: Result) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from .recording import record
 from .scenarios import SCENARIOS, Scenario
 
 __all__ = [
+    'MARKER',
     'MONITORS',
     'TABLE',
     'Cell',
@@ -30,13 +31,13 @@ __all__ = [
     'play',
     'play_each',
     'table',
-    'written_table',
 ]
 
 _ASSETS = Path(__file__).parents[2] / 'litellm' / 'assets'
 MONITORS = _ASSETS / 'monitors'
 TABLE = MONITORS / 'README.md'
-_BEGIN, _END = '<!-- drills: written by `make drills-table` -->', '<!-- end of drills -->'
+# What stands around the table on that page.
+MARKER = 'drills'
 
 # As often as Datadog evaluates monitors, or once per run of the check where that is rarer.
 _EVALUATED_EVERY = 60.0
@@ -163,10 +164,10 @@ def _complaint(cell: Cell, expectation: Expectation | None) -> str:
 
 
 def table(matrix: Matrix) -> str:
-    """Write the matrix, the scenarios and the reasons in Markdown, between the marks that enclose them."""
+    """Write the matrix, the scenarios and the reasons in Markdown."""
     scenarios = list(SCENARIOS.values())
     monitors = sorted({monitor for monitor, _ in matrix})
-    lines = [_BEGIN, '', '| drill | what happens |', '| --- | --- |']
+    lines = ['| drill | what happens |', '| --- | --- |']
     lines += [f'| {number} {one.name} | {one.description} |' for number, one in enumerate(scenarios, 1)]
     lines += ['', _row('monitor', (str(number) for number in range(1, len(scenarios) + 1)))]
     lines.append(_row('---', ('---' for _ in scenarios)))
@@ -181,7 +182,7 @@ def table(matrix: Matrix) -> str:
         cell = matrix[one.monitor, one.scenario]
         times = (_minutes(cell.fired), '-' if cell.recovered is None else _minutes(cell.recovered))
         lines.append(f'| {one.monitor} | {one.scenario} | {times[0]} | {times[1]} | {one.why} |')
-    return '\n'.join([*lines, '', _END])
+    return '\n'.join(lines)
 
 
 def _row(first: str, others: Iterable[str]) -> str:
@@ -194,8 +195,3 @@ def _symbol(cell: Cell) -> str:
 
 def _minutes(minutes: float) -> str:
     return f'{max(minutes, 0):.0f} min'
-
-
-def written_table(text: str) -> str:
-    """Return what stands between the marks, marks included; raises ValueError without them."""
-    return text[text.index(_BEGIN) : text.index(_END) + len(_END)]

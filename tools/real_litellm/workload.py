@@ -19,7 +19,7 @@ from .callers import ADA, BOB
 from .config import BLOCKED_WORD, MAX_IN_FLIGHT, MAX_QUEUED, MCP_SERVER
 from .environment import HarnessError
 from .families import Page
-from .proxy import RealProxy
+from .real_proxy import RealProxy
 from .upstream import CHAT_MODEL, MCP_TOOL, USAGE, VIDEO_SECONDS
 
 __all__ = ['PHASES', 'UNKNOWN_KEY', 'Client', 'Sent', 'drive', 'settle']
