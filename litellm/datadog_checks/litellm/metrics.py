@@ -26,6 +26,7 @@ __all__ = [
     'HISTOGRAMS',
     'NO_LIMIT',
     'PREFIX',
+    'PROCESS',
     'START_TIME',
     'UNLICENSED_FAMILY',
     'Counted',
@@ -50,7 +51,7 @@ NO_LIMIT = frozenset({float('inf'), float(2**63 - 1)})
 # All that the Prometheus callback exposes before 1.80.0 without an enterprise license.
 UNLICENSED_FAMILY = 'litellm_not_a_premium_user_metric'
 
-# The only process family worth a metric: submitted as the seconds since that time.
+# Submitted as the seconds since that time.
 START_TIME = ('process_start_time_seconds', 'process.uptime.seconds')
 
 # What the check reports about itself when `max_contexts` is set.
@@ -83,6 +84,8 @@ class Group(StrEnum):
     MCP = 'mcp'
     # Images and videos.
     MEDIA = 'media'
+    # Memory, CPU time, open files, and garbage collection of the process that answered.
+    PROCESS = 'process'
     # The proxy's own, of keys, teams, and projects.
     RATE_LIMITS = 'rate_limits'
     # Requests to the proxy, failures, and requests in flight.
@@ -349,6 +352,18 @@ HISTOGRAMS: dict[str, Counted] = {
     ),
 }
 
+# What Prometheus' client tells about the process that renders the page. In multiprocess mode there is none of it.
+PROCESS: dict[str, Counted | Gauge] = {
+    'process_cpu_seconds': Counted('process.cpu_seconds', Group.PROCESS),
+    'process_max_fds': Gauge('process.max_fds', MAX, Group.PROCESS),
+    'process_open_fds': Gauge('process.open_fds', MAX, Group.PROCESS),
+    'process_resident_memory_bytes': Gauge('process.resident_memory_bytes', MAX, Group.PROCESS),
+    'process_virtual_memory_bytes': Gauge('process.virtual_memory_bytes', MAX, Group.PROCESS),
+    'python_gc_collections': Counted('process.gc.collections', Group.PROCESS),
+    'python_gc_objects_collected': Counted('process.gc.objects_collected', Group.PROCESS),
+    'python_gc_objects_uncollectable': Counted('process.gc.objects_uncollectable', Group.PROCESS),
+}
+
 # Earlier spellings of families above.
 _OLD_SPELLINGS = {'litellm_redis_fails': 'litellm_redis_failed_requests'}
 
@@ -384,22 +399,27 @@ def unprefixed(raw: str) -> str:
 
 def submitted_names() -> Iterator[tuple[str, str]]:
     """Yield the full Datadog name and type (`count` or `gauge`) of every metric that the mapping can submit."""
-    for name in {counter.name for counter in COUNTERS.values()}:
+    counters = {counter.name for counter in COUNTERS.values()}
+    gauges = {gauge.name for gauge in GAUGES.values()}
+    for family in PROCESS.values():
+        (gauges if isinstance(family, Gauge) else counters).add(family.name)
+    for name in counters:
         yield f'litellm.{name}.count', 'count'
     for name in {histogram.name for histogram in HISTOGRAMS.values()}:
         for suffix in ('bucket', 'count', 'sum'):
             yield f'litellm.{name}.{suffix}', 'count'
-    for name in {START_TIME[1], CONTEXTS_DROPPED, *HEALTH_METRICS, *(gauge.name for gauge in GAUGES.values())}:
+    for name in {START_TIME[1], CONTEXTS_DROPPED, *HEALTH_METRICS, *gauges}:
         yield f'litellm.{name}', 'gauge'
 
 
 def gauge_reduction(raw: str) -> Reduction | None:
     """Return how series of this gauge family are reduced to one, or None for a family that is not mapped."""
-    gauge = GAUGES.get(raw) or GAUGES.get(PREFIX + unprefixed(raw))
-    return None if gauge is None else gauge.reduction
+    gauge = GAUGES.get(raw) or GAUGES.get(PREFIX + unprefixed(raw)) or PROCESS.get(raw)
+    return gauge.reduction if isinstance(gauge, Gauge) else None
 
 
 def _families() -> dict[str, Counted | Gauge]:
     families: dict[str, Counted | Gauge] = {**COUNTERS, **GAUGES, **HISTOGRAMS}
     families |= {old: families[new] for old, new in _OLD_SPELLINGS.items()}
-    return families | {FORK_PREFIX + raw.removeprefix(PREFIX): family for raw, family in families.items()}
+    of_forks = {FORK_PREFIX + raw.removeprefix(PREFIX): family for raw, family in families.items()}
+    return families | of_forks | PROCESS

@@ -9,9 +9,42 @@ from pathlib import Path
 from datadog_checks.litellm.metrics import PREFIX, raw_names
 from tests.lineage.lineage import Lineage
 
-__all__ = ['exposition', 'families', 'metrics_of', 'published_metrics']
+__all__ = ['PROCESS_TAGS', 'exposition', 'families', 'metrics_of', 'published_metrics']
 
 _PUBLISHED = Path(__file__).parents[1] / 'published_metrics.csv'
+# What a single process tells about itself, beside LiteLLM's families.
+_PROCESS = """\
+# TYPE process_start_time_seconds gauge
+process_start_time_seconds 1.7e9
+# TYPE process_cpu_seconds_total counter
+process_cpu_seconds_total 12.69
+# TYPE process_max_fds gauge
+process_max_fds 20000
+# TYPE process_open_fds gauge
+process_open_fds 37
+# TYPE process_resident_memory_bytes gauge
+process_resident_memory_bytes 5.6651776e+08
+# TYPE process_virtual_memory_bytes gauge
+process_virtual_memory_bytes 1.822109696e+09
+# TYPE python_gc_collections_total counter
+python_gc_collections_total{generation="2"} 4
+# TYPE python_gc_objects_collected_total counter
+python_gc_objects_collected_total{generation="2"} 40
+# TYPE python_gc_objects_uncollectable_total counter
+python_gc_objects_uncollectable_total{generation="2"} 0
+"""
+PROCESS_TAGS: dict[str, set[str]] = {
+    'litellm.process.cpu_seconds.count': set(),
+    'litellm.process.gc.collections.count': {'generation'},
+    'litellm.process.gc.objects_collected.count': {'generation'},
+    'litellm.process.gc.objects_uncollectable.count': {'generation'},
+    'litellm.process.max_fds': set(),
+    'litellm.process.open_fds': set(),
+    'litellm.process.resident_memory_bytes': set(),
+    'litellm.process.uptime.seconds': set(),
+    'litellm.process.virtual_memory_bytes': set(),
+}
+"""The tags of each metric of the process."""
 # The parts of a Datadog metric, by the Prometheus type of its family.
 _SUFFIXES = {'counter': ['.count'], 'gauge': [''], 'histogram': ['.bucket', '.count', '.sum']}
 
@@ -35,8 +68,8 @@ def metrics_of(family: Mapping[str, str]) -> dict[str, str]:
 
 
 def exposition(prefix: str = PREFIX) -> str:
-    """Return a page in Prometheus text format with one series of every known family, and the process's start time."""
-    lines = ['# TYPE process_start_time_seconds gauge', 'process_start_time_seconds 1.7e9']
+    """Return a page in Prometheus text format with one series of every known family, and of the process's own."""
+    lines = [_PROCESS.strip()]
     for family in families():
         raw = prefix + family['family'].removeprefix(PREFIX)
         labels = [f'{label}="a"' for label in family['labels'].split('|') if label]

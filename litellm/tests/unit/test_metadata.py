@@ -12,7 +12,7 @@ from datadog_checks.dev.utils import get_metadata_metrics
 from datadog_checks.litellm import LitellmCheck
 from datadog_checks.litellm import metrics as names
 from tests.support.endpoint import PROMETHEUS, answering, answering_json, serving_paths
-from tests.support.known_metrics import exposition, families, metrics_of, published_metrics
+from tests.support.known_metrics import PROCESS_TAGS, exposition, families, metrics_of, published_metrics
 
 METADATA_CSV = Path(__file__).parents[2] / 'metadata.csv'
 
@@ -124,7 +124,7 @@ def test_every_description_ends_with_the_releases_that_have_the_family() -> None
         metric: ', '.join(span(family) for family in sources) for metric, sources in families_of_metrics().items()
     }
     # The Prometheus client's own, and what no family tells, are in every release looked at.
-    expected |= dict.fromkeys([DROPPED, UPTIME, *HEALTH_TAGS], '1.53+')
+    expected |= dict.fromkeys([DROPPED, *PROCESS_TAGS, *HEALTH_TAGS], '1.53+')
 
     described = {name: RELEASES.findall(row['description']) for name, row in metadata().items()}
 
@@ -153,7 +153,7 @@ def test_every_metric_has_a_description_and_short_name_of_its_own() -> None:
 
 
 def test_the_sample_tags_are_the_labels_of_the_families() -> None:
-    expected: dict[str, set[str]] = {DROPPED: set(), UPTIME: set(), **HEALTH_TAGS}
+    expected: dict[str, set[str]] = {DROPPED: set(), **PROCESS_TAGS, **HEALTH_TAGS}
     for metric, sources in families_of_metrics().items():
         expected[metric] = {label for family in sources for label in family['labels'].split('|') if label}
         if metric.endswith('.bucket'):

@@ -14,7 +14,7 @@ from datadog_checks.base.stubs.aggregator import AggregatorStub
 from datadog_checks.litellm import LitellmCheck
 from datadog_checks.litellm import metrics as names
 from tests.support.endpoint import serving_page
-from tests.support.known_metrics import exposition, families, metrics_of, published_metrics
+from tests.support.known_metrics import PROCESS_TAGS, exposition, families, metrics_of, published_metrics
 from tests.support.spec import own_options
 
 # One family under two names: LiteLLM renamed it in 1.75.0, and users' graphs go on.
@@ -29,7 +29,7 @@ def scrape(page: str, dd_run_check: RunCheck, **options: Any) -> None:
         dd_run_check(LitellmCheck('litellm', {}, [{'openmetrics_endpoint': url, **options}]))
 
 
-@pytest.mark.parametrize('mapping', ['COUNTERS', 'GAUGES', 'HISTOGRAMS'])
+@pytest.mark.parametrize('mapping', ['COUNTERS', 'GAUGES', 'HISTOGRAMS', 'PROCESS'])
 def test_a_mapping_is_sorted_by_family(mapping: str) -> None:
     keys = list(getattr(names, mapping))
 
@@ -87,10 +87,10 @@ def test_every_published_metric_keeps_the_families_it_comes_from() -> None:
 def test_the_spelling_of_forks_maps_to_the_same_metrics() -> None:
     mapped = names.raw_names()
     own = {raw: name for raw, name in mapped.items() if raw.startswith(names.PREFIX)}
+    of_forks = {raw: name for raw, name in mapped.items() if raw.startswith(names.FORK_PREFIX)}
 
-    assert {raw.replace('litellm_', 'llm_', 1): name for raw, name in own.items()} == {
-        raw: name for raw, name in mapped.items() if raw not in own
-    }
+    assert {raw.replace('litellm_', 'llm_', 1): name for raw, name in own.items()} == of_forks
+    assert mapped.keys() - own.keys() - of_forks.keys() == names.PROCESS.keys()
 
 
 @pytest.mark.parametrize('raw', ['litellm_llm_new', 'llm_llm_new'])
@@ -99,9 +99,8 @@ def test_the_name_of_a_family_loses_one_prefix_only(raw: str) -> None:
 
 
 def test_the_groups_of_the_option_are_those_of_the_families() -> None:
-    in_use = {
-        family.group for mapping in (names.COUNTERS, names.GAUGES, names.HISTOGRAMS) for family in mapping.values()
-    }
+    mappings = (names.COUNTERS, names.GAUGES, names.HISTOGRAMS, names.PROCESS)
+    in_use = {family.group for mapping in mappings for family in mapping.values()}
     (option,) = [one for one in own_options() if one.get('name') == 'exclude_metric_groups']
 
     assert option['value']['items']['enum'] == sorted(names.Group)
@@ -132,7 +131,7 @@ def test_a_group_that_is_switched_off_is_not_collected_and_not_called_unknown(
 
     off = names.families_of_groups(['services', 'key_budgets'])
     expected = {metric for family in families() if family['family'] not in off for metric in metrics_of(family)}
-    assert set(aggregator.metric_names) == {*expected, f'litellm.{names.START_TIME[1]}'}
+    assert set(aggregator.metric_names) == {*expected, *PROCESS_TAGS}
     assert not any('newer than this version' in warning for warning in check.get_warnings())
 
 

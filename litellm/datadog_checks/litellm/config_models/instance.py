@@ -112,6 +112,7 @@ class InstanceConfig(BaseModel):
                 'latency',
                 'mcp',
                 'media',
+                'process',
                 'rate_limits',
                 'requests',
                 'services',
