@@ -19,7 +19,7 @@ from tests.support.endpoint import serving_page
 
 from datadog_checks.litellm import LitellmCheck
 from datadog_checks.litellm.mapping.labels import KEY_LABEL, PLACEHOLDERS, is_personal
-from datadog_checks.litellm.metrics import COUNTERS, GAUGES, HISTOGRAMS, Group
+from datadog_checks.litellm.metrics import COUNTERS, GAUGES, HISTOGRAMS, PROCESS, Group
 
 __all__ = ['CAPTURE', 'busy_page', 'contexts_of', 'table_of_groups', 'table_of_levers']
 
@@ -100,7 +100,7 @@ def _cost(contexts: set[Context]) -> str:
 
 def _group_of(metric: str) -> str | None:
     name = metric.removeprefix('litellm.')
-    groups = {gauge.name: gauge.group for gauge in GAUGES.values()}
+    groups = {family.name: family.group for family in (*GAUGES.values(), *PROCESS.values())}
     # Where a name is that of a deprecated family as well, these pages have the other one.
     groups |= {
         family.name: family.group for family in sorted(_counted(), key=lambda one: one.group != Group.DEPRECATED)
