@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from datadog_checks.base import ConfigurationError, OpenMetricsBaseCheckV2, is_affirmative
+from datadog_checks.base import ConfigurationError, OpenMetricsBaseCheckV2
 
-from .mapping.rules import options_of_the_base_scraper
 from .metrics import metrics_config
+from .options import Options
 from .probes.health import HealthProbe, health_probe
 from .probes.readiness import ReadinessProbe, readiness_probe
 from .scrapers.base import LitellmScraper
 from .scrapers.exact import ExactScraper
-from .scrapers.stock import StockScraper
+from .scrapers.stock import StockScraper, options_of_the_stock_scraper
 
 __all__ = ['LitellmCheck']
 
@@ -52,24 +52,24 @@ class LitellmCheck(OpenMetricsBaseCheckV2):
         return {'metrics': metrics_config()}
 
     def create_scraper(self, config: dict[str, Any]) -> LitellmScraper:
-        options = self.get_config_with_defaults(config)
-        stock = is_affirmative(options.get('use_stock_scraper', False))
-        unsupported = options_of_the_base_scraper(options)
-        if not stock and not unsupported:
-            return ExactScraper(self, options)
-        if options.get('max_contexts') is not None:
+        config = self.get_config_with_defaults(config)
+        options = Options.of(config)
+        unsupported = options_of_the_stock_scraper(config)
+        if not options.use_stock_scraper and not unsupported:
+            return ExactScraper(self, config, options)
+        if options.max_contexts is not None:
             raise ConfigurationError(
                 "The setting `max_contexts` is not supported by the base package's scraper, which is used because of "
                 f'{", ".join(unsupported) or "use_stock_scraper"}'
             )
-        if not stock:
+        if not options.use_stock_scraper:
             self._standing_warnings.append(
                 f"The base package's scraper is used because of {', '.join(unsupported)}. Its counts are less exact, "
                 'and a scrape costs more CPU.'
             )
-        if is_affirmative(options.get('exclude_personal_labels', False)):
+        if options.exclude_personal_labels:
             self._standing_warnings.append(
                 "With the base package's scraper, `exclude_personal_labels` sums the series that become identical, and "
                 'the sum is wrong once the proxy drops one of them.'
             )
-        return StockScraper(self, options)
+        return StockScraper(self, config, options)

@@ -901,7 +901,3 @@ def test_a_page_has_limits_of_its_own_by_default() -> None:
     (scraper,) = check.scrapers.values()
 
     assert scraper.page_limits == PageLimits(max_page_bytes=536_870_912, max_page_seconds=7.5)
-
-
-def test_a_limit_that_is_left_empty_is_the_default() -> None:
-    assert PageLimits.of({'max_page_bytes': None, 'max_page_seconds': None}) == PageLimits()

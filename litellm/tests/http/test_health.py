@@ -14,6 +14,7 @@ import pytest
 from datadog_checks.base.stubs.aggregator import AggregatorStub
 from datadog_checks.base.utils.replay.constants import EnvVars
 from datadog_checks.litellm import LitellmCheck
+from datadog_checks.litellm.options import Options
 from datadog_checks.litellm.probes import health
 from datadog_checks.litellm.probes.health import error_class
 from tests.support.endpoint import PROMETHEUS, Answer, answering, answering_json, serving_paths
@@ -567,4 +568,9 @@ def test_a_time_that_is_none_is_refused(option: str, value: float, dd_run_check:
 
 
 def test_an_answer_is_fresh_for_longer_than_a_proxy_may_take_to_give_the_next() -> None:
-    assert health.DEFAULT_TIMEOUT < health.DEFAULT_INTERVAL * health.INTERVALS_UNTIL_STALE - health.DEFAULT_INTERVAL
+    default = Options()
+
+    assert (
+        default.litellm_health_timeout + default.litellm_health_interval
+        < default.litellm_health_interval * health.INTERVALS_UNTIL_OUTDATED
+    )

@@ -14,6 +14,7 @@ from requests import Response
 from requests.exceptions import RequestException
 
 from datadog_checks.litellm import LitellmCheck
+from datadog_checks.litellm.options import Options
 from datadog_checks.litellm.page.exposition import parse_labels, parse_value, read_lines, split_sample
 from datadog_checks.litellm.page.samples import SampleTable
 from datadog_checks.litellm.scrapers.exact import ExactScraper
@@ -133,7 +134,7 @@ class _Scraper(ExactScraper):
     def get_connection(self, **_: Any) -> Response:
         response = Response()
         response.raw = _Body(self.page)
-        self._content_type = 'text/plain'
+        self.content_type = 'text/plain'
         return response
 
 
@@ -169,5 +170,6 @@ def _scraper() -> _Scraper:
     """Return the one scraper, as making one takes longer than a page does."""
     if not _SCRAPERS:
         check = LitellmCheck('litellm', {}, [{'openmetrics_endpoint': 'http://127.0.0.1:9/metrics/'}])
-        _SCRAPERS.append(_Scraper(check, check.get_config_with_defaults(check.instance)))
+        config = check.get_config_with_defaults(check.instance)
+        _SCRAPERS.append(_Scraper(check, config, Options.of(config)))
     return _SCRAPERS[0]

@@ -11,6 +11,8 @@ from requests import Response
 from datadog_checks.litellm.transport.body import PIECE_BYTES, PageLimits, read_body
 from datadog_checks.litellm.transport.errors import PageLimitError
 
+LIMITS = PageLimits(max_page_bytes=536_870_912, max_page_seconds=120.0)
+
 
 class Body(io.BytesIO):
     """Bytes that arrive as those of urllib3 do, each as soon as it can."""
@@ -30,12 +32,12 @@ def answer(body: bytes, encoding: str = 'identity') -> Response:
 def test_a_compressed_page_is_what_it_was(size: int) -> None:
     page = bytes(position % 251 for position in range(size))
 
-    assert b''.join(read_body(answer(gzip.compress(page), 'gzip'), PageLimits())) == page
+    assert b''.join(read_body(answer(gzip.compress(page), 'gzip'), LIMITS)) == page
 
 
 def test_no_piece_of_a_bomb_is_larger_than_another() -> None:
     bomb = gzip.compress(bytes(50_000_000), compresslevel=1)
-    sizes = [len(piece) for piece in read_body(answer(bomb, 'gzip'), PageLimits())]
+    sizes = [len(piece) for piece in read_body(answer(bomb, 'gzip'), LIMITS)]
 
     assert sum(sizes) == 50_000_000
     assert max(sizes) <= PIECE_BYTES
@@ -45,6 +47,6 @@ def test_no_more_of_a_bomb_is_decompressed_than_may_be() -> None:
     bomb = gzip.compress(bytes(50_000_000), compresslevel=1)
     sizes: list[int] = []
     with pytest.raises(PageLimitError):
-        sizes.extend(map(len, read_body(answer(bomb, 'gzip'), PageLimits(max_page_bytes=1_000_000))))
+        sizes.extend(map(len, read_body(answer(bomb, 'gzip'), LIMITS._replace(max_page_bytes=1_000_000))))
 
     assert 0 < sum(sizes) <= 1_000_000

@@ -20,7 +20,7 @@ from datadog_checks.base.errors import ConfigurationError
 from datadog_checks.base.stubs.aggregator import AggregatorStub
 from datadog_checks.base.stubs.datadog_agent import DatadogAgentStub
 from datadog_checks.litellm import LitellmCheck
-from datadog_checks.litellm.mapping.rules import options_of_the_base_scraper
+from datadog_checks.litellm.scrapers.stock import options_of_the_stock_scraper
 from tests.support.example_file import options
 from tests.support.spec import own_options
 
@@ -166,7 +166,7 @@ def test_the_example_names_the_options_that_switch_to_the_stock_scraper() -> Non
 
     assert named == {
         'extra_metrics',
-        *(name for name in example if name != 'extra_metrics' and options_of_the_base_scraper({name: True})),
+        *(name for name in example if name != 'extra_metrics' and options_of_the_stock_scraper({name: True})),
     }
 
 

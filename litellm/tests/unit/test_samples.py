@@ -10,7 +10,6 @@ import pytest
 
 from datadog_checks.litellm.check import LitellmCheck
 from datadog_checks.litellm.page.samples import SampleTable
-from datadog_checks.litellm.scrapers.exact import ExactScraper
 from datadog_checks.litellm.transport.errors import NotMetricsError
 
 
@@ -27,7 +26,7 @@ class CountingTable(SampleTable):
 @pytest.fixture
 def table() -> CountingTable:
     check = LitellmCheck('litellm', {}, [{'openmetrics_endpoint': 'http://localhost:4000/metrics/'}])
-    return CountingTable(ExactScraper(check, check.get_config_with_defaults(check.instance)).rules)
+    return CountingTable(check.create_scraper(check.instance).rules)
 
 
 def read(table: CountingTable, page: str) -> list[float]:

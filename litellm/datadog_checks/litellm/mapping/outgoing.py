@@ -7,10 +7,8 @@ Labels pass through here before any option of the base package sees them. So wha
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
-from datadog_checks.base.config import is_affirmative
-
+from ..options import Options
 from ..transport.urls import without_user_info
 from .labels import EMPTY_VALUES, KEY_LABEL, REDACTED, is_key_in_clear, is_personal
 
@@ -26,9 +24,9 @@ class OutgoingLabels:
     `excluders` still see the values that are removed.
     """
 
-    def __init__(self, options: Mapping[str, Any], excluders: Excluders) -> None:
-        self._exclude_personal = is_affirmative(options.get('exclude_personal_labels', False))
-        self._drop_empty = is_affirmative(options.get('drop_empty_labels', False))
+    def __init__(self, options: Options, excluders: Excluders) -> None:
+        self._exclude_personal = options.exclude_personal_labels
+        self._drop_empty = options.drop_empty_labels
         self._excluders = excluders
         self.keys_in_clear = False
         """Whether any label set held a key that LiteLLM had not hashed."""

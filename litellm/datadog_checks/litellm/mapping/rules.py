@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from prometheus_client import Metric as PrometheusFamily
 from prometheus_client.samples import Sample
-
-from datadog_checks.base.config import is_affirmative
 
 from ..base_package import (
     DEFAULT_METRIC_TYPE,
@@ -21,42 +18,25 @@ from ..base_package import (
     normalized_tags,
 )
 from ..metrics import is_litellm_family, raw_names, unprefixed
+from ..options import Options
 from .outgoing import OutgoingLabels
 
-__all__ = ['Rules', 'options_of_the_base_scraper']
+__all__ = ['Rules']
 
-# These need families as the base package parses them.
-_BASE_SCRAPER_OPTIONS = (
-    'collect_counters_with_distributions',
-    'collect_histograms_as_distributions',
-    'histogram_buckets_as_distributions',
-    'non_cumulative_histogram_buckets',
-    'share_labels',
-    'target_info',
-    'telemetry',
-)
 _KNOWN = frozenset(raw_names())
-_TYPES = frozenset({DEFAULT_METRIC_TYPE, 'native_dynamic', 'time_elapsed', *SUBMITTED_TYPES})
-
-
-def options_of_the_base_scraper(config: Mapping[str, Any]) -> list[str]:
-    """Return the options of an instance that only the base scraper supports."""
-    options = [name for name in _BASE_SCRAPER_OPTIONS if is_affirmative(config.get(name))]
-    types = {metric.type for _, metric in mapped_metrics(config)}
-    return options + [f'extra_metrics with type `{type_}`' for type_ in sorted(types - _TYPES)]
 
 
 class Rules:
     """Tell how the base scraper would name and tag the samples of a family."""
 
-    def __init__(self, scraper: AdaptedScraper, outgoing: OutgoingLabels, config: Mapping[str, Any]) -> None:
-        self.collect_buckets = is_affirmative(config.get('collect_histogram_buckets', True))
-        self.collect_unknown = is_affirmative(config.get('collect_unknown_metrics', False))
+    def __init__(self, scraper: AdaptedScraper, outgoing: OutgoingLabels, options: Options) -> None:
+        self.collect_buckets = options.collect_histogram_buckets
+        self.collect_unknown = options.collect_unknown_metrics
         self._scraper = scraper
         self._outgoing = outgoing
         self._exact: dict[str, MappedMetric] = {}
         self._patterns: list[tuple[re.Pattern[str], str]] = []
-        for family, metric in mapped_metrics(config):
+        for family, metric in mapped_metrics(scraper.config):
             if re.escape(family) == family:
                 self._exact[family] = metric
             else:

@@ -29,15 +29,11 @@ from .background_call import BackgroundCall
 
 __all__ = ['Health', 'HealthProbe', 'NoHealthError', 'NotCheckedYetError', 'error_class', 'health_probe', 'read_health']
 
-# Seconds between two requests, and the timeout of one. LiteLLM gives up on a model after 60 seconds.
-DEFAULT_INTERVAL = 300.0
-DEFAULT_TIMEOUT = 90.0
-
 # How long the run that asks waits after its scrape, so that a single run such as `agent check` shows an answer.
 PATIENCE_SECONDS = 10.0
 
 # An answer is submitted for so many intervals. After that only its age is, as it says nothing about now.
-INTERVALS_UNTIL_STALE = 3
+INTERVALS_UNTIL_OUTDATED = 3
 
 # Stack traces make answers long: several kB for each failing model.
 MAX_BODY_BYTES = 32 << 20
@@ -162,7 +158,8 @@ def health_probe(scraper: LitellmScraper) -> HealthProbe | None:
 
     Raises a `ConfigurationError` if one of its options is invalid.
     """
-    url = scraper.config.get('litellm_health_endpoint')
+    options = scraper.options
+    url = options.litellm_health_endpoint
     if not url:
         return None
     if is_isolated():
@@ -171,19 +168,12 @@ def health_probe(scraper: LitellmScraper) -> HealthProbe | None:
             'each would make the proxy call all its models.'
         )
         return None
-    interval = _seconds(scraper, 'litellm_health_interval', DEFAULT_INTERVAL)
-    timeout = _seconds(scraper, 'litellm_health_timeout', DEFAULT_TIMEOUT)
-    return HealthProbe(scraper, read_address('litellm_health_endpoint', url), interval, timeout)
-
-
-def _seconds(scraper: LitellmScraper, option: str, default: float) -> float:
-    try:
-        seconds = float(scraper.config.get(option, default))
-    except (TypeError, ValueError):
-        seconds = math.nan
-    if not 0 < seconds < math.inf:
-        raise ConfigurationError(f'The setting `{option}` must be a number of seconds greater than 0')
-    return seconds
+    for option in ('litellm_health_interval', 'litellm_health_timeout'):
+        # The models accept any number.
+        if not 0 < getattr(options, option) < math.inf:
+            raise ConfigurationError(f'The setting `{option}` must be a number of seconds greater than 0')
+    address = read_address('litellm_health_endpoint', url)
+    return HealthProbe(scraper, address, options.litellm_health_interval, options.litellm_health_timeout)
 
 
 class HealthProbe:
@@ -235,7 +225,7 @@ class HealthProbe:
             return
         age = now - self._health.answered_at
         self._check.gauge('endpoint.age', age, tags=self._tags)
-        if age <= INTERVALS_UNTIL_STALE * self._interval:
+        if age <= INTERVALS_UNTIL_OUTDATED * self._interval:
             self._check.gauge('endpoint.healthy_count', self._health.healthy, tags=self._tags)
             self._check.gauge('endpoint.unhealthy_count', self._health.unhealthy, tags=self._tags)
             for tags, endpoints in self._health.endpoints.items():

@@ -6,7 +6,6 @@ import time
 from functools import partial
 from typing import NamedTuple
 
-from datadog_checks.base import is_affirmative
 from datadog_checks.base.constants import ServiceCheck
 
 from ..scrapers.base import LitellmScraper
@@ -107,9 +106,9 @@ def readiness_probe(scraper: LitellmScraper) -> ReadinessProbe | None:
 
     Raises a `ConfigurationError` if `litellm_readiness_endpoint` is not a URL.
     """
-    if not is_affirmative(scraper.config.get('collect_readiness', True)):
+    if not scraper.options.collect_readiness:
         return None
-    configured = scraper.config.get('litellm_readiness_endpoint')
+    configured = scraper.options.litellm_readiness_endpoint
     if configured:
         return ReadinessProbe(scraper, read_address('litellm_readiness_endpoint', configured), is_guess=False)
     root = root_of(scraper.endpoint)

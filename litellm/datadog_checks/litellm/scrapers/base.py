@@ -6,7 +6,7 @@ The two are siblings: `exact` counts by itself, and `stock` leaves that to the b
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Iterable
+from collections.abc import Iterable, MutableMapping
 from typing import Any
 
 from requests import Response
@@ -20,6 +20,7 @@ from ..mapping.labels import KEY_LABEL, REDACTED
 from ..mapping.outgoing import OutgoingLabels
 from ..mapping.rules import Rules
 from ..metrics import UNLICENSED_FAMILY, families_of_groups, is_litellm_family
+from ..options import Options
 from ..page.exposition import CREATED
 from ..transport.body import PageLimits
 from ..transport.client import Client
@@ -42,16 +43,17 @@ class LitellmScraper(AdaptedScraper):
     The whole page is read before the first sample is submitted, so that a failed scrape submits nothing.
     """
 
-    def __init__(self, check: Any, config: Any) -> None:
+    def __init__(self, check: Any, config: MutableMapping[str, Any], options: Options) -> None:
         # Tags, messages and logs have the URL without its user and password.
         self.address = read_address('openmetrics_endpoint', config['openmetrics_endpoint'])
         config = ChainMap({'openmetrics_endpoint': self.address.url}, config)
         super().__init__(check, config)
+        self.options = options
         self._client = Client(self.http, self.address)
-        self.exclude(families_of_groups(config.get('exclude_metric_groups') or ()))
-        self.outgoing = OutgoingLabels(config, self.exclude_metrics_by_labels)
-        self.rules = Rules(self, self.outgoing, config)
-        self.page_limits = PageLimits.of(config)
+        self.exclude(families_of_groups(options.exclude_metric_groups))
+        self.outgoing = OutgoingLabels(options, self.exclude_metrics_by_labels)
+        self.rules = Rules(self, self.outgoing, options)
+        self.page_limits = PageLimits(options.max_page_bytes, options.max_page_seconds)
 
         # The base asks for OpenMetrics only if `headers` is not set, and then parses any answer as OpenMetrics.
         # Here `headers` makes no difference, and the content type of the answer decides on the parser.

@@ -14,7 +14,7 @@ from __future__ import annotations
 import time
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from email.utils import parsedate_to_datetime
 from functools import reduce
 from itertools import islice
@@ -24,12 +24,12 @@ from typing import Any
 from requests import Response
 from requests.exceptions import HTTPError
 
-from datadog_checks.base import is_affirmative
 from datadog_checks.base.agent import aggregator, datadog_agent
 from datadog_checks.base.utils.time import get_timestamp
 
 from ..base_package import submitter
 from ..metrics import CONTEXTS_DROPPED, NO_LIMIT, START_TIME
+from ..options import Options
 from ..page.exposition import read_lines
 from ..page.ledger import CLOCKS_DIFFER
 from ..page.limit import ContextLimit
@@ -62,13 +62,12 @@ FORGET_EVERY = 10
 class ExactScraper(LitellmScraper):
     """Scrape a LiteLLM proxy so that each context counts exactly what happened at the proxy."""
 
-    def __init__(self, check: Any, config: Mapping[str, Any]) -> None:
-        super().__init__(check, config)
+    def __init__(self, check: Any, config: MutableMapping[str, Any], options: Options) -> None:
+        super().__init__(check, config, options)
         self._table = SampleTable(self.rules)
-        most = config.get('max_contexts')
-        self._limit = None if most is None else ContextLimit(self._table, int(most))
-        selects = bool(config.get('exclude_metric_groups')) and is_affirmative(config.get('filter_at_proxy', True))
-        self._selection = Selection(self.endpoint, selects)
+        most = options.max_contexts
+        self._limit = None if most is None else ContextLimit(self._table, most)
+        self._selection = Selection(self.endpoint, options.filter_at_proxy and bool(options.exclude_metric_groups))
         self._failed_at: float | None = None
 
     def read_and_submit(self) -> None:

@@ -7,20 +7,43 @@ from __future__ import annotations
 
 import operator
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from math import isfinite
+from typing import Any
 
 from prometheus_client import Metric
 from prometheus_client.samples import Sample
 from requests.exceptions import RequestException
 
+from datadog_checks.base.config import is_affirmative
+
+from ..base_package import DEFAULT_METRIC_TYPE, SUBMITTED_TYPES, mapped_metrics
 from ..metrics import NO_LIMIT, gauge_reduction, unprefixed
 from ..page.exposition import CREATED, CUMULATIVE_TYPES, read_lines
 from ..transport.body import read_body
 from ..transport.errors import NOT_AN_EXPOSITION, NotMetricsError
 from .base import LitellmScraper
 
-__all__ = ['StockScraper']
+__all__ = ['StockScraper', 'options_of_the_stock_scraper']
+
+# These need families as the base package parses them.
+_STOCK_OPTIONS = (
+    'collect_counters_with_distributions',
+    'collect_histograms_as_distributions',
+    'histogram_buckets_as_distributions',
+    'non_cumulative_histogram_buckets',
+    'share_labels',
+    'target_info',
+    'telemetry',
+)
+_TYPES = frozenset({DEFAULT_METRIC_TYPE, 'native_dynamic', 'time_elapsed', *SUBMITTED_TYPES})
+
+
+def options_of_the_stock_scraper(config: Mapping[str, Any]) -> list[str]:
+    """Return the options of an instance that only the stock scraper supports."""
+    options = [name for name in _STOCK_OPTIONS if is_affirmative(config.get(name))]
+    types = {metric.type for _, metric in mapped_metrics(config)}
+    return options + [f'extra_metrics with type `{type_}`' for type_ in sorted(types - _TYPES)]
 
 
 class StockScraper(LitellmScraper):

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from requests import Response
 from requests.exceptions import ReadTimeout, SSLError
@@ -30,18 +30,8 @@ ANY_HEADER = 32 + zlib.MAX_WBITS
 class PageLimits(NamedTuple):
     """How large a decompressed page may be, and how long it may take once the proxy has begun to answer."""
 
-    max_page_bytes: int = 512 * 1024 * 1024
-    max_page_seconds: float = 120.0
-
-    @classmethod
-    def of(cls, options: Mapping[str, Any]) -> PageLimits:
-        """Return the limits of an instance. An option that is null has its default."""
-        default = cls()
-        size, seconds = options.get('max_page_bytes'), options.get('max_page_seconds')
-        return cls(
-            default.max_page_bytes if size is None else int(size),
-            default.max_page_seconds if seconds is None else float(seconds),
-        )
+    max_page_bytes: int
+    max_page_seconds: float
 
 
 def read_body(response: Response, limits: PageLimits) -> Iterator[bytes]:
