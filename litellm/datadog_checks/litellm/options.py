@@ -31,6 +31,7 @@ class Options:
     drop_empty_labels: bool = _option(is_affirmative, defaults.instance_drop_empty_labels())
     exclude_metric_groups: frozenset[str] = _option(frozenset, frozenset())
     exclude_personal_labels: bool = _option(is_affirmative, defaults.instance_exclude_personal_labels())
+    expect_database: bool = _option(is_affirmative, defaults.instance_expect_database())
     filter_at_proxy: bool = _option(is_affirmative, defaults.instance_filter_at_proxy())
     litellm_health_endpoint: str | None = _option(str)
     litellm_health_interval: float = _option(float, defaults.instance_litellm_health_interval())

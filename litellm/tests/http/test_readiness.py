@@ -63,7 +63,7 @@ def counting(answer: Answer, requests: list[str]) -> Answer:
         (answering_json({**SHORT, 'db': 'connected'}), OK, OK, ''),
         (answering_json({**SHORT, 'db': 'Not connected'}), OK, UNKNOWN, 'without a database'),
         (answering_json({**SHORT, 'db': 'disconnected'}, 503), CRITICAL, CRITICAL, 'cannot reach its database'),
-        (answering_json({**SHORT, 'db': 'stalled'}, 503), CRITICAL, CRITICAL, 'database lookups are timing out'),
+        (answering_json({**SHORT, 'db': 'stalled'}, 503), CRITICAL, CRITICAL, 'database lookups hang'),
         # With `allow_requests_on_db_unavailable`.
         (answering_json({**SHORT, 'db': 'disconnected'}), OK, CRITICAL, 'cannot reach its database'),
         (answering_json({**SHORT, 'db': 'unknown'}), OK, UNKNOWN, 'a database state that the check does not know'),
@@ -110,6 +110,54 @@ def test_what_the_proxy_says_becomes_two_service_checks(
     assert {tuple(check.tags) for check in found} == {('team:ai', f'endpoint:{url}/metrics/')}
     assert [check.message for check in found if check.status == OK and check.message] == []
     assert [check.message for check in found if check.status != OK and not check.message] == []
+
+
+NOT_CONNECTED = answering_json({**SHORT, 'db': 'Not connected'})
+
+
+@pytest.mark.parametrize(
+    'before',
+    [
+        answering_json({**SHORT, 'db': 'connected'}),
+        answering_json({**SHORT, 'db': 'disconnected'}, 503),
+        answering_json({'detail': 'Service Unhealthy (timeout)'}, 503),
+    ],
+    ids=['connected', 'disconnected', 'long down'],
+)
+def test_a_proxy_that_had_a_database_has_lost_it_when_it_is_not_connected(
+    before: Answer, aggregator: AggregatorStub, dd_run_check: RunCheck
+) -> None:
+    answers = [before, NOT_CONNECTED]
+    with serving_paths({'/metrics/': PAGE, PATH: lambda request: answers.pop(0)(request)}) as url:
+        check = check_of(url)
+        dd_run_check(check)
+        dd_run_check(check)
+
+    assert statuses(aggregator, DATABASE)[1] == CRITICAL
+    assert 'should have a database' in aggregator.service_checks(DATABASE)[1].message
+    assert statuses(aggregator, READY)[1] == OK
+
+
+@pytest.mark.parametrize('stock', [False, True], ids=['exact', 'stock'])
+def test_a_proxy_that_counts_database_calls_should_be_connected(
+    stock: bool, aggregator: AggregatorStub, dd_run_check: RunCheck
+) -> None:
+    family = 'litellm_postgres_total_requests_total'
+    text = f'{TEXT}# TYPE {family} counter\n{family}{{postgres="postgres"}} 8\n'
+    page = answering(200, text, {'Content-Type': PROMETHEUS})
+    with serving_paths({'/metrics/': page, PATH: NOT_CONNECTED}) as url:
+        dd_run_check(check_of(url, use_stock_scraper=stock))
+
+    assert statuses(aggregator, DATABASE) == [CRITICAL]
+
+
+def test_a_proxy_that_is_expected_to_have_a_database_should_be_connected(
+    aggregator: AggregatorStub, dd_run_check: RunCheck
+) -> None:
+    with serving_paths({'/metrics/': PAGE, PATH: NOT_CONNECTED}) as url:
+        dd_run_check(check_of(url, expect_database=True))
+
+    assert statuses(aggregator, DATABASE) == [CRITICAL]
 
 
 def test_a_proxy_that_is_gone_is_not_ready(aggregator: AggregatorStub, dd_run_check: RunCheck) -> None:

@@ -271,11 +271,14 @@ FAULTS: dict[str, Callable[[], Shown]] = {
     'the proxy cannot reach its database': beside(
         '/health/readiness', answering_json({'status': 'healthy', 'db': 'disconnected'})
     ),
-    'database lookups are timing out': beside(
-        '/health/readiness', answering_json({'status': 'healthy', 'db': 'stalled'})
-    ),
+    'database lookups hang': beside('/health/readiness', answering_json({'status': 'healthy', 'db': 'stalled'})),
     'the proxy runs without a database': beside(
         '/health/readiness', answering_json({'status': 'healthy', 'db': 'Not connected'})
+    ),
+    'the proxy should have a database and is not connected to one': beside(
+        '/health/readiness',
+        answering_json({'status': 'healthy', 'db': 'Not connected'}),
+        expect_database=True,
     ),
     '/health always requires one': beside('/health', answering(401), HEALTH_OPTION),
     'no complete response within': health_that_hangs,

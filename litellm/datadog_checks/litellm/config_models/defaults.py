@@ -68,6 +68,10 @@ def instance_exclude_personal_labels():
     return False
 
 
+def instance_expect_database():
+    return False
+
+
 def instance_filter_at_proxy():
     return True
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 __all__ = [
+    'DATABASE_LABEL',
     'EMPTY_VALUES',
     'KEY_LABEL',
     'LABEL_GROUPS',
@@ -15,6 +16,9 @@ __all__ = [
     'is_key_in_clear',
     'is_personal',
 ]
+
+# The label that all families of the proxy's database have, and no other.
+DATABASE_LABEL = 'postgres'
 
 # The label with the hash of a request's key, and what replaces a key in clear text.
 KEY_LABEL = 'hashed_api_key'

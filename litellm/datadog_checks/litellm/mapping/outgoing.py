@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 from ..options import Options
 from ..transport.urls import without_user_info
-from .labels import EMPTY_VALUES, KEY_LABEL, REDACTED, is_key_in_clear, is_personal
+from .labels import DATABASE_LABEL, EMPTY_VALUES, KEY_LABEL, REDACTED, is_key_in_clear, is_personal
 
 __all__ = ['OutgoingLabels']
 
@@ -30,10 +30,13 @@ class OutgoingLabels:
         self._excluders = excluders
         self.keys_in_clear = False
         """Whether any label set held a key that LiteLLM had not hashed."""
+        self.has_database = False
+        """Whether any label set was of a family of the proxy's database."""
 
     def of(self, labels: Mapping[str, str]) -> Mapping[str, str] | None:
         """Return the labels that may leave, the same object if all may, or None if the series is not wanted."""
         changed: dict[str, str | None] = {}
+        self.has_database |= DATABASE_LABEL in labels
         for name, value in labels.items():
             outgoing = self._outgoing(name, value)
             if outgoing != value:
