@@ -145,6 +145,7 @@ NO_FAMILY = '1 with an invalid family declaration'
 NO_BOUND = '1 with a bucket without a valid bound'
 BROKEN_OFF = 'the response was cut off in the middle of the page'
 CUT = 'the page ends in the middle of a line'
+GOES_ON = 'the page goes on behind its `# EOF`'
 NOT_METRICS = 'the page is not in a Prometheus exposition format'
 NO_METRICS_PAGE = 'the response is not a metrics page'
 HANGS = 'no response within the timeout'
@@ -361,6 +362,28 @@ CONTENT_TYPES = [
     Fault('another content type', page(bytes, content_type='application/octet-stream'), is_read()),
     Fault('another charset', page(bytes, content_type='text/plain; charset=utf-16'), is_read()),
     Fault('OpenMetrics', page(lambda page: page + b'# EOF\n', content_type=OPENMETRICS), is_read()),
+    Fault(
+        'OpenMetrics, its end without a line feed',
+        page(lambda page: page + b'# EOF', content_type=OPENMETRICS),
+        is_read(),
+    ),
+    Fault(
+        'OpenMetrics in CRLF',
+        page(lambda page: (page + b'# EOF\n').replace(b'\n', b'\r\n'), content_type=OPENMETRICS),
+        is_read(),
+    ),
+    Fault('OpenMetrics with half of its end', page(lambda page: page + b'# E', content_type=OPENMETRICS), fails(CUT)),
+    Fault('OpenMetrics twice', page(lambda page: (page + b'# EOF\n') * 2, content_type=OPENMETRICS), fails(GOES_ON)),
+    Fault(
+        'OpenMetrics and then a line',
+        page(lambda page: page + b'# EOF\n' + LINE_OF_B + b'\n', content_type=OPENMETRICS),
+        fails(GOES_ON),
+    ),
+    Fault(
+        'OpenMetrics and then blank lines',
+        page(lambda page: page + b'# EOF\n\n \n', content_type=OPENMETRICS),
+        is_read(),
+    ),
     Fault('OpenMetrics without its end', page(bytes, content_type=OPENMETRICS), fails('the page ends without `# EOF`')),
     Fault('UTF-16', page(lambda page: page.decode().encode('utf-16')), fails(CUT)),
     Fault('UTF-16, big end first', page(lambda page: page.decode().encode('utf-16-be')), fails(NOT_METRICS)),
@@ -397,7 +420,8 @@ BAD_LINES = [
     ('no equals sign', '…{team"b"} 7', NO_LABELS),
     ('no comma', '…{team="b" model="c"} 7', NO_LABELS),
     ('two commas', '…{team="b",,model="c"} 7', NO_LABELS),
-    ('a comma in front', '…{,team="b"} 7', NO_LABELS),
+    ('two commas in front', '…{,,team="b"} 7', NO_SAMPLE),
+    ('two commas behind', '…{team="b",,} 7', NO_LABELS),
     ('a label without a name', '…{="b"} 7', NO_LABELS),
     ('a quoted name of a label', '…{"team"="b"} 7', NO_LABELS),
     ('half a line', '…{te', NO_SAMPLE),
@@ -412,6 +436,9 @@ BAD_LINES = [
     ('a hexadecimal value', '…{team="b"} 0x7', NO_NUMBER),
     ('a value of Arabic digits', '…{team="b"} ٧', NO_NUMBER),
     ('a value and words', '…{team="b"} 7 and more', NO_SAMPLE),
+    ('a value and a comment', '…{team="b"} 7 # and more', NO_SAMPLE),
+    ('a timestamp that is no number', '…{team="b"} 7 1-2', NO_SAMPLE),
+    ('a timestamp with underscores', '…{team="b"} 7 1_795_300_000', NO_SAMPLE),
     ('NULs for labels', '…{\0\0\0\0} 7', NO_LABELS),
     ('NULs for a line', '\0' * 80, NO_SAMPLE),
     ('binary in front', '\udc80\udcff…{team="b"} 7', NO_SAMPLE),
@@ -439,6 +466,12 @@ BAD_LINES = [
         '# TYPE litellm_auth_latency histogram\nlitellm_auth_latency_bucket{le="many"} 7',
         NO_BOUND,
     ),
+    (
+        'a bucket up to a number with underscores',
+        '# TYPE litellm_auth_latency histogram\nlitellm_auth_latency_bucket{le="1_0"} 7',
+        NO_BOUND,
+    ),
+    ('a bucket up to NaN', '# TYPE litellm_auth_latency histogram\nlitellm_auth_latency_bucket{le="NaN"} 7', NO_BOUND),
 ]
 
 LINES = [
@@ -471,6 +504,11 @@ GOOD_LINES = {
     'spaces around it': '   …{team="b"}   13   ',
     'a space before its labels': '… {team="b"} 13',
     'no space before its value': '…{team="b"}13',
+    'a comma behind its labels': '…{team="b",} 13',
+    'blanks and a comma behind its labels': '…{team="b" , } 13',
+    'blanks inside its braces': '…{ team="b" } 13',
+    'a comma in front of its labels': '…{,team="b"} 13',
+    'a comma between blanks in front of its labels': '…{ , team="b"} 13',
     'a carriage return': '…{team="b"} 13\r',
     'an exponent': '…{team="b"} 1.3e1',
     'a sign': '…{team="b"} +13',

@@ -28,6 +28,10 @@ def lines(*chunks: bytes) -> list[bytes]:
     return [line for batch in read_lines(chunks, Counter()) for line in batch]
 
 
+def openmetrics_lines(*chunks: bytes) -> list[bytes]:
+    return [line for batch in read_lines(chunks, Counter(), is_openmetrics=True) for line in batch]
+
+
 def test_a_line_is_whole_wherever_the_chunks_break() -> None:
     page = b'# TYPE x counter\nx{a="b"} 1\nx{a="c"} 2\n'
 
@@ -84,6 +88,14 @@ def test_an_answer_of_one_unfinished_line_is_no_metrics_page() -> None:
         (b'x{a="b"} 1 # {trace="c"} 0.5', b'x{a="b"}', b'1'),
         (b'x{a="b} 2",c="d"} 1', b'x{a="b} 2",c="d"}', b'1'),
         (rb'x{a="b\"} 2"} 1', rb'x{a="b\"} 2"}', b'1'),
+        (b'x{a="b",  } 1', b'x{a="b"}', b'1'),
+        (b'x{ a="b" , } 1', b'x{a="b"}', b'1'),
+        (b'x{a="b"   } 1', b'x{a="b"}', b'1'),
+        (b'x{,a="b"} 1', b'x{a="b"}', b'1'),
+        (b'x{,} 1', b'x', b'1'),
+        (b'x{ , } 1', b'x', b'1'),
+        (b'x { } 1', b'x', b'1'),
+        (b'x{a="b"} 1 -1.5e3 # {} 2 1e3', b'x{a="b"}', b'1'),
     ],
 )
 def test_a_sample_is_split_from_its_value(line: bytes, sample: bytes, value: bytes) -> None:
@@ -91,11 +103,64 @@ def test_a_sample_is_split_from_its_value(line: bytes, sample: bytes, value: byt
 
 
 @pytest.mark.parametrize(
-    'line', [b'x', b'x1.5', b'x-y 1', b'x 1 2 3', b'x 1 y', b'{a="b"} 1', b'x{a="b" 1', b'x{a="b} 1', b'x{a="b"}']
+    'line',
+    [
+        b'x',
+        b'x1.5',
+        b'x-y 1',
+        b'x 1 2 3',
+        b'x 1 y',
+        b'{a="b"} 1',
+        b'x{a="b" 1',
+        b'x{a="b} 1',
+        b'x{a="b"}',
+        b'x 1 e',
+        b'x 1 -',
+        b'x 1 1.2.3',
+        b'x 1 1_0',
+        b'x 1 NaN',
+        b'x 1 # some words',
+        b'x 1 # {a="b"}',
+        b'x{,,} 1',
+        b'x{,,a="b"} 1',
+    ],
 )
 def test_a_line_that_is_no_sample_is_an_error(line: bytes) -> None:
     with pytest.raises(BadLineError, match='with an invalid sample'):
         split_sample(line)
+
+
+@pytest.mark.parametrize('value', [b'1_000', b'0_1', b'1e1_0', b'_1', b' 1', b'1 ', b'', b'0x1p4', b'1.2.3', b'1,5'])
+def test_a_value_that_is_a_number_to_python_alone_is_none(value: bytes) -> None:
+    with pytest.raises(BadLineError, match='with a value that is not a number'):
+        parse_value(value)
+
+
+def test_an_openmetrics_page_may_end_without_a_line_feed() -> None:
+    for end in (b'# EOF', b'# EOF\n', b'# EOF\r\n', b'# EOF\n\n'):
+        page = b'x 1\n' + end
+        for position in range(len(page)):
+            assert openmetrics_lines(page[:position], page[position:])[:2] == [b'x 1', end.split(b'\n')[0]]
+
+
+@pytest.mark.parametrize(
+    'page', [b'', b'x 1\n', b'x 1\n# EOF more\n', b'x 1\n#EOF\n', b'x 1\n# EO', b'x{a="# EOF"} 1\n']
+)
+def test_an_openmetrics_page_without_its_end_is_cut(page: bytes) -> None:
+    with pytest.raises(TruncatedPageError):
+        openmetrics_lines(page)
+
+
+@pytest.mark.parametrize('more', [b'x 2\n', b'# TYPE x counter\n', b'# EOF\n', b'\n\nx 2\n# EOF'])
+def test_an_openmetrics_page_that_goes_on_behind_its_end_is_an_error(more: bytes) -> None:
+    page = b'x 1\n# EOF\n' + more
+    for position in range(len(page)):
+        with pytest.raises(NotMetricsError, match='goes on behind its `# EOF`'):
+            openmetrics_lines(page[:position], page[position:])
+
+
+def test_the_end_of_an_openmetrics_page_is_a_comment_in_the_text_format() -> None:
+    assert lines(b'x 1\n# EOF\nx 2\n') == [b'x 1', b'# EOF', b'x 2']
 
 
 ONE_MILLION = 1_000_000
@@ -117,12 +182,14 @@ ONE_MILLION = 1_000_000
         (split_bound, b' ' * ONE_MILLION),
         (split_bound, b'le' * ONE_MILLION),
         (parse_labels, 'a' * ONE_MILLION),
-        (parse_labels, ' ' * ONE_MILLION),
+        (parse_labels, ' ' * ONE_MILLION + ',,'),
+        (split_sample, b'x 1 # {' + b'a="b",' * ONE_MILLION),
+        (split_sample, b'x 1 # {}' + b' ' * ONE_MILLION + b'{'),
         (parse_labels, 'a' + ' ' * ONE_MILLION),
         (parse_labels, 'a="' + '\\' * ONE_MILLION),
         (parse_labels, 'a="b"' + ' ' * ONE_MILLION + 'x'),
     ],
-    ids=range(17),
+    ids=range(19),
 )
 def test_a_line_costs_what_its_length_costs(take_apart: Callable[[Any], object], text: bytes | str) -> None:
     """A regular expression that backtracks would take longer than the universe has existed."""
@@ -141,7 +208,7 @@ def test_a_line_costs_what_its_length_costs(take_apart: Callable[[Any], object],
         (b'a="x,le=",le="0.5"', b'a="x,le="', b'0.5'),
         (rb'a="x\",le=\"7\"",le="0.5"', rb'a="x\",le=\"7\""', b'0.5'),
         (b'handle="b",le="0.5"', b'handle="b"', b'0.5'),
-        (b' a = "b" , le = "0.5" ', b' a = "b"', b'0.5'),
+        (b'a = "b" , le = "0.5" ', b'a = "b"', b'0.5'),
         (b'le="0.5", a="b"', b'a="b"', b'0.5'),
     ],
 )
@@ -149,7 +216,23 @@ def test_the_bound_is_taken_out_of_the_labels_of_a_bucket(labels: bytes, others:
     assert split_bound(labels) == (others, bound)
 
 
-@pytest.mark.parametrize('labels', [b'', b'a="b"', b'handle="0.5"', b'a="le=\\"1\\""', b'le="many"', b'le=""'])
+@pytest.mark.parametrize(
+    'labels',
+    [
+        b'',
+        b'a="b"',
+        b'handle="0.5"',
+        b'a="le=\\"1\\""',
+        b'le="many"',
+        b'le=""',
+        b'le="1_0"',
+        b'le=" 1"',
+        b'le="1 "',
+        b'le="NaN"',
+        b',le="1"',
+        b'le="1",',
+    ],
+)
 def test_a_bucket_without_a_bound_is_an_error(labels: bytes) -> None:
     with pytest.raises(BadLineError, match='without a valid bound'):
         split_bound(labels)
@@ -168,14 +251,20 @@ def test_a_bucket_without_a_bound_is_an_error(labels: bytes) -> None:
         r'a="line\nfeed"',
         r'a="back\\nslash"',
         r'a="unknown \t escape"',
-        'a="{b=\'c\', }"',
+        'a="{b=\'c\', }",d="e"',
         'a="größe",b="東京"',
+        'a="b" , ',
+        ' a = "b" ',
+        ',',
+        ' , ',
     ],
 )
 def test_labels_are_parsed_as_prometheus_client_does(labels: str) -> None:
-    (family,) = text_string_to_metric_families(f'x{{{labels}}} 1')
+    line = f'x{{{labels}}} 1'
+    (family,) = text_string_to_metric_families(line)
+    sample, _ = split_sample(line.encode())
 
-    assert parse_labels(labels) == family.samples[0].labels
+    assert parse_labels(sample.decode().removeprefix('x').strip('{}')) == family.samples[0].labels
 
 
 LABEL_NAMES = st.from_regex(r'_?[a-zA-Z][a-zA-Z0-9_]*', fullmatch=True)
@@ -194,7 +283,9 @@ def test_a_sample_is_what_prometheus_client_rendered(labels: dict[str, str], val
     assert parse_value(number) == value or math.isnan(value)
 
 
-@pytest.mark.parametrize('labels', ['a', 'a=', 'a=b', 'a="b', 'a="b" c="d"', '="b"', 'a="b",,c="d"'])
+@pytest.mark.parametrize(
+    'labels', ['a', 'a=', 'a=b', 'a="b', 'a="b" c="d"', '="b"', 'a="b",,c="d"', ',', ',a="b"', 'a="b",']
+)
 def test_what_is_no_list_of_labels_is_an_error(labels: str) -> None:
     with pytest.raises(BadLineError, match='invalid labels'):
         parse_labels(labels)

@@ -76,7 +76,13 @@ class Rules:
         return full_name(self._scraper.check, name)
 
     def tags(self, type_: str, labels: Mapping[str, str]) -> tuple[list[str], str] | None:
-        """Return tags and hostname for a label set of a family of this type, or None if it is not wanted."""
+        """Return tags and hostname for a label set of a family of this type, or None if it is not wanted.
+
+        Raises a `ValueError` if the quantile of a summary is not a number.
+        """
+        if type_ == 'summary' and '_' in labels.get('quantile', ''):
+            # Python takes underscores between digits.
+            raise ValueError('no number')
         outgoing = self._outgoing.of(labels)
         if outgoing is None:
             return None

@@ -1,8 +1,10 @@
 """The text of a metrics page: bytes to lines, and sample lines to their parts. No state, no meaning.
 
 Prometheus text 0.0.4 and OpenMetrics 1.0 are read by the same code: as LiteLLM's client library writes them, they
-differ in HELP and TYPE lines only. Timestamps and exemplars are skipped. Quoted metric names, which newer formats allow
-when a client asks for them, are not supported.
+differ in HELP and TYPE lines, and in the `# EOF` that ends a page of OpenMetrics. Timestamps and exemplars are skipped.
+
+A value is submitted only if Prometheus' own client library reads the same number from its line. The lines that this
+reads and Prometheus does not, and the other way around, are listed in docs/exposition.md.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from math import isnan
 
 from ..transport.errors import URL_HINT, NotMetricsError, TruncatedPageError
 
@@ -20,6 +23,7 @@ __all__ = [
     'NO_LABELS',
     'BadLineError',
     'is_name',
+    'is_openmetrics',
     'parse_labels',
     'parse_value',
     'read_lines',
@@ -43,21 +47,29 @@ NO_BOUND = 'with a bucket without a valid bound'
 TOO_LONG = f'longer than {MAX_LINE_BYTES >> 20} MiB'
 
 BYTE_ORDER_MARK = b'\xef\xbb\xbf'
+EOF = b'# EOF'
 
 # All repetitions are possessive, or exclude what follows them: matching takes linear time, whatever the line.
 _NAME = rb'[a-zA-Z_:][a-zA-Z0-9_:]*+'
 _STRING = rb'"(?:[^"\\]++|\\.)*+"'
+# The labels end at the first closing brace outside quotes.
+_LABELS = rb'(?:[^"}]++|%s)*+' % _STRING
+_TIMESTAMP = rb'[-+]?+(?:\d++(?:\.\d*+)?+|\.\d++)(?:[eE][-+]?+\d++)?+'
 _SAMPLE = re.compile(
-    # The labels end at the first closing brace outside quotes.
-    rb'\s*+(%(name)s)(?:\s*+\{((?:[^"}]++|%(string)s)*+)\}\s*+|\s++)'
-    rb'([^\s{#]\S*+)(?:\s++[-+.\deE]++)?+\s*+(?:#.*+)?+' % {b'name': _NAME, b'string': _STRING},
+    # One comma may stand before the first label.
+    rb'\s*+(%(name)s)(?:\s*+\{\s*+(?:,\s*+)?+((?!,)%(labels)s)\}\s*+|\s++)'
+    rb'([^\s{#]\S*+)(?:\s++%(timestamp)s)?+'
+    # An exemplar.
+    rb'(?:\s++#\s*+\{%(labels)s\}\s*+[-+.\w]++(?:\s++%(timestamp)s)?+)?+\s*+'
+    % {b'name': _NAME, b'labels': _LABELS, b'timestamp': _TIMESTAMP},
     re.DOTALL,
 )
 _BUCKET = re.compile(
-    rb'((?:\s*+[^="\s]++\s*+=\s*+%(string)s\s*+,)*?\s*+)le\s*+=\s*+"([^"]*+)"\s*+,?+\s*+(.*+)' % {b'string': _STRING},
+    rb'((?:\s*+[^="\s,]++\s*+=\s*+%(string)s\s*+,)*?\s*+)le\s*+=\s*+"([^"]*+)"\s*+(?:,\s*+(.++))?+'
+    % {b'string': _STRING},
     re.DOTALL,
 )
-_LABEL = re.compile(r'\s*+([^\s="{},]++)\s*+=\s*+"((?:[^"\\]++|\\.)*+)"\s*+(?:,|$)', re.DOTALL)
+_LABEL = re.compile(r'([^\s="{},]++)\s*+=\s*+"((?:[^"\\]++|\\.)*+)"\s*+(?:,\s*+(?!\Z)|\Z)', re.DOTALL)
 _IS_NAME = re.compile(_NAME)
 _ESCAPE = re.compile(r'\\(.)', re.DOTALL)
 _ESCAPED = {'n': '\n', '\\': '\\', '"': '"'}
@@ -67,16 +79,19 @@ class BadLineError(ValueError):
     """A line cannot be read. The message is one of the reasons above."""
 
 
-def read_lines(pieces: Iterable[bytes], bad_lines: Counter[str]) -> Iterator[list[bytes]]:
+def read_lines(
+    pieces: Iterable[bytes], bad_lines: Counter[str], *, is_openmetrics: bool = False
+) -> Iterator[list[bytes]]:
     """Yield the lines of a page in batches as they arrive, without line feeds, and count those that are too long.
 
     Raises `TruncatedPageError` if the last line has no line feed, as its value may be cut off, and `NotMetricsError` if
-    it is the only one.
+    it is the only one. An OpenMetrics page must end in `# EOF`, with or without a line feed.
     """
     # The parts of a line that has not ended, empty once it is too long, and its length so far.
     begun: list[bytes] = []
     length = 0
     any_line = False
+    end = _End() if is_openmetrics else None
     for piece in pieces:
         lines = piece.split(b'\n')
         rest = lines.pop()
@@ -89,6 +104,8 @@ def read_lines(pieces: Iterable[bytes], bad_lines: Counter[str]) -> Iterator[lis
             if not any_line:
                 any_line = True
                 lines[0] = lines[0].removeprefix(BYTE_ORDER_MARK)
+            if end is not None:
+                end.look_for(lines)
             yield lines
             begun, length = [], 0
         length += len(rest)
@@ -96,30 +113,71 @@ def read_lines(pieces: Iterable[bytes], bad_lines: Counter[str]) -> Iterator[lis
             begun.clear()
         elif rest:
             begun.append(rest)
-    if length > MAX_LINE_BYTES or b''.join(begun).strip():
+    last = b''.join(begun)
+    if end is not None and last.rstrip(b'\r') == EOF:
+        # Nobody can take this for a part of a line: it is the one that says that nothing is missing.
+        end.look_for([last])
+        yield [last]
+    elif length > MAX_LINE_BYTES or last.strip():
         if not any_line:
             raise NotMetricsError(f'the response is not a metrics page: {URL_HINT}')
         raise TruncatedPageError('the page ends in the middle of a line; nothing from it was submitted')
+    if end is not None and not end.is_found:
+        raise TruncatedPageError('the page ends without `# EOF`; nothing from it was submitted')
+
+
+class _End:
+    """The line that ends an OpenMetrics page."""
+
+    def __init__(self) -> None:
+        self.is_found = False
+
+    def look_for(self, lines: list[bytes]) -> None:
+        """Look for the end among the next lines of a page. Raises `NotMetricsError` if the page goes on behind it."""
+        behind = lines
+        if not self.is_found:
+            at = next((lines.index(line) for line in (EOF, EOF + b'\r') if line in lines), None)
+            if at is None:
+                return
+            self.is_found = True
+            behind = lines[at + 1 :]
+        if any(map(bytes.strip, behind)):
+            raise NotMetricsError(
+                'the page goes on behind its `# EOF`, as if it were several pages in one; nothing from it was '
+                'submitted: check what is in front of LiteLLM'
+            )
 
 
 def split_sample(line: bytes) -> tuple[bytes, bytes]:
     """Split a sample line into the sample, `name{labels}` or `name`, and its value.
 
-    Raises `BadLineError` if the line is not a sample.
+    Labels come without the blanks and the one comma that may surround them, so that a sample has one spelling. Raises
+    `BadLineError` if the line is not a sample.
     """
     match = _SAMPLE.fullmatch(line)
     if match is None:
         raise BadLineError(NO_SAMPLE)
     name, labels, value = match.groups()
+    if labels:
+        # One comma may stand behind the last label.
+        labels = labels.rstrip().removesuffix(b',').rstrip()
     return (b'%s{%s}' % (name, labels) if labels else name), value
 
 
 def parse_value(value: bytes) -> float:
     """Return a sample's value as a number. Raises `BadLineError` if it is not one."""
     try:
+        # Python takes underscores between digits, and blanks around them.
+        if b'_' in value or value != value.strip():
+            raise BadLineError(NO_NUMBER)
         return float(value)
     except ValueError:
         raise BadLineError(NO_NUMBER) from None
+
+
+def is_openmetrics(content_type: str) -> bool:
+    """Tell whether a page with this content type is in the OpenMetrics format."""
+    return content_type.partition(';')[0].strip().lower() == 'application/openmetrics-text'
 
 
 def is_name(name: str) -> bool:
@@ -137,10 +195,12 @@ def split_bound(labels: bytes) -> tuple[bytes, bytes]:
         raise BadLineError(NO_BOUND)
     before, bound, after = match.groups()
     try:
-        float(bound)
-    except ValueError:
-        raise BadLineError(NO_BOUND) from None
-    return (before + after).rstrip(b', '), bound
+        is_bound = not isnan(parse_value(bound))
+    except BadLineError:
+        is_bound = False
+    if not is_bound:
+        raise BadLineError(NO_BOUND)
+    return (before + after if after else before.rstrip(b', \t')), bound
 
 
 def parse_labels(labels: str) -> dict[str, str]:

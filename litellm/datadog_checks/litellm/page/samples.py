@@ -141,8 +141,6 @@ class SampleTable:
         # What a slot would be submitted as if a `ContextLimit` did not hold it back.
         self.held: dict[Slot, Metric] = {}
         self.families_on_page: set[str] = set()
-        # Whether the page had the `# EOF` of OpenMetrics.
-        self.is_ended = False
         # How many samples of the page came before their TYPE line.
         self.unlearned = 0
 
@@ -164,7 +162,6 @@ class SampleTable:
         Truncated pages never get here: see `read_lines`.
         """
         self.families_on_page = set()
-        self.is_ended = False
         self.unlearned = 0
         values = array('d', [ABSENT]) * len(self._keys)
         keys, slots = self._keys, self._slots
@@ -310,8 +307,6 @@ class SampleTable:
                     self._declare(declared, name, type_)
             case ['#', 'TYPE', *_]:
                 raise BadLineError(NO_FAMILY)
-            case ['#', 'EOF']:
-                self.is_ended = True
 
     def _declare(self, declared: str, name: str, type_: str) -> None:
         """Learn a family, and relearn what was taken for it before and not submitted.

@@ -30,20 +30,18 @@ from datadog_checks.base.utils.time import get_timestamp
 from ..base_package import submitter
 from ..metrics import CONTEXTS_DROPPED, NO_LIMIT, START_TIME
 from ..options import Options
-from ..page.exposition import read_lines
+from ..page.exposition import is_openmetrics, read_lines
 from ..page.ledger import CLOCKS_DIFFER
 from ..page.limit import ContextLimit
 from ..page.samples import Context, Metric, SampleTable, TaggedSeries
 from ..transport.body import read_body
-from ..transport.errors import TruncatedPageError, explain_bad_lines
+from ..transport.errors import explain_bad_lines
 from .base import LitellmScraper
 from .selection import Selection
 
 __all__ = ['ExactScraper']
 
 GAUGE, MONOTONIC_COUNT = aggregator.GAUGE, aggregator.MONOTONIC_COUNT
-
-OPENMETRICS = 'application/openmetrics-text'
 
 # The Agent remembers a monotonic count for a day and an hour after it was submitted last.
 AGENT_REMEMBERS = 24 * 3600.0
@@ -77,8 +75,6 @@ class ExactScraper(LitellmScraper):
             with self.ask() as response:
                 answered_at, date = time.monotonic(), _proxy_time(response)
                 values = self._table.read_page(self._lines(response, bad_lines), bad_lines)
-            if not self._table.is_ended and response.headers.get('Content-Type', '').startswith(OPENMETRICS):
-                raise TruncatedPageError('the page ends without `# EOF`; nothing from it was submitted')
             families = self._selection.families_of_proxy(self._table.families_on_page)
             self.judge_page(map(self.rules.trimmed, families))
         except Exception:
@@ -116,7 +112,8 @@ class ExactScraper(LitellmScraper):
             self._selection.read_selected(started)
 
     def _lines(self, response: Response, bad_lines: Counter[str]) -> Iterator[list[bytes]]:
-        batches = read_lines(read_body(response, self.page_limits), bad_lines)
+        body = read_body(response, self.page_limits)
+        batches = read_lines(body, bad_lines, is_openmetrics=is_openmetrics(self._content_type))
         is_unwanted = self.unwanted_lines()
         if is_unwanted is None:
             return batches
