@@ -410,3 +410,14 @@ def test_a_warning_of_unknown_families_stays_short(aggregator: AggregatorStub, d
     assert '(500): litellm_new_000, ' in warning
     assert 'litellm_new_009, ….' in warning
     assert len(warning) < 500
+
+
+def test_a_page_whose_types_were_removed_is_told_from_an_empty_one(
+    options: dict[str, Any], aggregator: AggregatorStub, dd_run_check: RunCheck
+) -> None:
+    page = 'litellm_spend_metric_total{model="m"} 3\nlitellm_in_flight_requests 2\n'
+    check = scrape(dd_run_check, page, **options)
+
+    (warning,) = check.warnings
+    assert 'has samples, but no `# TYPE` lines' in warning
+    assert submitted(aggregator) == []

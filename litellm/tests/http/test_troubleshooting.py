@@ -24,7 +24,16 @@ from datadog_checks.base.utils.replay.constants import EnvVars
 from datadog_checks.litellm import LitellmCheck
 from datadog_checks.litellm.probes import health
 from tests.support.documents import Row, page
-from tests.support.endpoint import PROMETHEUS, Answer, answering, answering_json, serving, serving_page, serving_paths
+from tests.support.endpoint import (
+    OPENMETRICS,
+    PROMETHEUS,
+    Answer,
+    answering,
+    answering_json,
+    serving,
+    serving_page,
+    serving_paths,
+)
 from tests.support.simulated_proxy import SimulatedProxy
 
 Shown = dict[str, list[str]]
@@ -246,6 +255,10 @@ FAULTS: dict[str, Callable[[], Shown]] = {
     'check the proxy log for the cause': answered(answering(500)),
     'the response was cut off in the middle of the page': broken_off,
     'ends in the middle of a line': exposed(TEXT.rstrip()),
+    'goes on behind its `# EOF`, as if': answered(
+        answering(200, f'{TEXT}# EOF\n{TEXT}# EOF\n', {'Content-Type': OPENMETRICS})
+    ),
+    'the page ends without `# EOF`; nothing': answered(answering(200, TEXT, {'Content-Type': OPENMETRICS})),
     'bytes that `max_page_bytes` allows': exposed(TEXT, max_page_bytes=50),
     'seconds that `max_page_seconds` allows': arriving_slowly,
     'the page is not in a Prometheus exposition format': exposed('Welcome!\n'),
@@ -256,6 +269,7 @@ FAULTS: dict[str, Callable[[], Shown]] = {
     'the page has no LiteLLM metrics': exposed('# TYPE up gauge\nup 1\n'),
     'error while loading configuration': of_a_wrong_type,
     'is empty. A proxy with several workers exposes a family only once it has a sample': exposed(''),
+    'has samples, but no `# TYPE` lines': exposed('litellm_requests_metric_total 1.0\n'),
     'exposes its metrics only with an enterprise license': exposed(UNLICENSED),
     'Several processes take turns answering': workers_in_turn,
     'are not collected': exposed('# TYPE litellm_brand_new gauge\nlitellm_brand_new 1.0\n'),

@@ -110,12 +110,19 @@ class LitellmScraper(AdaptedScraper):
             raise error
         return response
 
-    def judge_page(self, families: Iterable[str]) -> None:
+    def judge_page(self, families: Iterable[str], *, has_samples: bool) -> None:
         """Raise an error if the families are not LiteLLM's, and warn if the page has less than it could have.
 
-        The names come without the `raw_metric_prefix`.
+        The families are those that have a type. Their names come without the `raw_metric_prefix`.
         """
         families = set(families)
+        if not families and has_samples:
+            self.warning(
+                'The metrics page at %s has samples, but no `# TYPE` lines, without which samples are not collected. '
+                'Something between LiteLLM and the Agent removes them: scrape the proxy itself.',
+                self.endpoint,
+            )
+            return
         if not families and not self.content_type.lower().startswith(EXPOSITIONS):
             raise NotMetricsError(
                 f'the response is empty, and its content type is not that of a metrics page: {URL_HINT}'

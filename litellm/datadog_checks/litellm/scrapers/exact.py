@@ -76,7 +76,8 @@ class ExactScraper(LitellmScraper):
                 answered_at, date = time.monotonic(), _proxy_time(response)
                 values = self._table.read_page(self._lines(response, bad_lines), bad_lines)
             families = self._selection.families_of_proxy(self._table.families_on_page)
-            self.judge_page(map(self.rules.trimmed, families))
+            has_samples = not all(map(isnan, values))
+            self.judge_page(map(self.rules.trimmed, families), has_samples=has_samples)
         except Exception:
             self._failed_at = asked_at
             self._table.forget_new()
@@ -113,7 +114,7 @@ class ExactScraper(LitellmScraper):
 
     def _lines(self, response: Response, bad_lines: Counter[str]) -> Iterator[list[bytes]]:
         body = read_body(response, self.page_limits)
-        batches = read_lines(body, bad_lines, is_openmetrics=is_openmetrics(self._content_type))
+        batches = read_lines(body, bad_lines, is_openmetrics=is_openmetrics(self.content_type))
         is_unwanted = self.unwanted_lines()
         if is_unwanted is None:
             return batches

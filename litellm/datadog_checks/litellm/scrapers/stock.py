@@ -19,7 +19,7 @@ from datadog_checks.base.config import is_affirmative
 
 from ..base_package import DEFAULT_METRIC_TYPE, SUBMITTED_TYPES, mapped_metrics
 from ..metrics import NO_LIMIT, gauge_reduction, unprefixed
-from ..page.exposition import CREATED, CUMULATIVE_TYPES, read_lines
+from ..page.exposition import CREATED, CUMULATIVE_TYPES, is_openmetrics, read_lines
 from ..transport.body import read_body
 from ..transport.errors import NOT_AN_EXPOSITION, NotMetricsError
 from .base import LitellmScraper
@@ -45,6 +45,9 @@ def options_of_the_stock_scraper(config: Mapping[str, Any]) -> list[str]:
     types = {metric.type for _, metric in mapped_metrics(config)}
     return options + [f'extra_metrics with type `{type_}`' for type_ in sorted(types - _TYPES)]
 
+# The type of families without a TYPE line.
+UNTYPED = 'unknown'
+
 
 class StockScraper(LitellmScraper):
     """Parse and submit as the base package does, but nothing that is no metric.
@@ -61,7 +64,8 @@ class StockScraper(LitellmScraper):
         bad_lines: Counter[str] = Counter()
         size = 0
         with self.get_connection() as response:
-            for lines in read_lines(read_body(response, self.page_limits), bad_lines):
+            body = read_body(response, self.page_limits)
+            for lines in read_lines(body, bad_lines, is_openmetrics=is_openmetrics(self.content_type)):
                 size += sum(map(len, lines)) + len(lines)
                 yield from (line.decode('utf-8', 'replace') for line in lines)
         if bad_lines:
@@ -77,7 +81,8 @@ class StockScraper(LitellmScraper):
             raise
         except ValueError:
             raise NotMetricsError(NOT_AN_EXPOSITION) from None
-        self.judge_page({family.name for family in families})
+        typed = {family.name for family in families if family.type != UNTYPED}
+        self.judge_page(typed, has_samples=any(family.samples for family in families))
 
         cumulative = set()
         for family in families:
