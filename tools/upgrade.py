@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from textwrap import fill
 
+from datadog_checks.litellm.metrics import HISTOGRAM_PARTS
 from tools.markdown import between_markers, put_table, render_table
 
 __all__ = ['PAGE', 'texts']
@@ -21,7 +22,6 @@ PAGE = Path(__file__).parents[1] / 'docs' / 'agents.md'
 
 _TESTS = Path(__file__).parents[1] / 'litellm' / 'tests'
 _WIDTH = 120
-_PARTS_OF_A_HISTOGRAM = ('bucket', 'count', 'sum')
 
 
 def texts() -> dict[str, str]:
@@ -50,7 +50,7 @@ def _in_short(names: Iterable[str]) -> str:
     parts = defaultdict(list)
     for name in sorted(names):
         stem, _, part = name.rpartition('.')
-        if part in _PARTS_OF_A_HISTOGRAM:
+        if part in HISTOGRAM_PARTS:
             parts[stem].append(part)
         else:
             parts[name] = []

@@ -14,6 +14,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.fixture_proxy import start
 from tests.fixture_proxy.traffic import exercise
 
+from datadog_checks.litellm.page.family_types import is_creation_time
+
 from .access import asks_for_key, needs_licence
 from .capture import Capture
 from .endpoints import Answers, ask, ask_for_metrics
@@ -89,7 +91,7 @@ class _Facts:
 
     def __init__(self, capture: Capture) -> None:
         page = {family.name: family for family in text_string_to_metric_families(capture.page)}
-        families = [family for name, family in page.items() if not _is_creation_time(name, page)]
+        families = [family for name, family in page.items() if not is_creation_time(name, page)]
         self.always: Facts = {
             **{f'type of {family.name}': family.type for family in families},
             **dict(_answer_facts('', capture.answers)),
@@ -98,11 +100,6 @@ class _Facts:
         self.with_samples: Facts = {
             fact: value for family in families if family.samples for fact, value in _sample_facts(family)
         }
-
-
-def _is_creation_time(name: str, page: Collection[str]) -> bool:
-    """Tell whether a family is the companion of another one, and not one of LiteLLM that only sounds like it."""
-    return name.endswith('_created') and name.removesuffix('_created') in page
 
 
 def _sample_facts(family: Metric) -> Iterator[tuple[str, str]]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import NamedTuple
 
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from datadog_checks.litellm.metrics import PREFIX, raw_names
+from datadog_checks.litellm.page.family_types import is_creation_time
 
 __all__ = ['Coverage', 'Page', 'coverage']
 
@@ -25,7 +25,7 @@ class Page:
         self.families: dict[str, Metric] = {
             name: family
             for name, family in parsed.items()
-            if name.startswith(PREFIX) and not _is_creation_time(name, parsed.keys())
+            if name.startswith(PREFIX) and not is_creation_time(name, parsed.keys())
         }
 
     def total(self, name: str, suffix: str = '_total', **labels: str) -> float:
@@ -71,9 +71,3 @@ def coverage(*pages: Page) -> Coverage:
                 moved.add(name)
     known = {name for name in raw_names() if name.startswith(PREFIX)}
     return Coverage(known, registered, sampled, moved, registered - known)
-
-
-def _is_creation_time(name: str, names: Collection[str]) -> bool:
-    """Tell whether a family is the `_created` companion of another one on the page."""
-    companion_of = name.removesuffix('_created')
-    return companion_of != name and companion_of in names

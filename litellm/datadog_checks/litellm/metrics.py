@@ -20,16 +20,22 @@ from typing import Any, NamedTuple
 __all__ = [
     'CONTEXTS_DROPPED',
     'COUNTERS',
+    'ENDPOINT_AGE',
+    'ENDPOINT_HEALTHY_COUNT',
+    'ENDPOINT_INFO',
+    'ENDPOINT_UNHEALTHY_COUNT',
     'FORK_PREFIX',
     'GAUGES',
     'HEALTH_METRICS',
     'HISTOGRAMS',
+    'HISTOGRAM_PARTS',
     'NO_LIMIT',
     'PREFIX',
     'PROCESS',
     'START_TIME',
     'UNLICENSED_FAMILY',
     'Counted',
+    'Elapsed',
     'Gauge',
     'Group',
     'Reduction',
@@ -51,13 +57,27 @@ NO_LIMIT = frozenset({float('inf'), float(2**63 - 1)})
 # All that the Prometheus callback exposes before 1.80.0 without an enterprise license.
 UNLICENSED_FAMILY = 'litellm_not_a_premium_user_metric'
 
-# Submitted as the seconds since that time.
-START_TIME = ('process_start_time_seconds', 'process.uptime.seconds')
+# The metrics of a histogram are named after it, with each of these behind a dot. That of a counter ends in the second.
+HISTOGRAM_PARTS = ('bucket', 'count', 'sum')
 
 # What the check reports about itself when `max_contexts` is set.
 CONTEXTS_DROPPED = 'check.contexts_dropped'
 # What `/health` says about the models: it comes from no family.
-HEALTH_METRICS = ('endpoint.age', 'endpoint.healthy_count', 'endpoint.info', 'endpoint.unhealthy_count')
+ENDPOINT_AGE = 'endpoint.age'
+ENDPOINT_HEALTHY_COUNT = 'endpoint.healthy_count'
+ENDPOINT_INFO = 'endpoint.info'
+ENDPOINT_UNHEALTHY_COUNT = 'endpoint.unhealthy_count'
+HEALTH_METRICS = (ENDPOINT_AGE, ENDPOINT_HEALTHY_COUNT, ENDPOINT_INFO, ENDPOINT_UNHEALTHY_COUNT)
+
+
+class Elapsed(NamedTuple):
+    """A family whose value is a point in time, and the Datadog name under which the seconds since then are submitted."""
+
+    raw: str
+    name: str
+
+
+START_TIME = Elapsed('process_start_time_seconds', 'process.uptime.seconds')
 
 Reduction = Callable[[float, float], float]
 MAX: Reduction = max
@@ -383,8 +403,7 @@ def families_of_groups(groups: Collection[str]) -> set[str]:
 
 def metrics_config() -> list[dict[str, Any]]:
     """Return the mapping in the format of the OpenMetrics base check's `metrics` option."""
-    raw_start_time, uptime = START_TIME
-    return [{**raw_names(), raw_start_time: {'name': uptime, 'type': 'time_elapsed'}}]
+    return [{**raw_names(), START_TIME.raw: {'name': START_TIME.name, 'type': 'time_elapsed'}}]
 
 
 def is_litellm_family(name: str) -> bool:
@@ -406,9 +425,9 @@ def submitted_names() -> Iterator[tuple[str, str]]:
     for name in counters:
         yield f'litellm.{name}.count', 'count'
     for name in {histogram.name for histogram in HISTOGRAMS.values()}:
-        for suffix in ('bucket', 'count', 'sum'):
+        for suffix in HISTOGRAM_PARTS:
             yield f'litellm.{name}.{suffix}', 'count'
-    for name in {START_TIME[1], CONTEXTS_DROPPED, *HEALTH_METRICS, *gauges}:
+    for name in {START_TIME.name, CONTEXTS_DROPPED, *HEALTH_METRICS, *gauges}:
         yield f'litellm.{name}', 'gauge'
 
 

@@ -21,7 +21,7 @@ RunCheck = Callable[[LitellmCheck], object]
 # The first release looked at: a family that it already has may be older.
 FIRST_SAMPLED_RELEASE = '1.53.1'
 
-UPTIME = f'litellm.{names.START_TIME[1]}'
+UPTIME = f'litellm.{names.START_TIME.name}'
 DROPPED = f'litellm.{names.CONTEXTS_DROPPED}'
 
 # The tags of the metrics that have no family, but for those of the instance.

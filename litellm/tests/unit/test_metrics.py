@@ -75,7 +75,7 @@ def test_every_published_metric_keeps_its_name_and_type() -> None:
 
 
 def test_every_published_metric_keeps_the_families_it_comes_from() -> None:
-    sources: dict[str, set[str]] = {f'litellm.{names.START_TIME[1]}': {names.START_TIME[0]}}
+    sources: dict[str, set[str]] = {f'litellm.{names.START_TIME.name}': {names.START_TIME.raw}}
     for family in families():
         for metric in metrics_of(family):
             sources.setdefault(metric, set()).add(family['family'])

@@ -13,6 +13,7 @@ __all__ = [
     'PERSONAL_LABELS',
     'PLACEHOLDERS',
     'REDACTED',
+    'UNREADABLE',
     'is_key_in_clear',
     'is_personal',
 ]
@@ -23,6 +24,9 @@ DATABASE_LABEL = 'postgres'
 # The label with the hash of a request's key, and what replaces a key in clear text.
 KEY_LABEL = 'hashed_api_key'
 REDACTED = 'redacted'
+
+# Replaces characters that a tag cannot have.
+UNREADABLE = '\ufffd'
 
 # Labels whose values identify the person, client, or key behind a request. A team may be one person.
 # Not among them: `tag`, the `tag_…` of `custom_prometheus_tags`, which are true or false for a tag in the proxy's

@@ -17,10 +17,10 @@ from math import isnan
 from ..transport.errors import URL_HINT, NotMetricsError, TruncatedPageError
 
 __all__ = [
-    'CREATED',
-    'CUMULATIVE_TYPES',
+    'MEDIA_TYPES',
     'NO_FAMILY',
     'NO_LABELS',
+    'OPENMETRICS_ACCEPT',
     'BadLineError',
     'is_name',
     'is_openmetrics',
@@ -31,9 +31,10 @@ __all__ = [
     'split_sample',
 ]
 
-# For each cumulative family `x`, `x_created` tells when each of its series was created.
-CREATED = '_created'
-CUMULATIVE_TYPES = frozenset({'counter', 'histogram', 'summary'})
+# Content types of a metrics page, without their parameters, and what asks for the second one.
+OPENMETRICS = 'application/openmetrics-text'
+MEDIA_TYPES = ('text/plain', OPENMETRICS)
+OPENMETRICS_ACCEPT = f'{OPENMETRICS};version=1.0.0,{OPENMETRICS};version=0.0.1'
 
 # A sample with every label of LiteLLM has about 2 kB.
 MAX_LINE_BYTES = 1 << 20
@@ -177,7 +178,7 @@ def parse_value(value: bytes) -> float:
 
 def is_openmetrics(content_type: str) -> bool:
     """Tell whether a page with this content type is in the OpenMetrics format."""
-    return content_type.partition(';')[0].strip().lower() == 'application/openmetrics-text'
+    return content_type.partition(';')[0].strip().lower() == OPENMETRICS
 
 
 def is_name(name: str) -> bool:

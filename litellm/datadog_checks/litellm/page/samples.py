@@ -19,44 +19,18 @@ from collections.abc import Container, Iterable, Iterator
 from math import isinf, isnan
 from typing import NamedTuple
 
+from ..mapping.labels import UNREADABLE
 from ..mapping.rules import Rules
 from ..metrics import Reduction, gauge_reduction
 from ..transport.errors import NOT_AN_EXPOSITION, NotMetricsError
-from .exposition import (
-    CREATED,
-    CUMULATIVE_TYPES,
-    NO_FAMILY,
-    NO_LABELS,
-    BadLineError,
-    is_name,
-    parse_labels,
-    parse_value,
-    split_bound,
-    split_sample,
-)
+from .exposition import NO_LABELS, BadLineError, parse_labels, parse_value, split_bound, split_sample
+from .family_types import CREATED, CUMULATIVE_TYPES, OVERRIDES, SUFFIXES, UNKNOWN, parse_declaration
 from .ledger import ABSENT, Ledger, Series, Slot
 
-__all__ = ['UNREADABLE', 'Context', 'Metric', 'SampleTable', 'TaggedSeries']
+__all__ = ['Context', 'Metric', 'SampleTable', 'TaggedSeries']
 
 # In multiprocess mode this label tells apart the gauges of the workers. It means nothing to a user.
 PID = 'pid'
-
-# By family type: suffixes of sample names, and the suffix of the metric that each becomes.
-SUFFIXES = {
-    'counter': {'': '.count', '_total': '.count'},
-    'gauge': {'': ''},
-    'histogram': {'_bucket': '.bucket', '_count': '.count', '_sum': '.sum'},
-    'summary': {'': '.quantile', '_count': '.count', '_sum': '.sum'},
-    'unknown': {'': ''},
-}
-# The type of families without a TYPE line, or with a type that LiteLLM does not use.
-UNKNOWN = 'unknown'
-# By the type in a TYPE line.
-TYPES = {type_: type_ for type_ in SUFFIXES} | dict.fromkeys(('gaugehistogram', 'info', 'stateset', 'untyped'), UNKNOWN)
-# Replaces characters that a tag cannot have.
-UNREADABLE = '\ufffd'
-# Types that an option may force on any family: all of its samples are submitted with this suffix.
-OVERRIDES = {'counter': '.count', 'gauge': '', 'time_elapsed': ''}
 
 
 class Metric(NamedTuple):
@@ -297,16 +271,13 @@ class SampleTable:
         return slot
 
     def _read_comment(self, comment: str) -> None:
-        match comment.split():
-            case ['#', 'TYPE', declared, type_, *_] if is_name(declared) and type_ in TYPES:
-                type_ = TYPES[type_]
-                name = declared.removesuffix('_total') if type_ == 'counter' else declared
-                self.families_on_page.add(name)
-                known = self._families.get(declared)
-                if known is None or (known.type != type_ and known.datadog_name is None):
-                    self._declare(declared, name, type_)
-            case ['#', 'TYPE', *_]:
-                raise BadLineError(NO_FAMILY)
+        declaration = parse_declaration(comment)
+        if declaration is not None:
+            declared, name, type_ = declaration
+            self.families_on_page.add(name)
+            known = self._families.get(declared)
+            if known is None or (known.type != type_ and known.datadog_name is None):
+                self._declare(declared, name, type_)
 
     def _declare(self, declared: str, name: str, type_: str) -> None:
         """Learn a family, and relearn what was taken for it before and not submitted.

@@ -20,7 +20,8 @@ from datadog_checks.base.constants import ServiceCheck
 from datadog_checks.base.errors import ConfigurationError
 
 from ..base_package import is_isolated
-from ..page.samples import UNREADABLE
+from ..mapping.labels import UNREADABLE
+from ..metrics import ENDPOINT_AGE, ENDPOINT_HEALTHY_COUNT, ENDPOINT_INFO, ENDPOINT_UNHEALTHY_COUNT
 from ..scrapers.base import LitellmScraper
 from ..transport.client import Answer, Client
 from ..transport.errors import explain_probe_failure
@@ -224,12 +225,12 @@ class HealthProbe:
         if self._health is None:
             return
         age = now - self._health.answered_at
-        self._check.gauge('endpoint.age', age, tags=self._tags)
+        self._check.gauge(ENDPOINT_AGE, age, tags=self._tags)
         if age <= INTERVALS_UNTIL_OUTDATED * self._interval:
-            self._check.gauge('endpoint.healthy_count', self._health.healthy, tags=self._tags)
-            self._check.gauge('endpoint.unhealthy_count', self._health.unhealthy, tags=self._tags)
+            self._check.gauge(ENDPOINT_HEALTHY_COUNT, self._health.healthy, tags=self._tags)
+            self._check.gauge(ENDPOINT_UNHEALTHY_COUNT, self._health.unhealthy, tags=self._tags)
             for tags, endpoints in self._health.endpoints.items():
-                self._check.gauge('endpoint.info', endpoints, tags=[*self._tags, *tags])
+                self._check.gauge(ENDPOINT_INFO, endpoints, tags=[*self._tags, *tags])
 
 
 def _ask_health(client: Client, url: str, seconds: float) -> Health:

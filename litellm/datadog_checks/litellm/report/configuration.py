@@ -15,12 +15,12 @@ import yaml
 
 from ..config_models.instance import InstanceConfig
 from ..config_models.shared import SharedConfig
+from ..transport.client import KEY_HEADERS
 from .secrets import HEADER_OPTIONS
 
 __all__ = ['KEY_VARIABLE', 'UsageError', 'configuration', 'sends_key', 'unknown_options']
 
 KEY_VARIABLE = 'LITELLM_METRICS_KEY'
-KEY_HEADERS = frozenset({'authorization', 'x-litellm-api-key', 'api-key'})
 
 # What the Agent puts the secret in place of.
 HANDLE = re.compile(r'ENC\[[^\]]*\]')

@@ -19,7 +19,8 @@ from datadog_checks.base.stubs import aggregator, datadog_agent
 from ..base_package import metadata_of
 from ..check import LitellmCheck
 from ..metrics import is_litellm_family
-from ..page.exposition import read_lines
+from ..page.exposition import BadLineError, read_lines
+from ..page.family_types import is_creation_time, parse_declaration
 from ..probes.health import HealthProbe
 from ..transport.body import read_body
 from .aggregation import Aggregation, Context, Series
@@ -187,7 +188,7 @@ def read_page(check: LitellmCheck) -> Page:
                 process += 1
             else:
                 other += 1
-    litellm -= {f'{family}_created' for family in litellm}
+    litellm = {family for family in litellm if not is_creation_time(family, litellm)}
     unknown = {family for family in litellm if scraper.rules.is_unknown(family)}
     return Page(samples, size, frozenset(litellm), frozenset(unknown), process, other)
 
@@ -262,14 +263,12 @@ def _failure(errors: str, endpoint: str) -> Failure:
 
 
 def _declared_family(line: str, prefix: str) -> str | None:
-    """Return the name of the family whose type a line declares, in the spelling of `names.py`."""
-    words = line.split()
-    if len(words) < 4 or words[:2] != ['#', 'TYPE']:
+    """Return the name of the family that a comment declares, as in `metrics`, or None if it declares none."""
+    try:
+        declaration = parse_declaration(line)
+    except BadLineError:
         return None
-    family, kind = words[2:4]
-    if kind == 'counter':
-        family = family.removesuffix('_total')
-    return family.removeprefix(prefix)
+    return None if declaration is None else declaration.family.removeprefix(prefix)
 
 
 def _unique(messages: Iterable[str]) -> list[str]:

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
-from ..metrics import COUNTERS, HISTOGRAMS, Group
+from ..metrics import COUNTERS, HISTOGRAM_PARTS, HISTOGRAMS, Group
 from .aggregation import Context, Series
 from .contexts import contexts_per_metric
 from .measure import Measurement
@@ -17,15 +17,12 @@ __all__ = ['Row', 'at_most', 'count_of', 'is_in_seconds', 'is_quiet', 'number', 
 # The histograms that measure time do so in seconds. Units are in metadata.csv, which no wheel holds.
 SECONDS = re.compile(r'latency|seconds|time_to_first_token')
 
-# What the metrics of one histogram end with, those of a counter being among them.
-PARTS = ('bucket', 'count', 'sum')
-
 # What moves without requests: jobs, and the scrapes themselves.
 BACKGROUND = frozenset(
     f'litellm.{family.name}.{part}'
     for family in (*COUNTERS.values(), *HISTOGRAMS.values())
     if family.group == Group.SERVICES
-    for part in PARTS
+    for part in HISTOGRAM_PARTS
 )
 
 # What tells the buckets of a histogram apart, and what the base package adds where they are not cumulative.
@@ -102,7 +99,7 @@ def count_of(count: int, thing: str) -> str:
 def _row_name(metric: str, metrics: Collection[str]) -> str:
     """Return the histogram that a metric is a part of, or the metric's own name."""
     base, _, part = metric.rpartition('.')
-    if part not in PARTS:
+    if part not in HISTOGRAM_PARTS:
         return metric
     is_histogram = f'{base}.bucket' in metrics or (f'{base}.count' in metrics and f'{base}.sum' in metrics)
     return base if is_histogram else metric

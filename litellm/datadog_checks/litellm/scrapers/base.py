@@ -21,7 +21,8 @@ from ..mapping.outgoing import OutgoingLabels
 from ..mapping.rules import Rules
 from ..metrics import UNLICENSED_FAMILY, families_of_groups, is_litellm_family
 from ..options import Options
-from ..page.exposition import CREATED
+from ..page.exposition import MEDIA_TYPES, OPENMETRICS_ACCEPT
+from ..page.family_types import is_creation_time
 from ..transport.body import PageLimits
 from ..transport.client import Client
 from ..transport.errors import URL_HINT, NotMetricsError, explain, explain_response
@@ -31,10 +32,6 @@ __all__ = ['LitellmScraper']
 
 # How many of the unknown families a warning names. The others are only counted.
 UNKNOWN_NAMED = 10
-
-# Content types of a metrics page. A page with another one is recognized by its families.
-EXPOSITIONS = ('text/plain', 'application/openmetrics-text')
-OPENMETRICS_ACCEPT = 'application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1'
 
 
 class LitellmScraper(AdaptedScraper):
@@ -123,7 +120,7 @@ class LitellmScraper(AdaptedScraper):
                 self.endpoint,
             )
             return
-        if not families and not self.content_type.lower().startswith(EXPOSITIONS):
+        if not families and not self.content_type.lower().startswith(MEDIA_TYPES):
             raise NotMetricsError(
                 f'the response is empty, and its content type is not that of a metrics page: {URL_HINT}'
             )
@@ -145,9 +142,7 @@ class LitellmScraper(AdaptedScraper):
 
     def _warn_of_unknown(self, families: set[str]) -> None:
         unknown = sorted(
-            name
-            for name in families
-            if self.rules.is_unknown(name) and not (name.endswith(CREATED) and name.removesuffix(CREATED) in families)
+            name for name in families if self.rules.is_unknown(name) and not is_creation_time(name, families)
         )
         if unknown:
             self.warning(

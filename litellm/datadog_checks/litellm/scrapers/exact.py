@@ -106,7 +106,7 @@ class ExactScraper(LitellmScraper):
 
     def _select(self, values: array[float]) -> None:
         """Decide from this page what to request next."""
-        started = self._table.value_of(START_TIME[0].encode(), values)
+        started = self._table.value_of(START_TIME.raw.encode(), values)
         if self._selection.query is None:
             self._selection.read_whole(self._table.families_on_page, self._table.wanted_samples(), started)
         else:
@@ -251,7 +251,7 @@ class ExactScraper(LitellmScraper):
         """Tell whether this is the first page and the proxy started after the Agent."""
         if self.flush_first_value is not None or not self.use_process_start_time:
             return False
-        started = self._table.value_of(START_TIME[0].encode(), values)
+        started = self._table.value_of(START_TIME.raw.encode(), values)
         agent_started = datadog_agent.get_process_start_time()
         return started is not None and agent_started is not None and started > agent_started
 

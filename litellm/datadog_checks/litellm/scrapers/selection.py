@@ -49,7 +49,7 @@ class Selection:
         """Record a whole page: its families, the samples to request by name, and when the process started."""
         if not self._is_possible or started is None:
             return
-        query = '&'.join(NAME + quote(sample) for sample in sorted({START_TIME[0], *samples}))
+        query = '&'.join(NAME + quote(sample) for sample in sorted({START_TIME.raw, *samples}))
         if len(query) < self._longest_query:
             self.query = query
             self._families = families

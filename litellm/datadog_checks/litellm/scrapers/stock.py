@@ -19,7 +19,8 @@ from datadog_checks.base.config import is_affirmative
 
 from ..base_package import DEFAULT_METRIC_TYPE, SUBMITTED_TYPES, mapped_metrics
 from ..metrics import NO_LIMIT, gauge_reduction, unprefixed
-from ..page.exposition import CREATED, CUMULATIVE_TYPES, is_openmetrics, read_lines
+from ..page.exposition import is_openmetrics, read_lines
+from ..page.family_types import CREATED, CUMULATIVE_TYPES
 from ..transport.body import read_body
 from ..transport.errors import NOT_AN_EXPOSITION, NotMetricsError
 from .base import LitellmScraper

@@ -17,7 +17,10 @@ from datadog_checks.base.utils.http import RequestsWrapper
 from ..base_package import take_token_handler
 from .urls import Address
 
-__all__ = ['Answer', 'Client']
+__all__ = ['KEY_HEADERS', 'Answer', 'Client']
+
+# Headers in which LiteLLM accepts a key, in lower case.
+KEY_HEADERS = frozenset({'authorization', 'x-litellm-api-key', 'api-key'})
 
 # Headers without secrets. Any other may be a credential.
 HARMLESS_HEADERS = frozenset({'accept', 'accept-encoding', 'connection', 'user-agent'})

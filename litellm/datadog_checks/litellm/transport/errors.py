@@ -20,6 +20,8 @@ from requests.exceptions import (
 )
 from requests.sessions import SessionRedirectMixin
 
+from .client import KEY_HEADERS
+
 __all__ = [
     'BROKEN_OFF',
     'NOT_AN_EXPOSITION',
@@ -168,7 +170,7 @@ def _key_advice(response: Response) -> str:
             'the URL it redirects to, with a trailing slash.'
         )
     sent = {name.lower() for name in response.request.headers}
-    if sent.isdisjoint({'authorization', 'x-litellm-api-key', 'api-key'}):
+    if sent.isdisjoint(KEY_HEADERS):
         return (
             'the proxy requires a key for /metrics/, the default since LiteLLM 1.84. Either '
             f'{KEY_HINT} in the instance, or set {OPEN_METRICS_HINT}.'
