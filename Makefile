@@ -188,6 +188,7 @@ endef
 $(foreach agent,$(AGENTS),$(foreach python,$(PYTHONS),$(eval $(call agent_environment,$(agent),$(python)))))
 
 $(DDEV)/ready: requirements/ddev.txt tools/find-python | $(UV)
+	@tools/find-python 3.13 >/dev/null || { echo '`make validate` and `make generate` need it, because ddev does.' >&2; exit 1; }
 	python=$$(tools/find-python 3.13) && $(UV) venv -q --clear -p "$$python" $(@D)
 	$(UV) pip install -q -p $(@D) --no-deps -r $<
 	@touch $@

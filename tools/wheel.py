@@ -40,14 +40,16 @@ _BUNDLED_FILES = {
 }
 
 
-def build(destination: Path, project: Path = INTEGRATION, variables: dict[str, str] | None = None) -> Path:
-    """Build a project's wheel into a folder, with the backend that is installed, and return its path."""
-    command = [sys.executable, '-m', 'hatchling', 'build', '-t', 'wheel', '-d', str(destination)]
+def build(
+    destination: Path, project: Path = INTEGRATION, variables: dict[str, str] | None = None, target: str = 'wheel'
+) -> Path:
+    """Build a project's wheel, or `sdist`, into a folder, with the backend that is installed, and return its path."""
+    command = [sys.executable, '-m', 'hatchling', 'build', '-t', target, '-d', str(destination)]
     done = subprocess.run(command, cwd=project, env=variables, capture_output=True, text=True, timeout=_BUILD_SECONDS)
     if done.returncode:
         raise RuntimeError(done.stdout + done.stderr)
-    (wheel,) = destination.glob('*.whl')
-    return wheel
+    (built,) = (path for path in destination.iterdir() if path.suffix in ('.whl', '.gz'))
+    return built
 
 
 def build_bundled(destination: Path) -> Path:

@@ -1,5 +1,5 @@
 """Draw our dashboards without a Datadog account: `make preview`.
 
 Check runs are recorded (`live`) and the model of Datadog evaluates the dashboards over them. Each becomes one HTML
-page (`page`, with `widgets`, `charts` and `units`); `pictures` takes pictures of pages with Chromium.
+page (`dashboard_page`, with `widgets`, `charts` and `units`); `pictures` takes pictures of pages with Chromium.
 """

@@ -24,7 +24,7 @@ from tools.datadog_model import Dashboard, Store, Window
 from tools.drills import FULL, record
 
 from .live import ScrapeError, record_for
-from .page import page
+from .dashboard_page import page
 from .pictures import PictureError, take
 
 DASHBOARDS = Path(__file__).parents[2] / 'litellm' / 'assets' / 'dashboards'

@@ -76,7 +76,9 @@ PATHS = [
     if not top.name.startswith('.')
     for path in [top, *(top.rglob('*') if top.is_dir() else ())]
 ]
-USER_PAGES = [one for one in pages() if 'tests' not in one.path.parts and one.path.name != 'CHANGELOG.md']
+USER_PAGES = [
+    one for one in pages() if not {'tests', 'tools'} & set(one.path.parts) and one.path.name != 'CHANGELOG.md'
+]
 
 _METRIC = re.compile(r'litellm(\.[a-z0-9_]+)+')
 _OPTION_LIKE = re.compile(r'(?P<name>[a-z][a-z0-9]*(?:_[a-z0-9]+)+)(?:: .*)?')

@@ -1,15 +1,80 @@
-"""One command for all that the gate demands, and hooks that need no network."""
+"""How this house is kept: which way imports run, and one command for all that the gate demands."""
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import subprocess
+import tomllib
+from collections import Counter
 from pathlib import Path
 
 import yaml
 
 ROOT = Path(__file__).parents[3]
+TESTS = ROOT / 'litellm' / 'tests'
+TOOLS = ROOT / 'tools'
+# The rooms of the tests that others may stand on.
+SHARED = ('tests.fixture_proxy', 'tests.lineage', 'tests.support')
+# Names with a meaning of their own, and the command that runs what the tests begin.
+NAMED_ALIKE = {'__init__.py', '__main__.py', 'conftest.py', 'soak.py'}
+
+
+def imports(folder: Path) -> set[tuple[str, str]]:
+    """Return which file of a folder imports which module by its full name."""
+    found = set()
+    for path in folder.rglob('*.py'):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                found |= {(path.name, f'{node.module}.{name.name}') for name in node.names}
+            elif isinstance(node, ast.Import):
+                found |= {(path.name, name.name) for name in node.names}
+    return found
+
+
+def test_tests_of_the_check_import_no_tool() -> None:
+    assert {(file, module) for file, module in imports(TESTS) if module.split('.')[0] == 'tools'} == set()
+
+
+def test_no_module_imports_a_test() -> None:
+    both = imports(TESTS) | imports(TOOLS)
+
+    assert {(file, module) for file, module in both if re.search(r'\.test_', module)} == set()
+
+
+def test_tools_import_of_the_tests_only_what_is_shared() -> None:
+    taken = {(file, module) for file, module in imports(TOOLS) if module.split('.')[0] == 'tests'}
+
+    assert {(file, module) for file, module in taken if not module.startswith(SHARED)} == set()
+
+
+def test_no_two_files_have_one_name_for_different_things() -> None:
+    names = Counter(path.name for folder in (TESTS, TOOLS) for path in folder.rglob('*.py'))
+
+    assert {name for name, times in names.items() if times > 1} - NAMED_ALIKE == set()
+
+
+def test_ddev_installs_what_the_tests_of_the_check_need_and_no_more() -> None:
+    environment = tomllib.loads((ROOT / 'litellm' / 'hatch.toml').read_text())['envs']['default']
+    needed = (ROOT / 'requirements' / 'parts' / 'tests.in').read_text().splitlines()
+
+    assert environment['dependencies'] == [line for line in needed if not line.startswith('#')]
+
+
+def test_the_readme_of_the_tests_says_when_to_run_each_of_them() -> None:
+    page = (TESTS / 'README.md').read_text()
+    files = [path.name for folder in (TESTS, TOOLS / 'tests') for path in folder.rglob('test_*.py')]
+
+    assert [name for name in files if name not in page] == []
+
+
+def test_the_readme_of_the_tools_names_each_command() -> None:
+    page = (TOOLS / 'README.md').read_text()
+    commands = [path.parent.name for path in TOOLS.glob('*/__main__.py')]
+    commands += [path.stem for path in TOOLS.glob('*.py') if "__name__ == '__main__'" in path.read_text()]
+
+    assert [name for name in commands if not re.search(rf'tools[./]{name}\b', page)] == []
 
 
 def test_make_check_is_what_the_gate_demands() -> None:

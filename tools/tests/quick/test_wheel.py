@@ -1,10 +1,11 @@
-"""The wheel: what is in it, and that building it again gives the same bytes."""
+"""The wheel and the source distribution: what is in them, and that building the wheel again gives the same bytes."""
 
 from __future__ import annotations
 
 import os
 import re
 import shutil
+import tarfile
 import time
 from collections.abc import Iterator
 from email import message_from_bytes
@@ -68,6 +69,14 @@ def test_it_holds_the_package_and_nothing_else(wheel: ZipFile) -> None:
     shipped = {name for name in wheel.namelist() if '.dist-info/' not in name}
     assert shipped == {name for name in files if (INTEGRATION / name).is_file()}
     assert {'datadog_checks/litellm/data/auto_conf.yaml', 'datadog_checks/litellm/data/conf.yaml.example'} <= shipped
+
+
+def test_the_source_distribution_holds_the_check_and_its_tests_and_no_tool(tmp_path: Path) -> None:
+    with tarfile.open(build(tmp_path, target='sdist')) as archive:
+        names = [name.split('/')[1:] for name in archive.getnames()]
+
+    assert {name[0] for name in names if len(name) > 1} == {'datadog_checks', 'tests'}
+    assert [name for name in names if 'tools' in name] == []
 
 
 def test_it_holds_the_licence(wheel: ZipFile) -> None:
