@@ -139,6 +139,22 @@ format: $(NEWEST)/ready  ## apply the formatter and the linter's fixes
 	$(NEWEST)/bin/ruff check --fix-only .
 	$(NEWEST)/bin/ruff format .
 
+.PHONY: follow derive
+follow: $(NEWEST)/ready  ## take LiteLLM RELEASE=x.y.z into the lineage, the lock files and the matrix; repeat until it passes
+	@: $(or $(RELEASE),$(error which one? make follow RELEASE=x.y.z))
+	$(NEWEST)/bin/python -m tools.drift --extend $(RELEASE)
+	test -e $(lock_of_release) || printf '%s\n' '# LiteLLM $(RELEASE) with the dependencies of its own day, for tools/matrix.' \
+		"# uv: --exclude-newer $$(date -u +%F)" 'litellm[proxy]==$(RELEASE)' prometheus-client > $(lock_of_release)
+	test -e $(lock_of_release:.in=.txt) || $(MAKE) --no-print-directory lock ONLY=litellm-$(RELEASE)
+	$(NEWEST)/bin/python -m tools.drift $(RELEASE)
+	$(NEWEST)/bin/python -m tools.derive --write
+	$(NEWEST)/bin/python -m tools.matrix --write $(RELEASE)
+
+lock_of_release = requirements/litellm-$(RELEASE).in
+
+derive: $(NEWEST)/ready  ## write what follows from other files: rows of metadata.csv, manifest.json, lists in the pages
+	@$(NEWEST)/bin/python -m tools.derive --write
+
 .PHONY: validate generate
 validate: $(DDEV)/ready  ## run ddev's validations, one line each, including that generated files are in sync
 	$(DDEV)/bin/python -P tools/validate.py

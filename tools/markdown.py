@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-__all__ = ['between_markers', 'put_table', 'render_table']
+__all__ = ['between_markers', 'put_table', 'render_table', 'with_table']
 
 
 def put_table(page: Path, table: str, name: str = 'table') -> None:
     """Put a table between the markers of that name on a page, in place of what is there."""
+    page.write_text(with_table(page.read_text(encoding='utf-8'), table, name), encoding='utf-8')
+
+
+def with_table(text: str, table: str, name: str = 'table') -> str:
+    """Return a text with a table between its markers of that name; raises ValueError if it has none."""
     begin, end = _markers(name)
-    before, begins, rest = page.read_text(encoding='utf-8').partition(begin)
+    before, begins, rest = text.partition(begin)
     _, ends, after = rest.partition(end)
     if not (begins and ends):
-        raise ValueError(f'{page.name} has no {begin} … {end}')
-    page.write_text(f'{before}{begin}\n{table}\n{end}{after}', encoding='utf-8')
+        raise ValueError(f'There is no {begin} … {end}')
+    return f'{before}{begin}\n{table}\n{end}{after}'
 
 
 def between_markers(page: Path, name: str = 'table') -> str:

@@ -1,24 +1,20 @@
-"""What changes for users of the published integration, for docs/agents.md: `python -m tools.upgrade --write`.
+"""What changes for users of the published integration, for docs/agents.md; `tools.derive` puts it there.
 
 Both sides are data: `published_metrics.csv` has the metrics that their dashboards use, `metadata.csv` has ours.
 """
 
 from __future__ import annotations
 
-import argparse
 import csv
-import sys
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 from textwrap import fill
 
 from datadog_checks.litellm.metrics import HISTOGRAM_PARTS
-from tools.markdown import between_markers, put_table, render_table
+from tools.markdown import render_table
 
-__all__ = ['PAGE', 'texts']
-
-PAGE = Path(__file__).parents[1] / 'docs' / 'agents.md'
+__all__ = ['texts']
 
 _TESTS = Path(__file__).parents[1] / 'litellm' / 'tests'
 _WIDTH = 120
@@ -61,20 +57,3 @@ def _suffix(parts: list[str]) -> str:
     if not parts:
         return ''
     return f'.{parts[0]}' if len(parts) == 1 else f'.{{{",".join(parts)}}}'
-
-
-def main() -> int:
-    """Write the texts, or return 1 if one of them is not what the page has."""
-    parser = argparse.ArgumentParser(prog='python -m tools.upgrade', description=__doc__)
-    parser.add_argument('--write', action='store_true', help=f'write them into {PAGE.name}')
-    write = parser.parse_args().write
-    stale = [name for name, text in texts().items() if between_markers(PAGE, name) != text]
-    for name in stale:
-        if write:
-            put_table(PAGE, texts()[name], name)
-        print(f'{PAGE.name}: {name} {"written" if write else "is out of date: run `python -m tools.upgrade --write`"}')
-    return int(bool(stale) and not write)
-
-
-if __name__ == '__main__':
-    sys.exit(main())

@@ -23,8 +23,8 @@ from datadog_checks.litellm.report.secrets import Redactor, secrets_of
 from tools.datadog_model import Dashboard, Store, Window
 from tools.drills import FULL, record
 
-from .live import ScrapeError, record_for
 from .dashboard_page import page
+from .live import ScrapeError, record_for
 from .pictures import PictureError, take
 
 DASHBOARDS = Path(__file__).parents[2] / 'litellm' / 'assets' / 'dashboards'

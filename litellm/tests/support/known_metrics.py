@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+
+from packaging.version import Version
 
 from datadog_checks.litellm.metrics import PREFIX, raw_names
 from tests.lineage.lineage import Lineage
 
-__all__ = ['PROCESS_TAGS', 'exposition', 'families', 'metrics_of', 'published_metrics']
+__all__ = [
+    'PROCESS_TAGS',
+    'exposition',
+    'families',
+    'families_of_metrics',
+    'metrics_of',
+    'published_metrics',
+    'releases_of',
+    'tags_of',
+]
 
 _PUBLISHED = Path(__file__).parents[1] / 'published_metrics.csv'
 # What a single process tells about itself, beside LiteLLM's families.
@@ -45,6 +56,8 @@ PROCESS_TAGS: dict[str, set[str]] = {
     'litellm.process.virtual_memory_bytes': set(),
 }
 """The tags of each metric of the process."""
+# The first release looked at: a family that it already has may be older.
+_FIRST_SAMPLED_RELEASE = '1.53.1'
 # The parts of a Datadog metric, by the Prometheus type of its family.
 _SUFFIXES = {'counter': ['.count'], 'gauge': [''], 'histogram': ['.bucket', '.count', '.sum']}
 
@@ -65,6 +78,35 @@ def metrics_of(family: Mapping[str, str]) -> dict[str, str]:
     name = f'litellm.{raw_names()[family["family"]]}'
     metric_type = 'gauge' if family['type'] == 'gauge' else 'count'
     return {name + suffix: metric_type for suffix in _SUFFIXES[family['type']]}
+
+
+def families_of_metrics() -> dict[str, list[dict[str, str]]]:
+    """Return the families behind each metric, oldest first."""
+    sources: dict[str, list[dict[str, str]]] = {}
+    for family in sorted(families(), key=lambda family: Version(family['first_release'])):
+        if family['family'] in raw_names():
+            for metric in metrics_of(family):
+                sources.setdefault(metric, []).append(family)
+    return sources
+
+
+def releases_of(sources: Iterable[Mapping[str, str]]) -> str:
+    """Return the releases that have one of these families, as descriptions give them: `1.53-1.74.15, 1.75.0+`."""
+    return ', '.join(map(_span, sources))
+
+
+def tags_of(metric: str, sources: Iterable[Mapping[str, str]]) -> set[str]:
+    """Return the tags that a metric of these families has."""
+    labels = {label for family in sources for label in family['labels'].split('|') if label}
+    return labels | ({'upper_bound'} if metric.endswith('.bucket') else set())
+
+
+def _span(family: Mapping[str, str]) -> str:
+    first, last = family['first_release'], family['last_release']
+    start = '1.53' if first == _FIRST_SAMPLED_RELEASE else first
+    if not last:
+        return f'{start}+'
+    return start if first == last else f'{start}-{last}'
 
 
 def exposition(prefix: str = PREFIX) -> str:

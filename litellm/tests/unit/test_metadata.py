@@ -12,14 +12,18 @@ from datadog_checks.dev.utils import get_metadata_metrics
 from datadog_checks.litellm import LitellmCheck
 from datadog_checks.litellm import metrics as names
 from tests.support.endpoint import PROMETHEUS, answering, answering_json, serving_paths
-from tests.support.known_metrics import PROCESS_TAGS, exposition, families, metrics_of, published_metrics
+from tests.support.known_metrics import (
+    PROCESS_TAGS,
+    exposition,
+    families_of_metrics,
+    published_metrics,
+    releases_of,
+    tags_of,
+)
 
 METADATA_CSV = Path(__file__).parents[2] / 'metadata.csv'
 
 RunCheck = Callable[[LitellmCheck], object]
-
-# The first release looked at: a family that it already has may be older.
-FIRST_SAMPLED_RELEASE = '1.53.1'
 
 UPTIME = f'litellm.{names.START_TIME.name}'
 DROPPED = f'litellm.{names.CONTEXTS_DROPPED}'
@@ -51,28 +55,6 @@ def metadata() -> dict[str, dict[str, str]]:
     """Return the rows of metadata.csv by metric name."""
     by_name: dict[str, dict[str, str]] = get_metadata_metrics()
     return by_name
-
-
-def span(family: dict[str, str]) -> str:
-    """Return the releases of a family as descriptions give them."""
-    first, last = family['first_release'], family['last_release']
-    start = '1.53' if first == FIRST_SAMPLED_RELEASE else first
-    if not last:
-        return f'{start}+'
-    return start if first == last else f'{start}-{last}'
-
-
-def release_order(family: dict[str, str]) -> list[int]:
-    return [int(part) for part in family['first_release'].split('.')]
-
-
-def families_of_metrics() -> dict[str, list[dict[str, str]]]:
-    """Return the families behind each metric, oldest first."""
-    sources: dict[str, list[dict[str, str]]] = {}
-    for family in sorted(families(), key=release_order):
-        for metric in metrics_of(family):
-            sources.setdefault(metric, []).append(family)
-    return sources
 
 
 def metrics_whose_value_is(value: str) -> set[str]:
@@ -120,9 +102,7 @@ def test_a_run_on_every_known_family_and_the_health_submits_what_the_metadata_de
 
 
 def test_every_description_ends_with_the_releases_that_have_the_family() -> None:
-    expected = {
-        metric: ', '.join(span(family) for family in sources) for metric, sources in families_of_metrics().items()
-    }
+    expected = {metric: releases_of(sources) for metric, sources in families_of_metrics().items()}
     # The Prometheus client's own, and what no family tells, are in every release looked at.
     expected |= dict.fromkeys([DROPPED, *PROCESS_TAGS, *HEALTH_TAGS], '1.53+')
 
@@ -155,9 +135,7 @@ def test_every_metric_has_a_description_and_short_name_of_its_own() -> None:
 def test_the_sample_tags_are_the_labels_of_the_families() -> None:
     expected: dict[str, set[str]] = {DROPPED: set(), **PROCESS_TAGS, **HEALTH_TAGS}
     for metric, sources in families_of_metrics().items():
-        expected[metric] = {label for family in sources for label in family['labels'].split('|') if label}
-        if metric.endswith('.bucket'):
-            expected[metric].add('upper_bound')
+        expected[metric] = tags_of(metric, sources)
 
     assert {name: {*filter(None, row['sample_tags'].split(','))} for name, row in metadata().items()} == expected
 

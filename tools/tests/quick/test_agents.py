@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
 from tests.support.example_file import options
 
 from datadog_checks.dev.tooling.configuration.core import ConfigSpec
 from datadog_checks.litellm.config_models.instance import InstanceConfig
 from datadog_checks.litellm.config_models.shared import SharedConfig
-from tools import upgrade
 from tools.agents import agents_page
 from tools.agents.environments import environments
 from tools.markdown import between_markers
@@ -48,11 +46,6 @@ def test_the_oldest_agent_has_the_base_package_that_the_wheel_asks_for() -> None
     oldest = environments()[0]
 
     assert f'"datadog-checks-base>={oldest.base}"' in (INTEGRATION / 'pyproject.toml').read_text()
-
-
-@pytest.mark.parametrize('name', upgrade.texts())
-def test_what_changes_is_what_the_data_says(name: str) -> None:
-    assert between_markers(upgrade.PAGE, name) == upgrade.texts()[name], 'run `python -m tools.upgrade --write`'
 
 
 def test_every_published_option_is_there() -> None:

@@ -166,13 +166,6 @@ def exists(file: str) -> bool:
     return any(path.parts[-len(end) :] == end for path in PATHS)
 
 
-@pytest.mark.parametrize('name', ['README.md', 'litellm/README.md'])
-def test_a_page_counts_the_monitors_right(name: str) -> None:
-    monitors = list((ROOT / 'litellm/assets/monitors').glob('*.json'))
-
-    assert f'{len(monitors)} monitors' in page(name).text
-
-
 def test_the_layout_of_the_repository_names_what_there_is() -> None:
     (plan,) = [block for block in blocks('') if 'requirements/' in block.text]
     words = [word.strip('`,:;') for word in plan.text.split()]

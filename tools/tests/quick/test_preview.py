@@ -16,8 +16,8 @@ from datadog_checks.base import AgentCheck
 from datadog_checks.litellm.report.secrets import MASK, Redactor
 from tools.datadog_model import Dashboard, Store, Window
 from tools.preview import __main__ as command
-from tools.preview.live import ScrapeError, concealing, record_for
 from tools.preview.dashboard_page import page
+from tools.preview.live import ScrapeError, concealing, record_for
 from tools.preview.pictures import PictureError, shrink, take
 from tools.preview.units import Scale, Unit, scale_of, written
 
