@@ -67,7 +67,7 @@ NOT_OURS = re.compile(
     r'/.*'  # A path of a URL.
     r'|(config|datadog|conf|litellm\.d/conf|litellm)\.yaml|(conf|litellm)\.d/.*|ad\.datadoghq\.com/.*'
     r'|\.\w+'  # A suffix.
-    r'|.*RELEASE.*|(\.\./)*\.venvs/.*'
+    r'|.*RELEASE.*|(\.\./)*\.venvs/.*|dist'
 )
 
 PATHS = [
