@@ -46,6 +46,7 @@ def options_of_the_stock_scraper(config: Mapping[str, Any]) -> list[str]:
     types = {metric.type for _, metric in mapped_metrics(config)}
     return options + [f'extra_metrics with type `{type_}`' for type_ in sorted(types - _TYPES)]
 
+
 # The type of families without a TYPE line.
 UNTYPED = 'unknown'
 
