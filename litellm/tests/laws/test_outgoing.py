@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from datadog_checks.litellm import LitellmCheck
-from datadog_checks.litellm.mapping.labels import METADATA_PREFIXES, PERSONAL_LABELS
+from datadog_checks.litellm.mapping.labels import FORMER_NAMES, METADATA_PREFIXES, PERSONAL_LABELS, is_custom
 from datadog_checks.litellm.metrics import GAUGES
+from tests.lineage.lineage import Lineage
 from tests.support.agent_model import AgentModel, Context
 from tests.support.endpoint import OPENMETRICS, serving_page
 from tests.support.simulated_proxy import PageServer
@@ -69,7 +70,39 @@ def test_a_personal_label_is_dropped_on_request(label: str, scraper: dict[str, A
     assert tags_of(page, {**scraper, 'exclude_personal_labels': True}) == [['model:gpt-5']]
 
 
-@pytest.mark.parametrize('label', ['team', 'tag_prod', 'org_alias', 'user_agent_family', 'metadata'])
+@pytest.mark.parametrize('label', ['foo', 'user_agent_family', 'metadata', 'mail'])
+def test_a_label_that_no_release_has_is_personal_until_it_is_kept(label: str, scraper: dict[str, Any]) -> None:
+    page = requests_page((f'{label}="jane.doe",model="gpt-5"', 1))
+    options = {**scraper, 'exclude_personal_labels': True}
+
+    assert tags_of(page, options) == [['model:gpt-5']]
+    assert tags_of(page, {**options, 'keep_labels': [label]}) == [sorted([f'{label}:jane.doe', 'model:gpt-5'])]
+
+
+def test_a_personal_label_may_be_kept_but_not_a_key_in_clear(scraper: dict[str, Any]) -> None:
+    page = requests_page(('hashed_api_key="my password",user="ann",team_alias="red"', 1))
+    options = {**scraper, 'exclude_personal_labels': True, 'keep_labels': ['hashed_api_key', 'team_alias']}
+
+    assert tags_of(page, options) == [['hashed_api_key:redacted', 'team_alias:red']]
+
+
+def test_no_label_of_any_release_is_custom() -> None:
+    assert sorted(filter(is_custom, Lineage.read().labels() - FORMER_NAMES.keys())) == []
+
+
+def test_labels_of_forks_and_of_early_releases_get_their_names_of_today(scraper: dict[str, Any]) -> None:
+    page = requests_page(('llm_model_name="gpt-5",team_id="red"', 1))
+
+    assert tags_of(page, scraper) == [['litellm_model_name:gpt-5', 'team:red']]
+
+
+def test_a_former_name_beside_the_one_of_today_is_another_label(scraper: dict[str, Any]) -> None:
+    page = requests_page(('team="blue",team_id="red"', 1))
+
+    assert tags_of(page, scraper) == [['team:blue', 'team_id:red']]
+
+
+@pytest.mark.parametrize('label', ['team', 'tag_prod', 'org_alias'])
 def test_another_label_is_kept(label: str, scraper: dict[str, Any]) -> None:
     page = requests_page((f'{label}="red"', 1))
 

@@ -131,6 +131,12 @@ class Lineage:
         former = self.former_labels.get(family, ())
         return next((labels for through, labels in former if version <= Version(through)), self.rows[family]['labels'])
 
+    def labels(self) -> set[str]:
+        """Return the labels of all families in all releases."""
+        former = (labels for history in self.former_labels.values() for _, labels in history)
+        current = (row['labels'] for row in self.rows.values())
+        return {label for labels in (*former, *current) for label in labels.split('|') if label}
+
     def extend(self, release: str, families: Mapping[str, Family]) -> list[str]:
         """Add a release, or read one again; return what does not fit with what was known, a line each.
 

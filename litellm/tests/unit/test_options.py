@@ -29,7 +29,7 @@ def test_without_options_the_defaults_are_those_of_the_models() -> None:
 
     expected = {name: getattr(model, name) for name in NAMES}
 
-    assert asdict(Options.of({})) == {**expected, 'exclude_metric_groups': frozenset()}
+    assert asdict(Options.of({})) == {**expected, 'exclude_metric_groups': frozenset(), 'keep_labels': frozenset()}
 
 
 @pytest.mark.parametrize('name', NAMES)

@@ -14,6 +14,7 @@ import pytest
 from datadog_checks.base.stubs import aggregator, datadog_agent
 from datadog_checks.litellm import LitellmCheck
 from datadog_checks.litellm.metrics import families_of_groups, raw_names, submitted_names
+from datadog_checks.litellm.probes.readiness import DATABASE
 from tools.real_litellm.callers import ADA, BOB
 from tools.real_litellm.config import MAX_IN_FLIGHT, MAX_QUEUED, MCP_TOOL_PRICE
 from tools.real_litellm.environment import HarnessError, environment
@@ -323,7 +324,7 @@ def test_a_model_endpoint_is_tagged_with_its_model_and_provider(told: Told) -> N
 def test_the_proxy_is_ready_and_without_a_database(told: Told) -> None:
     assert told.statuses['litellm.health.can_connect'] == (LitellmCheck.OK, '')
     assert told.statuses['litellm.proxy.ready'] == (LitellmCheck.OK, '')
-    assert told.statuses['litellm.proxy.database'] == (LitellmCheck.UNKNOWN, 'the proxy runs without a database.')
+    assert told.statuses['litellm.proxy.database'] == (LitellmCheck.UNKNOWN, DATABASE['Not connected'].message)
 
 
 def test_the_version_is_the_release(observed: Observed, told: Told) -> None:

@@ -7,6 +7,7 @@ import re
 __all__ = [
     'DATABASE_LABEL',
     'EMPTY_VALUES',
+    'FORMER_NAMES',
     'KEY_LABEL',
     'LABEL_GROUPS',
     'METADATA_PREFIXES',
@@ -14,6 +15,7 @@ __all__ = [
     'PLACEHOLDERS',
     'REDACTED',
     'UNREADABLE',
+    'is_custom',
     'is_key_in_clear',
     'is_personal',
 ]
@@ -48,6 +50,86 @@ PERSONAL_LABELS = frozenset(
 # Labels of `custom_prometheus_metadata_labels`: whatever the requester or the key's owner put into the metadata.
 METADATA_PREFIXES = ('metadata_', 'requester_metadata_')
 
+# Labels under another name in forks (`llm_model_name`) or before LiteLLM 1.60 (`team_id`), with their names of today.
+FORMER_NAMES = {'llm_model_name': 'litellm_model_name', 'team_id': 'team'}
+
+# The labels of LiteLLM's own that are not personal, in any release.
+_LITELLM_LABELS = frozenset(
+    {
+        'api_base',
+        'api_provider',
+        'callback_name',
+        'error_class',
+        'error_type',
+        'exception_class',
+        'exception_status',
+        'failure_class',
+        'fallback_model',
+        'file_type',
+        'function_name',
+        'guardrail_name',
+        'hook_type',
+        'litellm_model_name',
+        'mcp_server_name',
+        'mcp_tool_name',
+        'measure',
+        'model',
+        'model_group',
+        'model_id',
+        'org_alias',
+        'org_id',
+        'outcome',
+        'project_alias',
+        'project_id',
+        'purpose',
+        'rate_limit_type',
+        'reason',
+        'requested_model',
+        'result',
+        'route',
+        'service_tier',
+        'state',
+        'status',
+        'status_code',
+        'table',
+        'tag',
+        'team',
+    }
+)
+# Families of a service have one label, with the name of the service as both name and value.
+_SERVICES = frozenset(
+    {
+        'anthropic_wif',
+        'anthropic_wif_cache',
+        'auth',
+        'batch_write_to_db',
+        'in_memory_daily_spend_update_queue',
+        'in_memory_spend_update_queue',
+        'pod_lock_manager',
+        'postgres',
+        'proxy_pre_call',
+        'redis',
+        'redis_daily_agent_spend_update_queue',
+        'redis_daily_end_user_spend_update_queue',
+        'redis_daily_org_spend_update_queue',
+        'redis_daily_spend_update_queue',
+        'redis_daily_tag_spend_update_queue',
+        'redis_daily_team_spend_update_queue',
+        'redis_spend_update_queue',
+        'redis_window_spend_update_queue',
+        'reset_budget_job',
+        'router',
+        'self',
+    }
+)
+# Those that Prometheus' client adds, and those of the families of the process.
+_CLIENT_LABELS = frozenset(
+    {'generation', 'implementation', 'le', 'major', 'minor', 'patchlevel', 'pid', 'quantile', 'version'}
+)
+_KNOWN_LABELS = _LITELLM_LABELS | _SERVICES | _CLIENT_LABELS | PERSONAL_LABELS
+# Labels of `custom_prometheus_tags`: true or false for a tag in the proxy's own configuration.
+_TAG_PREFIX = 'tag_'
+
 # Values that mean there is none.
 EMPTY_VALUES = frozenset({'', 'None'})
 
@@ -75,6 +157,14 @@ _KEY_HASH = re.compile(r'(?:hashed-jwt-)?[0-9a-f]{64}', re.IGNORECASE)
 def is_personal(label: str) -> bool:
     """Tell whether the values of a label may be personal data."""
     return label in PERSONAL_LABELS or label.startswith(METADATA_PREFIXES)
+
+
+def is_custom(label: str) -> bool:
+    """Tell whether no release of LiteLLM has this label, so that somebody's configuration adds it.
+
+    `custom_prometheus_metadata_labels` may name anything, without a prefix, and what clients send becomes its value.
+    """
+    return label not in _KNOWN_LABELS and not label.startswith(_TAG_PREFIX)
 
 
 def is_key_in_clear(hashed_api_key: str) -> bool:

@@ -10,7 +10,16 @@ from collections.abc import Callable, Mapping
 
 from ..options import Options
 from ..transport.urls import without_user_info
-from .labels import DATABASE_LABEL, EMPTY_VALUES, KEY_LABEL, REDACTED, is_key_in_clear, is_personal
+from .labels import (
+    DATABASE_LABEL,
+    EMPTY_VALUES,
+    FORMER_NAMES,
+    KEY_LABEL,
+    REDACTED,
+    is_custom,
+    is_key_in_clear,
+    is_personal,
+)
 
 __all__ = ['OutgoingLabels']
 
@@ -26,6 +35,7 @@ class OutgoingLabels:
 
     def __init__(self, options: Options, excluders: Excluders) -> None:
         self._exclude_personal = options.exclude_personal_labels
+        self._kept = options.keep_labels
         self._drop_empty = options.drop_empty_labels
         self._excluders = excluders
         self.keys_in_clear = False
@@ -35,6 +45,8 @@ class OutgoingLabels:
 
     def of(self, labels: Mapping[str, str]) -> Mapping[str, str] | None:
         """Return the labels that may leave, the same object if all may, or None if the series is not wanted."""
+        if not FORMER_NAMES.keys().isdisjoint(labels):
+            labels = {_current(name, labels): value for name, value in labels.items()}
         changed: dict[str, str | None] = {}
         self.has_database |= DATABASE_LABEL in labels
         for name, value in labels.items():
@@ -54,8 +66,14 @@ class OutgoingLabels:
         if name == KEY_LABEL and is_key_in_clear(value):
             self.keys_in_clear = True
             value = REDACTED
-        if self._exclude_personal and is_personal(name):
+        if self._exclude_personal and name not in self._kept and (is_personal(name) or is_custom(name)):
             return None
         if self._drop_empty and value in EMPTY_VALUES:
             return None
         return without_user_info(value) if '@' in value else value
+
+
+def _current(name: str, labels: Mapping[str, str]) -> str:
+    """Return the name of today for a label, unless another label of the series has it."""
+    current = FORMER_NAMES.get(name, name)
+    return name if current in labels else current
