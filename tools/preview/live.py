@@ -9,21 +9,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from datadog_checks.base import AgentCheck
-from datadog_checks.litellm.report.measure import URL_PASSWORD
-from datadog_checks.litellm.report.secrets import MASK, Redactor
+from datadog_checks.litellm.report.secrets import Redactor
 from datadog_checks.litellm.report.summary import count_of
 from tools.datadog_model import Recorder, Store
 
-__all__ = ['ScrapeError', 'concealing', 'record_for']
+__all__ = ['ScrapeError', 'record_for']
 
 
 class ScrapeError(Exception):
     """The first scrape failed; the message says why, without secrets."""
-
-
-def concealing(redact: Redactor) -> Callable[[str], str]:
-    """Return what keeps the secrets of the instance, and passwords in URLs, out of tags: they end up in the page."""
-    return lambda tag: URL_PASSWORD.sub(f'://{MASK}@', redact(tag))
 
 
 def record_for(
@@ -39,7 +33,7 @@ def record_for(
 
     Ctrl-C ends it early. Raises ScrapeError if the first run fails; a later one is told and goes on.
     """
-    recorder = Recorder(rewritten=concealing(redact))
+    recorder = Recorder(rewritten=redact)
     begin = clock()
     runs = math.floor(seconds / interval + 1e-9) + 1
     try:

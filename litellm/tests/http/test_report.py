@@ -24,7 +24,7 @@ from datadog_checks.dev._env import replay_check_run
 from datadog_checks.dev.utils import get_metadata_metrics
 from datadog_checks.litellm.mapping.labels import is_key_in_clear
 from datadog_checks.litellm.report.agent_json import to_json
-from datadog_checks.litellm.report.aggregation import Aggregation, Context, MonotonicCount, Series
+from datadog_checks.litellm.report.aggregation import Aggregation, Context, MonotonicCount, Point
 from datadog_checks.litellm.report.cli import main
 from datadog_checks.litellm.report.contexts import ContextTable, LabelCost, PersonalLabel, personal_labels
 from datadog_checks.litellm.report.measure import create_check, measure
@@ -188,11 +188,11 @@ def test_a_gauge_is_its_last_value_and_a_count_the_sum_of_a_run() -> None:
         submitted.submit_metric(None, '', submitted.GAUGE, 'queue', value, ['b:1', 'a:1'], '', False)
         submitted.submit_metric(None, '', submitted.COUNT, 'errors', value, ['a:1'], '', False)
 
-    series = Aggregation().flush(submitted, time=0.0)
+    points = Aggregation().flush(submitted, time=0.0)
 
-    assert set(series) == {
-        Series('gauge', 5.0, Context('queue', '', frozenset({'a:1', 'b:1'}))),
-        Series('count', 8.0, Context('errors', '', frozenset({'a:1'}))),
+    assert set(points) == {
+        Point('gauge', 5.0, Context('queue', '', frozenset({'a:1', 'b:1'}))),
+        Point('count', 8.0, Context('errors', '', frozenset({'a:1'}))),
     }
 
 
@@ -301,9 +301,9 @@ def test_any_other_value_may_be_a_key_in_clear(value: str) -> None:
     assert is_key_in_clear(value)
 
 
-def buckets(**values: float) -> list[Series]:
+def buckets(**values: float) -> list[Point]:
     return [
-        Series('count', value, Context('latency.bucket', '', frozenset({f'upper_bound:{bound.removeprefix("le")}'})))
+        Point('count', value, Context('latency.bucket', '', frozenset({f'upper_bound:{bound.removeprefix("le")}'})))
         for bound, value in values.items()
     ]
 
@@ -985,5 +985,5 @@ def test_what_a_proxy_served_between_the_scrapes_is_what_the_report_says() -> No
     assert measurement.failure is None
     assert sum(metric.value for metric in stub.metrics('litellm.total.tokens.count')) == sent[0].total_tokens
     assert {(m.name, m.value, frozenset(m.tags)) for name in stub.metric_names for m in stub.metrics(name)} == {
-        (one.context.name, one.value, one.context.tags) for one in measurement.series
+        (point.context.name, point.value, point.context.tags) for point in measurement.points
     }

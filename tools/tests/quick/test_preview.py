@@ -17,7 +17,7 @@ from datadog_checks.litellm.report.secrets import MASK, Redactor
 from tools.datadog_model import Dashboard, Store, Window
 from tools.preview import __main__ as command
 from tools.preview.dashboard_page import page
-from tools.preview.live import ScrapeError, concealing, record_for
+from tools.preview.live import ScrapeError, record_for
 from tools.preview.pictures import PictureError, shrink, take
 from tools.preview.units import Scale, Unit, scale_of, written
 
@@ -337,7 +337,7 @@ def test_a_recording_that_is_interrupted_keeps_what_it_has() -> None:
     ],
 )
 def test_tags_hold_no_keys_and_passwords(tag: str, concealed: str) -> None:
-    assert concealing(Redactor(['sk-secret']))(tag) == concealed
+    assert Redactor(['sk-secret'])(tag) == concealed
 
 
 # The command

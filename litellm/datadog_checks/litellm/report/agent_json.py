@@ -31,7 +31,7 @@ def _instance(measurement: Measurement) -> dict[str, Any]:
             'interval': 0,
             'source_type_name': 'System',
         }
-        for kind, value, context in measurement.series
+        for kind, value, context in measurement.points
         if kind != 'distribution'
     ]
     service_checks = [

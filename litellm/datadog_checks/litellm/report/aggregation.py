@@ -11,18 +11,18 @@ from typing import Any, NamedTuple
 
 from ..base_package import buckets_of
 
-__all__ = ['Aggregation', 'Context', 'MonotonicCount', 'Series']
+__all__ = ['Aggregation', 'Context', 'MonotonicCount', 'Point']
 
 
 class Context(NamedTuple):
-    """A metric with one set of tags on one host: what Datadog stores and bills as one custom metric."""
+    """A metric with one set of tags on one host: what Datadog stores, and bills as one custom metric."""
 
     name: str
     host: str
     tags: frozenset[str]
 
 
-class Series(NamedTuple):
+class Point(NamedTuple):
     """One value of one context as the Agent would send it.
 
     `type` is that of the Agent's payload, `gauge` or `count`, or else `distribution`, where `value` is the number of
@@ -71,37 +71,37 @@ class Aggregation:
         self._counts: dict[tuple[Context, object], MonotonicCount] = {}
         self._rates: dict[Context, tuple[float, float]] = {}
 
-    def flush(self, submitted: Any, time: float) -> list[Series]:
+    def flush(self, submitted: Any, time: float) -> list[Point]:
         """Return what the Agent would send of one run's submissions to the stub aggregator.
 
         `time` is that of the run in seconds. Contexts without a value to send, such as counts seen for the first time,
         are left out.
         """
-        last: dict[Context, Series] = {}
+        last: dict[Context, Point] = {}
         counts: dict[Context, float] = {}
         monotonic: dict[Context, MonotonicCount] = {}
         for stub in _metrics(submitted):
             context = Context(stub.name, stub.hostname or '', frozenset(stub.tags or ()))
             if stub.type == submitted.GAUGE:
-                last[context] = Series('gauge', stub.value, context)
+                last[context] = Point('gauge', stub.value, context)
             elif stub.type == submitted.RATE:
                 rate = self._rate(context, stub.value, time)
                 if rate is not None:
-                    last[context] = Series('gauge', rate, context)
+                    last[context] = Point('gauge', rate, context)
             elif stub.type == submitted.COUNT:
                 counts[context] = counts.get(context, 0.0) + stub.value
             elif stub.type == submitted.MONOTONIC_COUNT:
                 count = monotonic[context] = self._counts.setdefault((context, None), MonotonicCount())
                 count.add(stub.value, stub.flush_first_value)
 
-        series = list(last.values())
-        series.extend(Series('count', value, context) for context, value in counts.items())
+        points = list(last.values())
+        points.extend(Point('count', value, context) for context, value in counts.items())
         for context, count in monotonic.items():
             added = count.flush()
             if added is not None:
-                series.append(Series('count', added, context))
-        series.extend(self._distributions(submitted))
-        return series
+                points.append(Point('count', added, context))
+        points.extend(self._distributions(submitted))
+        return points
 
     def _rate(self, context: Context, value: float, time: float) -> float | None:
         earlier = self._rates.get(context)
@@ -110,7 +110,7 @@ class Aggregation:
             return None
         return (value - earlier[1]) / (time - earlier[0])
 
-    def _distributions(self, submitted: Any) -> Iterator[Series]:
+    def _distributions(self, submitted: Any) -> Iterator[Point]:
         observations: dict[Context, float] = {}
         for stub in buckets_of(submitted):
             context = Context(stub.name, stub.hostname or '', frozenset(stub.tags or ()))
@@ -123,7 +123,7 @@ class Aggregation:
             if added is not None:
                 observations[context] = observations.get(context, 0.0) + added
         for context, value in observations.items():
-            yield Series('distribution', value, context)
+            yield Point('distribution', value, context)
 
 
 def _metrics(submitted: Any) -> Iterator[Any]:

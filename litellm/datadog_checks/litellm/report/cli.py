@@ -20,8 +20,8 @@ from datadog_checks.base.errors import ConfigurationError
 
 from .agent_json import to_json
 from .configuration import KEY_VARIABLE, UsageError, configuration, sends_key, unknown_options
-from .measure import conceal, create_check, measure, read_page
-from .secrets import Redactor, secrets_of
+from .measure import create_check, measure, read_page
+from .secrets import Redactor, conceal, secrets_of
 from .text import HEALTH_NOTE, Style, printable, render
 
 __all__ = ['main', 'positive_seconds']
@@ -80,14 +80,18 @@ def _report(
     init_config: dict[str, Any], instance: dict[str, Any], redact: Redactor, options: argparse.Namespace
 ) -> int:
     check = create_check(init_config, instance)
-    measurement = conceal(measure(check, partial(time.sleep, options.interval)), redact)
+    measurement = measure(check, partial(time.sleep, options.interval))
+    if not options.json and measurement.failure is None:
+        measurement = replace(measurement, page=read_page(check))
+    # Of all that was measured, nothing gets any further with a secret in it.
+    measurement = conceal(measurement, redact)
     failure = measurement.failure
     if options.json:
         _print(to_json(measurement) + '\n')
-        if any(series.type == 'distribution' for series in measurement.series):
+        if any(point.type == 'distribution' for point in measurement.points):
             _tell('note', 'distributions are omitted, because only the Agent computes their sketches')
     elif failure is None:
-        _print(render(replace(measurement, page=read_page(check)), _style(options.all)))
+        _print(render(measurement, _style(options.all)))
     if measurement.asked_health and (options.json or failure is not None):
         _tell('note', HEALTH_NOTE)
     if failure is not None:

@@ -79,11 +79,11 @@ def _paths_of_handles(value: Any, path: str = '') -> Iterator[str]:
     if isinstance(value, str) and HANDLE.search(value):
         yield path
     elif isinstance(value, dict):
-        for name, one in value.items():
-            yield from _paths_of_handles(one, f'{path}.{name}' if path else str(name))
+        for name, part in value.items():
+            yield from _paths_of_handles(part, f'{path}.{name}' if path else str(name))
     elif isinstance(value, list):
-        for one in value:
-            yield from _paths_of_handles(one, path)
+        for part in value:
+            yield from _paths_of_handles(part, path)
 
 
 def _endpoint(url: str) -> str:
@@ -167,10 +167,10 @@ def _from_file(path: Path, url: str | None) -> tuple[dict[str, Any], dict[str, A
         return {}, content
 
     instances = content['instances']
-    if not isinstance(instances, list) or not instances or not all(isinstance(one, dict) for one in instances):
+    if not isinstance(instances, list) or not instances or not all(isinstance(item, dict) for item in instances):
         raise UsageError(f'{path} has no list of instances')
     if len(instances) > 1:
-        instances = [one for one in instances if one.get('openmetrics_endpoint') == url]
+        instances = [instance for instance in instances if instance.get('openmetrics_endpoint') == url]
     if len(instances) != 1:
         raise UsageError(f'{path} has several instances: pass the `openmetrics_endpoint` of one of them as the URL')
     init_config = content.get('init_config') or {}

@@ -67,7 +67,7 @@ class ContextTable:
         self._columns: dict[str, list[int]] = {}
         self._placeholders: dict[str, set[int]] = {}
         identities: dict[Hashable, int] = {}
-        self._rows = [identities.setdefault((one.name, one.host), len(identities)) for one in contexts]
+        self._rows = [identities.setdefault((context.name, context.host), len(identities)) for context in contexts]
         place = max(len(identities), 1)
         for label, column in digits.items():
             self._columns[label] = [digit * place for digit in column]
@@ -86,8 +86,8 @@ class ContextTable:
         dropped = list(map(sum, zip(*columns, strict=True))) if columns else [0] * len(self._rows)
         left = {row - digits for row, digits in zip(self._rows, dropped, strict=True)}
         # Sums of placeholders, one of each label, are no values.
-        nobody = set(map(sum, product(*(self._placeholders[label] for label in labels))))
-        return LabelCost(tuple(sorted(labels)), len(set(dropped) - nobody), len(left))
+        placeholders = set(map(sum, product(*(self._placeholders[label] for label in labels))))
+        return LabelCost(tuple(sorted(labels)), len(set(dropped) - placeholders), len(left))
 
     def costs(self) -> list[LabelCost]:
         """Return what each label costs, the most expensive first, leaving out those whose removal merges nothing.

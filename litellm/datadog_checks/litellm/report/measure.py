@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -23,15 +22,13 @@ from ..page.exposition import BadLineError, read_lines
 from ..page.family_types import is_creation_time, parse_declaration
 from ..probes.health import HealthProbe
 from ..transport.body import read_body
-from .aggregation import Aggregation, Context, Series
-from .secrets import MASK, Redactor
+from .aggregation import Aggregation, Context, Point
 
 __all__ = [
     'Failure',
     'Measurement',
     'Page',
     'ServiceCheck',
-    'conceal',
     'create_check',
     'label_of',
     'measure',
@@ -40,7 +37,6 @@ __all__ = [
 
 # The base package logs some misspelt options. `unknown_options` finds these and others.
 TYPO = 'Detected potential typo in configuration option'
-URL_PASSWORD = re.compile(r'://[^/@\s]+@')
 
 
 class ServiceCheck(NamedTuple):
@@ -80,7 +76,7 @@ class Measurement:
     """What two runs of the check submitted."""
 
     endpoint: str
-    series: list[Series]
+    points: list[Point]
     """What the Agent would send of the second run."""
     contexts: frozenset[Context]
     """All contexts of the second run, including those without a value yet."""
@@ -136,13 +132,13 @@ def measure(check: LitellmCheck, pause: Callable[[], object]) -> Measurement:
             errors = check.run()
             duration = time.perf_counter() - clock
             warnings.extend(check.get_warnings())
-            series = aggregation.flush(aggregator, started)
+            points = aggregation.flush(aggregator, started)
             if errors:
                 break
     if not check.scrapers:
         raise ConfigurationError(_failure(errors, '').message)
     ((endpoint, scraper),) = check.scrapers.items()
-    contexts = {series.context for series in series}
+    contexts = {point.context for point in points}
     totals: Counter[str] = Counter()
     for name in aggregator.metric_names:
         for stub in aggregator.metrics(name):
@@ -151,7 +147,7 @@ def measure(check: LitellmCheck, pause: Callable[[], object]) -> Measurement:
                 totals[name] += stub.value
     return Measurement(
         endpoint=endpoint,
-        series=series,
+        points=points,
         contexts=frozenset(contexts),
         service_checks=list(_service_checks()),
         warnings=_unique(warnings),
@@ -191,36 +187,6 @@ def read_page(check: LitellmCheck) -> Page:
     litellm = {family for family in litellm if not is_creation_time(family, litellm)}
     unknown = {family for family in litellm if scraper.rules.is_unknown(family)}
     return Page(samples, size, frozenset(litellm), frozenset(unknown), process, other)
-
-
-def conceal(measurement: Measurement, redact: Redactor) -> Measurement:
-    """Return the measurement without known secrets, and without passwords in URLs of the instance's own tags."""
-
-    def hide(tag: str) -> str:
-        return URL_PASSWORD.sub(f'://{MASK}@', redact(tag))
-
-    tags = frozenset[str]().union(*(context.tags for context in measurement.contexts))
-    concealed = {tag: hidden for tag in tags if (hidden := hide(tag)) != tag}
-
-    def context_without_secrets(context: Context) -> Context:
-        if concealed.keys().isdisjoint(context.tags):
-            return context
-        return context._replace(tags=frozenset(concealed.get(tag, tag) for tag in context.tags))
-
-    failure = measurement.failure
-    return replace(
-        measurement,
-        endpoint=redact(measurement.endpoint),
-        series=[one._replace(context=context_without_secrets(one.context)) for one in measurement.series],
-        contexts=frozenset(map(context_without_secrets, measurement.contexts)),
-        service_checks=[
-            check._replace(message=redact(check.message), tags=tuple(map(hide, check.tags)))
-            for check in measurement.service_checks
-        ],
-        warnings=list(map(redact, measurement.warnings)),
-        log=list(map(redact, measurement.log)),
-        failure=failure and Failure(*map(redact, failure)),
-    )
 
 
 def label_of(tag: str, labels: Mapping[str, str]) -> str:

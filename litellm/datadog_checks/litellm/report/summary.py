@@ -1,4 +1,4 @@
-"""What the series of each metric amount to, in one row per metric."""
+"""Sum the points of each metric up, in one row per metric."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from ..metrics import COUNTERS, HISTOGRAM_PARTS, HISTOGRAMS, Group
-from .aggregation import Context, Series
+from .aggregation import Context, Point
 from .contexts import contexts_per_metric
 from .measure import Measurement
 
@@ -47,11 +47,11 @@ def rows(measurement: Measurement) -> list[Row]:
     parts: defaultdict[str, set[str]] = defaultdict(set)
     for name in contexts:
         parts[_row_name(name, contexts.keys())].add(name)
-    series: defaultdict[str, list[Series]] = defaultdict(list)
-    for one in measurement.series:
-        series[one.context.name].append(one)
+    points: defaultdict[str, list[Point]] = defaultdict(list)
+    for point in measurement.points:
+        points[point.context.name].append(point)
     found = [
-        _row(name, names != {name}, sum(contexts[part] for part in names), {part: series[part] for part in names})
+        _row(name, names != {name}, sum(contexts[part] for part in names), {part: points[part] for part in names})
         for name, names in parts.items()
     ]
     if is_quiet(measurement):
@@ -61,8 +61,8 @@ def rows(measurement: Measurement) -> list[Row]:
 
 def is_quiet(measurement: Measurement) -> bool:
     """Tell whether the proxy counts requests, and counted none between the two scrapes."""
-    counts = [one for one in measurement.series if one.type != 'gauge' and one.context.name not in BACKGROUND]
-    return bool(counts) and not any(one.value for one in counts)
+    counts = [point for point in measurement.points if point.type != 'gauge' and point.context.name not in BACKGROUND]
+    return bool(counts) and not any(point.value for point in counts)
 
 
 def is_in_seconds(histogram: str) -> bool:
@@ -70,7 +70,7 @@ def is_in_seconds(histogram: str) -> bool:
     return SECONDS.search(histogram) is not None
 
 
-def at_most(share: float, buckets: Iterable[Series], observations: float) -> float | None:
+def at_most(share: float, buckets: Iterable[Point], observations: float) -> float | None:
     """Return the lowest bound that at least this share of a histogram's observations does not exceed.
 
     `buckets` are cumulative. None means that it is none of their bounds, or that they are not cumulative.
@@ -105,17 +105,17 @@ def _row_name(metric: str, metrics: Collection[str]) -> str:
     return base if is_histogram else metric
 
 
-def _row(name: str, is_histogram: bool, contexts: int, series: dict[str, list[Series]]) -> Row:
-    own = [one for part in series.values() for one in part]
-    # A count without series was seen for the first time; every other type has a value at once.
+def _row(name: str, is_histogram: bool, contexts: int, points: dict[str, list[Point]]) -> Row:
+    own = [point for part in points.values() for point in part]
+    # A count without points was seen for the first time; every other type has a value at once.
     kind = 'histogram' if is_histogram else own[0].type if own else 'count'
-    sample = max(own, key=lambda one: one.value != 0).context if own else None
+    sample = max(own, key=lambda point: point.value != 0).context if own else None
     if kind == 'histogram':
-        value = _histogram_value(name, series)
+        value = _histogram_value(name, points)
     elif kind == 'gauge':
-        value = _gauge_value([one.value for one in own])
+        value = _gauge_value([point.value for point in own])
     else:
-        value = f'+{number(sum(one.value for one in own))}' if own else 'seen for the first time'
+        value = f'+{number(sum(point.value for point in own))}' if own else 'seen for the first time'
     return Row(name, kind, contexts, value, sample)
 
 
@@ -130,14 +130,14 @@ def _gauge_value(values: Collection[float]) -> str:
     return number(low) if low == high else f'{number(low)} to {number(high)}'
 
 
-def _histogram_value(name: str, series: dict[str, list[Series]]) -> str:
-    observations = sum(one.value for one in series.get(f'{name}.count', ()))
+def _histogram_value(name: str, points: dict[str, list[Point]]) -> str:
+    observations = sum(point.value for point in points.get(f'{name}.count', ()))
     text = f'+{number(observations)}'
     if observations:
-        total = sum(one.value for one in series.get(f'{name}.sum', ()))
+        total = sum(point.value for point in points.get(f'{name}.sum', ()))
         unit = 's' if is_in_seconds(name) else ''
         text += f', mean {number(total / observations)}{unit}'
-        buckets = series.get(f'{name}.bucket', [])
+        buckets = points.get(f'{name}.bucket', [])
         for share in (0.5, 0.95):
             bound = at_most(share, buckets, observations)
             if bound is not None:
