@@ -220,6 +220,12 @@ def workers_in_turn() -> Shown:
             return shown(url, runs=6)
 
 
+def a_query_that_is_refused() -> Shown:
+    with SimulatedProxy(longest_url=100) as proxy:
+        proxy.count('litellm_requests_metric', 1, model='gpt-5')
+        return shown(proxy.url, runs=2, exclude_metric_groups=['tokens'])
+
+
 def a_process_for_each_run() -> Shown:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(EnvVars.MESSAGE_INDICATOR, 'message')
@@ -271,6 +277,7 @@ FAULTS: dict[str, Callable[[], Shown]] = {
     'is empty. A proxy with several workers exposes a family only once it has a sample': exposed(''),
     'has samples, but no `# TYPE` lines': exposed('litellm_requests_metric_total 1.0\n'),
     'exposes its metrics only with an enterprise license': exposed(UNLICENSED),
+    'failed, and one for the whole page did not': a_query_that_is_refused,
     'Several processes take turns answering': workers_in_turn,
     'are not collected': exposed('# TYPE litellm_brand_new gauge\nlitellm_brand_new 1.0\n'),
     'exceed `max_contexts` and are not sent': exposed(TEXT + ANOTHER, max_contexts=1),

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import socket
+import struct
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
+from io import BytesIO
+from itertools import pairwise, repeat
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -14,7 +20,7 @@ from hypothesis import strategies as st
 from datadog_checks.litellm import LitellmCheck
 from datadog_checks.litellm.report.cli import main
 from datadog_checks.litellm.scrapers import selection
-from tests.support.endpoint import PROMETHEUS, answering, serving
+from tests.support.endpoint import PROMETHEUS, Answer, answering, serving
 from tests.support.histories import HISTORIES, History, case
 from tests.support.simulated_proxy import SimulatedProxy, Status
 from tests.support.watch import LATENCY, REQUESTS, TOKENS, Watch, every_label, play_step, steps, true_counts
@@ -158,7 +164,7 @@ def test_a_proxy_that_turns_to_multiprocess_mode_is_read_whole_from_the_second_p
         for _ in range(3):
             one.scrape()
 
-        assert asked_by_name(multiprocess) == [True, False, False]
+        assert asked_by_name(multiprocess) == [True, False, False, False]
         assert one.requests() == 5
 
 
@@ -175,16 +181,122 @@ def test_groups_are_left_out_here_where_the_proxy_ignores_the_names() -> None:
         assert one.requests() == 2
 
 
-@pytest.mark.parametrize('status', [400, 403, 404, 406, 414, 431])
-def test_a_server_that_refuses_the_query_is_asked_for_the_page_at_once_and_for_good(status: int) -> None:
-    with SimulatedProxy(longest_url=100, refusal=status) as proxy:
-        one = watch(proxy)
-        for _ in range(3):
+@contextmanager
+def gateway(proxy: SimulatedProxy, answers: Iterator[Answer | None]) -> Iterator[None]:
+    """Let something on the way answer each request by name with the next of these; None leaves it to the proxy."""
+    passed_on = proxy._server.answer  # type: ignore[union-attr]
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        taken = next(answers, None) if asked(request.path) else None
+        if taken is not None:
+            proxy.paths.append(request.path)
+        (taken or passed_on)(request)
+
+    proxy._server.answer = answer  # type: ignore[union-attr]
+    yield
+
+
+def reset(request: BaseHTTPRequestHandler) -> None:
+    request.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
+    request.connection.close()
+    request.rfile = BytesIO()
+
+
+def hangs(request: BaseHTTPRequestHandler) -> None:
+    # Longer than the timeout of the test that uses it.
+    time.sleep(1.3)
+
+
+def breaks_off(request: BaseHTTPRequestHandler) -> None:
+    request.send_response(200)
+    request.send_header('Content-Length', '1000')
+    request.end_headers()
+    request.wfile.write(b'# TYPE x counter\n')
+
+
+def circles(request: BaseHTTPRequestHandler) -> None:
+    answering(307, '', {'Location': request.path})(request)
+
+
+# What may come of a request by name on its way.
+TROUBLES: dict[str, Answer] = {
+    **{str(status): answering(status) for status in (204, 302, 304, 400, 401, 403, 404, 406, 414, 429, 431, 500, 502)},
+    '503': answering(503, '<html>'),
+    'reset': reset,
+    'time-out': hangs,
+    'broken off': breaks_off,
+    'circles': circles,
+    'redirect to nowhere': answering(302, '', {'Location': 'http://127.0.0.1:9/'}),
+    'redirect to no URL': answering(302, '', {'Location': 'http://['}),
+    'HTML': answering(200, '<html></html>', {'Content-Type': 'text/html'}),
+    'HTML that says it is text': answering(200, '<html>\n<p>1</p>\n', {'Content-Type': PROMETHEUS}),
+    'JSON': answering(200, '{}', {'Content-Type': 'application/json'}),
+    'text': answering(200, 'Welcome!\n', {'Content-Type': PROMETHEUS}),
+    'nothing': answering(200, '', {'Content-Type': PROMETHEUS}),
+    'nothing of any type': answering(200),
+    'a comment': answering(200, '# nothing\n', {'Content-Type': PROMETHEUS}),
+    'another program': answering(200, '# TYPE up gauge\nup 1\n', {'Content-Type': PROMETHEUS}),
+    'half a line': answering(200, f'# TYPE {START} gauge\n{START} 17', {'Content-Type': PROMETHEUS}),
+    'no types': answering(200, 'up 1\n', {'Content-Type': PROMETHEUS}),
+    'an encoding of its own': answering(200, 'x', {'Content-Type': PROMETHEUS, 'Content-Encoding': 'br'}),
+    'no gzip': answering(200, 'x', {'Content-Type': PROMETHEUS, 'Content-Encoding': 'gzip'}),
+}
+
+
+@pytest.mark.parametrize('trouble', TROUBLES)
+def test_trouble_with_the_query_costs_no_scrape_and_is_told_once(trouble: str, proxy: SimulatedProxy) -> None:
+    one = watch(proxy, **({'timeout': 1.0} if trouble == 'time-out' else {}))
+    with gateway(proxy, repeat(TROUBLES[trouble])):
+        for _ in range(selection.FIRST_REST + 10):
             proxy.count(REQUESTS, model='a')
             assert one.scrape().error == ''
 
-        assert asked_by_name(proxy) == [False, True, False, False]
-        assert one.requests() == 2
+    assert one.requests() == selection.FIRST_REST + 9
+    assert sum(asked_by_name(proxy)) <= 2 * (31 if trouble == 'circles' else 1)
+    assert [('?name[]=' in warning, 'filter_at_proxy' in warning) for warning in one.warnings] == [(True, True)]
+
+
+def test_the_query_is_tried_again_from_time_to_time_and_ever_more_rarely(proxy: SimulatedProxy) -> None:
+    one = watch(proxy)
+    with gateway(proxy, repeat(answering(503))):
+        for _ in range(2 + 40 + 80 + 160 + 10):
+            assert one.scrape().error == ''
+
+    tried = [number for number, by_name in enumerate(asked_by_name(proxy)) if by_name]
+    # A run that tries makes two requests.
+    assert [later - earlier for earlier, later in pairwise(tried)] == [42, 82, 162]
+
+
+def test_the_query_is_used_again_once_it_works(proxy: SimulatedProxy) -> None:
+    one = watch(proxy)
+    with gateway(proxy, iter([answering(503)])):
+        for _ in range(100):
+            proxy.count(REQUESTS, model='a')
+            assert one.scrape().error == ''
+
+    assert asked_by_name(proxy)[:3] == [False, True, False]
+    assert asked_by_name(proxy)[45:70] == [True] * 25
+    assert one.requests() == 99
+
+
+@given(
+    answers=st.lists(st.sampled_from([None, *(name for name in TROUBLES if name != 'time-out')]), max_size=30),
+    rest=st.integers(1, 4),
+    every=st.integers(2, 5),
+)
+@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+def test_whatever_comes_of_requests_by_name_a_proxy_that_serves_whole_pages_is_scraped(
+    answers: list[str | None], rest: int, every: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch, SimulatedProxy() as proxy:
+        patch.setattr(selection, 'FIRST_REST', rest)
+        patch.setattr(selection, 'WHOLE_PAGE_EVERY', every)
+        one = watch(proxy)
+        with gateway(proxy, (None if name is None else TROUBLES[name] for name in answers)):
+            for number in range(1, 40):
+                proxy.count(REQUESTS, model='a')
+                assert one.scrape().error == ''
+                assert one.requests() == number - 1
 
 
 def test_a_url_that_many_servers_would_refuse_is_not_sent(proxy: SimulatedProxy) -> None:
@@ -197,17 +309,17 @@ def test_a_url_that_many_servers_would_refuse_is_not_sent(proxy: SimulatedProxy)
     assert not any(asked_by_name(proxy))
 
 
-def test_a_failure_is_not_taken_for_a_refusal(proxy: SimulatedProxy) -> None:
+def test_a_failure_of_the_proxy_is_not_held_against_the_query(proxy: SimulatedProxy) -> None:
     one = watch(proxy)
     for _ in range(2):
         one.scrape()
-    one.fail(Status(503))
-    # A proxy without its database answers so to a key that it does not know.
-    proxy.faults.append(Status(400))
-    one.fail(Status(400))
-    one.scrape()
+    for _ in range(3):
+        one.fail(Status(503))
+    for _ in range(2):
+        one.scrape()
 
-    assert asked_by_name(proxy) == [False, True, True, True, False, True]
+    assert asked_by_name(proxy) == [False, True, True, False, False, False, False, True]
+    assert one.warnings == []
 
 
 def test_a_proxy_that_has_served_nothing_yet_is_no_failure(proxy: SimulatedProxy) -> None:
@@ -317,14 +429,9 @@ def test_every_event_reaches_datadog_exactly_once(one: History, monkeypatch: pyt
         assert watched.requests() == requests
 
 
-def is_no_refusal(step: Any) -> bool:
-    """Tell whether a step is anything but a client error, after which the whole page would be requested and come."""
-    return not (isinstance(step[1], Status) and step[1].status < 500)
-
-
 @given(
     before=st.lists(steps.filter(lambda step: step[0] in ('count', 'observe')), max_size=8),
-    after=st.lists(steps.filter(is_no_refusal), max_size=40),
+    after=st.lists(steps, max_size=40),
     every=st.integers(2, 8),
     openmetrics=st.booleans(),
 )

@@ -49,13 +49,18 @@ class Watch:
         self.warnings: list[str] = []
 
     def scrape(self, worker: int = 0, fault: Fault | None = None) -> Flush:
-        """Let the Agent run the check 15 seconds after what was last, answered by this worker or in this wrong way."""
+        """Let the Agent run the check 15 seconds after what was last, answered by this worker or in this wrong way.
+
+        A check that was answered in a wrong way may ask for the whole page: a fault lasts as long as the run.
+        """
         self.proxy.clock.advance(15)
         self.proxy.answering = worker
         if fault:
-            self.proxy.faults.append(fault)
+            self.proxy.faults.extend([fault, fault])
         with self.proxy.clock.is_the_time():
             flush = self.agent.run(self.check)
+        if fault:
+            self.proxy.faults.clear()
         self.warnings += self.check.get_warnings()
         if flush.error:
             self.proxy.failed()

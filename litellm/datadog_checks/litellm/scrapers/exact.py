@@ -22,7 +22,6 @@ from math import isfinite, isinf, isnan
 from typing import Any
 
 from requests import Response
-from requests.exceptions import HTTPError
 
 from datadog_checks.base.agent import aggregator, datadog_agent
 from datadog_checks.base.utils.time import get_timestamp
@@ -35,7 +34,7 @@ from ..page.ledger import CLOCKS_DIFFER
 from ..page.limit import ContextLimit
 from ..page.samples import Context, Metric, SampleTable, TaggedSeries
 from ..transport.body import read_body
-from ..transport.errors import explain_bad_lines
+from ..transport.errors import explain, explain_bad_lines
 from .base import LitellmScraper
 from .selection import Selection
 
@@ -45,9 +44,6 @@ GAUGE, MONOTONIC_COUNT = aggregator.GAUGE, aggregator.MONOTONIC_COUNT
 
 # The Agent remembers a monotonic count for a day and an hour after it was submitted last.
 AGENT_REMEMBERS = 24 * 3600.0
-
-# What servers and firewalls answer to a query that is too long for them, or that they do not like.
-QUERY_REFUSED = range(400, 500)
 
 # How many of the metrics with dropped contexts a warning names.
 DROPPED_NAMED = 10
@@ -69,12 +65,18 @@ class ExactScraper(LitellmScraper):
         self._failed_at: float | None = None
 
     def read_and_submit(self) -> None:
+        fault = self._selection.scrape(self._scrape_once)
+        if fault is not None:
+            self._warn_of_query(explain(fault))
+
+    def _scrape_once(self) -> None:
         asked_at = time.monotonic()
         bad_lines: Counter[str] = Counter()
         try:
             with self.ask() as response:
                 answered_at, date = time.monotonic(), _proxy_time(response)
                 values = self._table.read_page(self._lines(response, bad_lines), bad_lines)
+            self._selection.verify(self._started(values))
             families = self._selection.families_of_proxy(self._table.families_on_page)
             has_samples = not all(map(isnan, values))
             self.judge_page(map(self.rules.trimmed, families), has_samples=has_samples)
@@ -91,26 +93,19 @@ class ExactScraper(LitellmScraper):
 
     def ask(self) -> Response:
         """Request the page, or only the part of it that is submitted."""
-        query = self._selection.query
-        if query is None:
-            return self.get_connection()
-        try:
-            return self.get_connection(params=query)
-        except HTTPError as error:
-            if error.response.status_code not in QUERY_REFUSED:
-                raise
-        # If the same request without the query is answered, it was the query that was refused.
-        response = self.get_connection()
-        self._selection.refuse()
-        return response
+        return self.get_connection(params=self._selection.query)
 
     def _select(self, values: array[float]) -> None:
         """Decide from this page what to request next."""
-        started = self._table.value_of(START_TIME.raw.encode(), values)
+        started = self._started(values)
         if self._selection.query is None:
             self._selection.read_whole(self._table.families_on_page, self._table.wanted_samples(), started)
         else:
             self._selection.read_selected(started)
+
+    def _started(self, values: array[float]) -> float | None:
+        """Return when the process started that the page shows, None if it does not say."""
+        return self._table.value_of(START_TIME.raw.encode(), values)
 
     def _lines(self, response: Response, bad_lines: Counter[str]) -> Iterator[list[bytes]]:
         body = read_body(response, self.page_limits)
@@ -251,9 +246,18 @@ class ExactScraper(LitellmScraper):
         """Tell whether this is the first page and the proxy started after the Agent."""
         if self.flush_first_value is not None or not self.use_process_start_time:
             return False
-        started = self._table.value_of(START_TIME.raw.encode(), values)
+        started = self._started(values)
         agent_started = datadog_agent.get_process_start_time()
         return started is not None and agent_started is not None and started > agent_started
+
+    def _warn_of_query(self, fault: Exception) -> None:
+        self.warning(
+            'A request for samples by name at %s (`?name[]=`) failed, and one for the whole page did not: %s '
+            'Whole pages are requested for some time. Find what does not pass on the query, or set '
+            '`filter_at_proxy: false`.',
+            self.endpoint,
+            fault,
+        )
 
     def _warn_of_several_processes(self) -> None:
         self.warning(

@@ -8,14 +8,22 @@ port of `--prometheus_metrics_port`, any name makes the page empty.
 So the first page is requested whole, and tells which samples there are. Only if it also has the start time of the
 process, which no page has in multiprocess mode, are the next pages requested by name. Families that are registered
 later would be missing, so a whole page is requested after a restart of the proxy and from time to time.
+
+Anything on the way may treat such a request in a way of its own: refuse it, redirect it in circles, never answer it,
+answer something else, or nothing. Whatever it is, the whole page is requested in the same run. If that works, the query
+is at fault: whole pages are requested for a while, and for twice as long each time that it turns out to be still so.
+If it does not work either, the proxy is at fault, and nothing is held against the query.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
+from collections.abc import Callable, Iterable, Set
 from urllib.parse import quote
 
+from requests.exceptions import RequestException
+
 from ..metrics import START_TIME
+from ..transport.errors import NotMetricsError
 
 __all__ = ['Selection']
 
@@ -24,6 +32,10 @@ NAME = 'name%5B%5D='
 
 # One of so many pages is whole: every ten minutes at the default interval.
 WHOLE_PAGE_EVERY = 40
+
+# How many pages in a row are whole once the query was at fault, at first and at most: ten minutes and four hours.
+FIRST_REST = 40
+LONGEST_REST = 960
 
 # Reverse proxies such as nginx accept URLs of 8 kB by default. LiteLLM itself accepts 100 kB.
 LONGEST_URL = 8000
@@ -34,20 +46,55 @@ class Selection:
 
     def __init__(self, endpoint: str, is_wanted: bool) -> None:
         self._longest_query = LONGEST_URL - len(endpoint)
-        self._is_possible = is_wanted
+        self._is_wanted = is_wanted
         self._starts: set[float] = set()
         self._families: Set[str] = frozenset()
         self._pages_left = 0
+        self._pages_to_rest = 0
+        self._next_rest = FIRST_REST
         self.query: str | None = None
         """The query of the next request. None for the whole page."""
+
+    def scrape(self, read: Callable[[], None]) -> RequestException | None:
+        """Call `read`, which requests a page with the query and submits it, and again without if that fails.
+
+        Return what is at fault with the query when that is found out, and not again until it has worked. Raises what
+        `read` raises for the whole page. It must not submit anything when it raises.
+        """
+        if self.query is None:
+            read()
+            return None
+        try:
+            read()
+        except RequestException as error:
+            fault = error.with_traceback(None)
+        else:
+            return None
+        self.query = None
+        read()
+        self.query = None
+        is_told = self._next_rest > FIRST_REST
+        self._pages_to_rest = self._next_rest
+        self._next_rest = min(2 * self._next_rest, LONGEST_REST)
+        return None if is_told else fault
 
     def families_of_proxy(self, families: Set[str]) -> Set[str]:
         """Return the families of a page, and those that the proxy was asked to leave out of it."""
         return families if self.query is None else families | self._families
 
+    def verify(self, started: float | None) -> None:
+        """Raise a `NotMetricsError` if a page that was requested by name is not the answer to that.
+
+        The start time of the process is always among the names.
+        """
+        if self.query is not None and started is None:
+            raise NotMetricsError('the page lacks samples that it was requested for by name (`?name[]=`)')
+
     def read_whole(self, families: Set[str], samples: Iterable[str], started: float | None) -> None:
         """Record a whole page: its families, the samples to request by name, and when the process started."""
-        if not self._is_possible or started is None:
+        if self._pages_to_rest:
+            self._pages_to_rest -= 1
+        if not self._is_wanted or self._pages_to_rest or started is None:
             return
         query = '&'.join(NAME + quote(sample) for sample in sorted({START_TIME.raw, *samples}))
         if len(query) < self._longest_query:
@@ -58,11 +105,7 @@ class Selection:
 
     def read_selected(self, started: float | None) -> None:
         """Record a page that was requested by name."""
+        self._next_rest = FIRST_REST
         self._pages_left -= 1
         if started not in self._starts or not self._pages_left:
             self.query = None
-
-    def refuse(self) -> None:
-        """Request whole pages from now on, as something on the way refuses the query."""
-        self._is_possible = False
-        self.query = None
