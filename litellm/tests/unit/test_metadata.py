@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from datadog_checks.base.stubs.aggregator import AggregatorStub
 from datadog_checks.dev.utils import get_metadata_metrics
 from datadog_checks.litellm import LitellmCheck
 from datadog_checks.litellm import metrics as names
+from tests.lineage.lineage import parsed_release
 from tests.support.endpoint import PROMETHEUS, answering, answering_json, serving_paths
 from tests.support.known_metrics import (
     PROCESS_TAGS,
@@ -21,6 +23,7 @@ from tests.support.known_metrics import (
     tags_of,
 )
 
+PAGES = Path(__file__).parents[1] / 'pages'
 METADATA_CSV = Path(__file__).parents[2] / 'metadata.csv'
 
 RunCheck = Callable[[LitellmCheck], object]
@@ -172,3 +175,39 @@ def test_published_units_are_kept_except_milliseconds_which_are_seconds() -> Non
     }
 
     assert {name: metadata()[name]['unit_name'] for name in published} == published
+
+
+def pages() -> dict[str, list[str]]:
+    """Return the lines of the recorded page of each release whose callback needs no license."""
+    captures = {path.name.removesuffix('.txt.gz'): path for path in PAGES.glob('*.txt.gz')}
+    return {
+        release: gzip.decompress(path.read_bytes()).decode().splitlines()
+        for release, path in captures.items()
+        if parsed_release(release) >= parsed_release('1.80.0')
+    }
+
+
+def releases_with(name: str, *labels: str) -> set[str]:
+    """Return the recorded releases with a sample of this name and these labels."""
+    return {
+        release
+        for release, lines in pages().items()
+        if any(line.startswith(f'{name}{{') and all(label in line for label in labels) for line in lines)
+    }
+
+
+def test_the_releases_that_leave_out_status_401_are_those_in_the_descriptions() -> None:
+    first, last = parsed_release('1.88.6'), parsed_release('1.106.2')
+    with_401 = {release for release in pages() if not first <= parsed_release(release) <= last}
+
+    assert releases_with('litellm_deployment_failure_responses_total', 'exception_status="401"') == with_401
+    for metric in ('failure_responses', 'total_requests'):
+        assert 'left out from 1.88.6 to 1.106.2' in metadata()[f'litellm.deployment.{metric}.count']['description']
+
+
+def test_the_labels_of_a_request_that_no_deployment_saw_are_those_in_the_description() -> None:
+    family = 'litellm_deployment_failure_responses_total'
+
+    assert releases_with(family, 'api_provider=""', 'litellm_model_name=""') == pages().keys() - {'1.80.11'}
+    assert releases_with(family, 'api_provider="None"', 'litellm_model_name="chat"') == {'1.80.11'}
+    assert releases_with('litellm_deployment_state', 'litellm_model_name="no-such-model",model_id=""') == {'1.80.11'}
