@@ -1,3 +1,23 @@
+"""The check, room by room: a room imports only from rooms further down, and none of them in a circle.
+
+Data goes up, from HTTP to the Agent: `transport` fetches bytes, `page` makes lines, samples and totals of them, asking
+`mapping` what each is called, and `scrapers` submit what happened. `tests/unit/test_architecture.py` reads this map.
+
+    __main__.py      the command `python -m datadog_checks.litellm`
+    report/          two runs of the check, and what they send, cost and disclose: what the command prints
+    check.py         the class that the Agent loads: makes the scraper and the probes of an instance
+    probes/          the proxy's other endpoints: health of models, readiness, version
+    scrapers/        request a page and submit what happened, or leave it to the base package's own scraper
+    page/            read a page: its text, its samples, their totals, the limit on contexts
+    mapping/         the name, tags and reduction of a family; labels that must not leave the host
+    transport/       HTTP: URLs, credentials, limits on time and size, errors that say what to do
+    options.py       the check's own options, typed, with their defaults
+    metrics.py       which family of LiteLLM becomes which metric, and in which group it is
+    base_package.py  all that is taken from private parts of the base package
+    config_models/   models of all options, generated from spec.yaml
+    __about__.py     the version
+"""
+
 import sys
 
 from .__about__ import __version__

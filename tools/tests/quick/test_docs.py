@@ -19,6 +19,7 @@ import pytest
 from tests.fixture_proxy import FixtureProxy, start
 from tests.support.documents import ROOT, Block, Page, page, pages
 
+import datadog_checks.litellm
 from datadog_checks.base.stubs.aggregator import AggregatorStub
 from datadog_checks.litellm import LitellmCheck
 from datadog_checks.litellm.config_models.instance import InstanceConfig
@@ -173,6 +174,16 @@ def test_the_layout_of_the_repository_names_what_there_is() -> None:
 
     assert len(files) > 10
     assert [file for file in files if not exists(file)] == []
+
+
+def test_the_layout_of_the_repository_has_the_map_of_the_check() -> None:
+    room = re.compile(r'^    (\w+(?:/|\.py)) +(\S.*)$', re.MULTILINE)
+    (plan,) = [block for block in blocks('') if 'requirements/' in block.text]
+
+    rooms = room.findall(datadog_checks.litellm.__doc__ or '')
+
+    assert len(rooms) > 10
+    assert room.findall(plan.text)[: len(rooms)] == rooms
 
 
 # Blocks.
