@@ -12,6 +12,7 @@ import pytest
 
 from datadog_checks.base.stubs.aggregator import AggregatorStub
 from datadog_checks.litellm import LitellmCheck
+from datadog_checks.litellm.transport.redirects import NOT_REDIRECTED
 from tests.support.endpoint import PROMETHEUS, answering, serving, serving_page, serving_paths
 
 RunCheck = Callable[..., object]
@@ -255,3 +256,89 @@ def test_scrape_fail_scrape_hands_the_agent_no_new_start(aggregator: AggregatorS
 
     submitted = [(sample.value, sample.flush_first_value) for sample in aggregator.metrics(REQUESTS)]
     assert submitted == [(4, False), (4, False)]
+
+
+@pytest.mark.parametrize(
+    ('redirect', 'named'),
+    [
+        ('/metrics/there', 'behind a redirect (307 on the same host): '),
+        ('/metrics//', 'behind a redirect (307 to the same path with a slash): '),
+        ('{elsewhere}/metrics/there', 'behind a redirect (307 to another port): '),
+    ],
+)
+@pytest.mark.parametrize('status', [404, 500])
+def test_an_error_behind_a_redirect_names_the_redirect(
+    redirect: str, named: str, status: int, options: dict[str, Any], dd_run_check: RunCheck
+) -> None:
+    answers = dict.fromkeys(('/metrics/there', '/metrics//'), answering(status))
+    with serving_paths(answers) as elsewhere:
+        location = redirect.format(elsewhere=elsewhere)
+        with serving_paths({**answers, '/metrics/': answering(307, headers={'Location': location})}) as url:
+            message = failure(dd_run_check, check_of(f'{url}/metrics/', **options))
+
+    assert f'{named}{status}' in message
+
+
+def test_a_redirect_to_where_nobody_listens_is_named(options: dict[str, Any], dd_run_check: RunCheck) -> None:
+    with serving(answering(302, headers={'Location': 'http://127.0.0.1:9/metrics/'})) as url:
+        message = failure(dd_run_check, check_of(url, **options))
+
+    assert 'behind a redirect (302 to another port): cannot connect' in message
+
+
+def test_a_page_behind_a_redirect_that_is_none_names_the_redirect(
+    options: dict[str, Any], dd_run_check: RunCheck
+) -> None:
+    """Such is a gateway that sends whoever has no session to its login page."""
+    answers = {
+        '/metrics/': answering(302, headers={'Location': '/login'}),
+        '/login': answering(200, '<html>', {'Content-Type': 'text/html'}),
+    }
+    with serving_paths(answers) as url:
+        message = failure(dd_run_check, check_of(f'{url}/metrics/', **options))
+
+    assert 'behind a redirect (302 on the same host): the endpoint returned text/html' in message
+
+
+def test_a_key_that_is_dropped_on_the_way_and_back_is_no_missing_key(
+    options: dict[str, Any], dd_run_check: RunCheck
+) -> None:
+    """So it goes where a proxy that knows nothing of its TLS redirects to http://, and the ingress back to https://."""
+    keys: list[str | None] = []
+
+    def refuse(request: BaseHTTPRequestHandler) -> None:
+        keys.append(request.headers.get('Authorization'))
+        answering(401)(request)
+
+    urls: list[str] = []
+    bounce = {'/metrics/': lambda request: answering(308, headers={'Location': f'{urls[0]}/metrics/'})(request)}
+    with serving_paths(bounce) as detour:
+        first = {'/metrics': answering(307, headers={'Location': f'{detour}/metrics/'}), '/metrics/': refuse}
+        with serving_paths(first) as front:
+            urls.append(front)
+            key = {'extra_headers': {'Authorization': 'Bearer sk-made-up'}}
+            message = failure(dd_run_check, check_of(f'{front}/metrics', **key, **options))
+            without = failure(dd_run_check, check_of(f'{front}/metrics', **options))
+
+    assert keys == [None, None]
+    assert 'keys are not forwarded there. End `openmetrics_endpoint` with a slash' in message
+    assert 'the proxy requires a key' in without
+    assert 'behind 2 redirects (307 to another port, then 308 to another port)' in message
+
+
+def test_redirects_are_described_without_their_urls() -> None:
+    hops = NOT_REDIRECTED
+    for target in (
+        'http://me:secret@H/x?key=1',
+        'https://H/x',
+        'https://H/x/',
+        'https://other/',
+        'ftp://H',
+        'http://[',
+    ):
+        hops = hops.then(302, 'https://H/x', target, drops_key=False)
+
+    assert hops.before('x') == (
+        'behind 6 redirects (302 from https to http, then 302 on the same host, then 302 to the same path with a '
+        'slash, then 302 to another host, then 302 from https to another scheme, then 302 to no URL): x'
+    )

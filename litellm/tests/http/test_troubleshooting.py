@@ -248,6 +248,7 @@ KEY = {'Authorization': 'Bearer sk-1'}
 FAULTS: dict[str, Callable[[], Shown]] = {
     'the proxy requires a key for /metrics/': answered(answering(401)),
     'the proxy rejected the key': answered(answering(401), extra_headers=KEY),
+    'behind a redirect': answered(answering(302, headers={'Location': 'http://127.0.0.1:9/'})),
     'keys are not forwarded there': redirected_to_another_host,
     '404 Not Found: no metrics at this URL': answered(answering(404)),
     '307 Temporary Redirect: the proxy redirects /metrics to /metrics/': answered(

@@ -139,7 +139,13 @@ def error_class(error: object) -> str:
 
 def _advice(answer: Answer, has_key: bool) -> str:
     """Say what to do about an answer without the health of models."""
+    return answer.redirects.before(_advice_on_answer(answer, has_key))
+
+
+def _advice_on_answer(answer: Answer, has_key: bool) -> str:
     status = answer.status
+    if status in (401, 403, 500) and answer.redirects.drops_key:
+        return f'{status}: keys are not forwarded to another host, port or scheme. Use the URL it redirects to.'
     # Some releases answer a request without a key with 500.
     if status in (401, 403) or (status == 500 and not has_key):
         return f'{status}: ' + (f'the proxy rejected the key. Send {KEY_HINT}' if has_key else f'send {KEY_HINT}')
@@ -187,7 +193,7 @@ class HealthProbe:
         self._next_at = 0.0
         self._health: Health | None = None
         self._connection: tuple[int, str] | None = None
-        client = scraper.client_of(address)
+        self._client = client = scraper.client_of(address)
         self._call = BackgroundCall(partial(_ask_health, client, address.url, timeout), timeout)
 
     def run(self) -> None:
@@ -213,7 +219,8 @@ class HealthProbe:
     def _explain(self, error: Exception) -> str:
         if isinstance(error, NoHealthError):
             return str(error)
-        message = f'the request to /health failed: {explain_probe_failure(error, self._call.seconds)}'
+        cause = self._client.redirects.before(explain_probe_failure(error, self._call.seconds))
+        message = f'the request to /health failed: {cause}'
         if isinstance(error, Timeout) and not isinstance(error, ConnectTimeout):
             message += ' Raise `litellm_health_timeout`, or set `background_health_checks: true` on the proxy.'
         return message

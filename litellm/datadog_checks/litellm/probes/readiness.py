@@ -143,7 +143,7 @@ class ReadinessProbe:
         self._paused_until = 0.0
         self._verdict: Verdict | None = None
         self._has_database = scraper.options.expect_database
-        client = scraper.client_of(address)
+        self._client = client = scraper.client_of(address)
         seconds = min(client.timeout, MAX_SECONDS)
         self._call = BackgroundCall(partial(client.ask, address.url, seconds, MAX_BODY_BYTES), seconds)
         root = address.url.removesuffix(PATH) if address.url.endswith(PATH) else root_of(scraper.endpoint)
@@ -168,7 +168,8 @@ class ReadinessProbe:
         try:
             answer = self._call.result(self._call.seconds)
         except Exception as error:  # noqa: BLE001, whatever it is must not cost the run
-            message = f'the request to {PATH} failed: {explain_probe_failure(error, self._call.seconds)}'
+            cause = self._client.redirects.before(explain_probe_failure(error, self._call.seconds))
+            message = f'the request to {PATH} failed: {cause}'
             return Verdict(Status(ServiceCheck.CRITICAL, message), NOT_REPORTED)
         # No answer means that the request of an earlier run was given up and still hangs: its verdict stands.
         return self._verdict if answer is None else self._with_history(judge(answer))

@@ -69,7 +69,7 @@ class LitellmScraper(AdaptedScraper):
         try:
             super().scrape()
         except Exception as error:  # noqa: BLE001, it is raised again
-            explained = explain(error)
+            explained = explain(error, self._client.redirects)
             self.submit_health_check(ServiceCheck.CRITICAL, message=str(explained))
             if self._tolerate_connection_errors and isinstance(error, ConnectionError):
                 self.log.warning('Nothing collected from %s: %s', self.endpoint, explained)
@@ -101,7 +101,7 @@ class LitellmScraper(AdaptedScraper):
             # The URL of a redirect cannot be parsed.
             raise InvalidURL('no URL') from None
         self.content_type = response.headers.get('Content-Type', '')
-        error = explain_response(response)
+        error = explain_response(response, self._client.redirects)
         if error is not None:
             response.close()
             raise error

@@ -35,6 +35,7 @@ from ..page.limit import ContextLimit
 from ..page.samples import Context, Metric, SampleTable, TaggedSeries
 from ..transport.body import read_body
 from ..transport.errors import explain, explain_bad_lines
+from ..transport.redirects import NOT_REDIRECTED
 from .base import LitellmScraper
 from .selection import Selection
 
@@ -67,7 +68,7 @@ class ExactScraper(LitellmScraper):
     def read_and_submit(self) -> None:
         fault = self._selection.scrape(self._scrape_once)
         if fault is not None:
-            self._warn_of_query(explain(fault))
+            self._warn_of_query(explain(fault, NOT_REDIRECTED))
 
     def _scrape_once(self) -> None:
         asked_at = time.monotonic()

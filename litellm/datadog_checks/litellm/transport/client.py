@@ -15,6 +15,7 @@ from urllib3.exceptions import HTTPError, TimeoutError
 from datadog_checks.base.utils.http import RequestsWrapper
 
 from ..base_package import take_token_handler
+from .redirects import NOT_REDIRECTED, Redirects
 from .urls import Address
 
 __all__ = ['KEY_HEADERS', 'Answer', 'Client']
@@ -35,6 +36,7 @@ class Answer(NamedTuple):
     status: int
     body: bytes
     is_whole: bool
+    redirects: Redirects = NOT_REDIRECTED
 
     def json(self) -> object:
         """Return the parsed body. Raises a `ValueError` if it is not JSON, or not whole."""
@@ -59,6 +61,8 @@ class Client:
             http.options['auth'] = address.auth
         self._token = take_token_handler(http)
         self._is_refused = False
+        self.redirects = NOT_REDIRECTED
+        """What redirects the last request has followed."""
 
     @property
     def timeout(self) -> float:
@@ -101,7 +105,7 @@ class Client:
                 raise Timeout('the answer stalls') from None
             except HTTPError as error:
                 raise ChunkedEncodingError(f'the answer breaks off ({type(error).__name__})') from None
-        return Answer(response.status_code, b''.join(pieces)[:limit], size <= limit)
+        return Answer(response.status_code, b''.join(pieces)[:limit], size <= limit, self.redirects)
 
     def _send(self, url: str, options: dict[str, Any]) -> Response:
         if self._token is not None:
@@ -109,29 +113,34 @@ class Client:
             self._token.poll(method='get', url=url, default_options=self._http.options, **renewal)
         if not all(map(_can_be_sent, self._http.options['headers'].values())):
             raise InvalidHeader('a header has a line break, or a character that is none of HTTP')
-        response: Response = self._http.get(url, stream=True, hooks={'response': _leave_credentials}, **options)
+        self.redirects = NOT_REDIRECTED
+        response: Response = self._http.get(url, stream=True, hooks={'response': self._redirect}, **options)
         self._is_refused = response.status_code in (401, 403)
         return response
+
+    def _redirect(self, response: Response, **_: object) -> None:
+        """Remove what the instance added from a request that is about to be redirected to another host.
+
+        `requests` itself removes `Authorization` only, and LiteLLM accepts keys in other headers as well.
+        """
+        redirection, request = SessionRedirectMixin(), response.request
+        location = redirection.get_redirect_target(response)
+        if location is None or request.url is None or not self._http.options['allow_redirects']:
+            return
+        # Without this, `requests` would read the useless body of the redirect, whatever its size.
+        response.close()
+        target = urljoin(request.url, location)
+        leaves = redirection.should_strip_auth(request.url, target)
+        self.redirects = self.redirects.then(
+            response.status_code, request.url, target, drops_key=leaves and self.sends_credentials
+        )
+        if leaves:
+            for name in [name for name in request.headers if name.lower() not in HARMLESS_HEADERS]:
+                del request.headers[name]
+            # Digest and NTLM authentication have hooks here to answer challenges.
+            request.hooks = {'response': [self._redirect]}
 
 
 def _can_be_sent(header: str | bytes) -> bool:
     text = header.decode('latin-1') if isinstance(header, bytes) else str(header)
     return '\r' not in text and '\n' not in text and all(ord(character) < 256 for character in text)
-
-
-def _leave_credentials(response: Response, **_: object) -> None:
-    """Remove what the instance added from a request that is about to be redirected to another host.
-
-    `requests` itself removes `Authorization` only, and LiteLLM accepts keys in other headers as well.
-    """
-    redirection, request = SessionRedirectMixin(), response.request
-    target = redirection.get_redirect_target(response)
-    if target is None or request.url is None:
-        return
-    # Without this, `requests` would read the useless body of the redirect, whatever its size.
-    response.close()
-    if redirection.should_strip_auth(request.url, urljoin(request.url, target)):
-        for name in [name for name in request.headers if name.lower() not in HARMLESS_HEADERS]:
-            del request.headers[name]
-        # Digest and NTLM authentication have hooks here to answer challenges.
-        request.hooks = {'response': [_leave_credentials]}

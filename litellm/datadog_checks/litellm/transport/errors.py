@@ -18,9 +18,9 @@ from requests.exceptions import (
     Timeout,
     TooManyRedirects,
 )
-from requests.sessions import SessionRedirectMixin
 
 from .client import KEY_HEADERS
+from .redirects import Redirects
 
 __all__ = [
     'BROKEN_OFF',
@@ -61,11 +61,18 @@ class PageLimitError(RequestException):
     """The page is larger, or takes longer, than an option allows: nothing of it was submitted."""
 
 
-def explain(error: Exception) -> Exception:
+def explain(error: Exception, redirects: Redirects) -> Exception:
     """Return an error that says what to do, of the same type if the cause is the connection.
 
     Messages never contain the URL, which may hold a password, or any part of the answer.
     """
+    explained = _explained(error)
+    if not isinstance(error, TooManyRedirects):
+        explained.args = (redirects.before(str(explained)),)
+    return explained
+
+
+def _explained(error: Exception) -> Exception:
     if isinstance(error, NotMetricsError | TruncatedPageError | PageLimitError | HTTPError):
         return error
     if isinstance(error, SSLError):
@@ -113,15 +120,15 @@ def explain_probe_failure(error: Exception, seconds: float) -> str:
     if isinstance(error, ChunkedEncodingError):
         return 'the response was cut off.'
     if isinstance(error, ConnectionError | InvalidHeader | TooManyRedirects):
-        return str(explain(error))
+        return str(_explained(error))
     return f'{type(error).__name__}.'
 
 
-def explain_response(response: Response) -> RequestException | None:
+def explain_response(response: Response, redirects: Redirects) -> RequestException | None:
     """Return the error that status and content type of a response amount to, or None for a page to read."""
     status = response.status_code
     if status in (401, 403):
-        return HTTPError(f'{_status(response)}: {_key_advice(response)}', response=response)
+        return HTTPError(f'{_status(response)}: {_key_advice(response, redirects)}', response=response)
     if status == 404:
         return HTTPError(
             f'{_status(response)}: no metrics at this URL. Add `prometheus` to `litellm_settings.callbacks` on the '
@@ -163,11 +170,11 @@ def _tls_advice(problem: str) -> str:
     return 'check the `tls_*` options.'
 
 
-def _key_advice(response: Response) -> str:
-    if response.history and SessionRedirectMixin().should_strip_auth(response.history[0].url, response.url):
+def _key_advice(response: Response, redirects: Redirects) -> str:
+    if redirects.drops_key:
         return (
-            'the endpoint redirects to another host, and keys are not forwarded there. Set `openmetrics_endpoint` to '
-            'the URL it redirects to, with a trailing slash.'
+            'the endpoint redirects to another host, port or scheme, and keys are not forwarded there. End '
+            '`openmetrics_endpoint` with a slash, or set it to the URL that it redirects to.'
         )
     sent = {name.lower() for name in response.request.headers}
     if sent.isdisjoint(KEY_HEADERS):
