@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
+from packaging.version import Version
 from prometheus_client.parser import text_string_to_metric_families
 from tests.fixture_proxy import FixtureProxy, start
 from tests.fixture_proxy.traffic import exercise
@@ -35,7 +36,7 @@ _IN_AGENT_SECONDS = 300
 # The endpoint is part of every run; for the others the Agent brings packages which the base package leaves to it.
 _NOT_RUN = frozenset({'kerberos_auth', 'ntlm_domain', 'openmetrics_endpoint'})
 # From this base package on there is configuration discovery.
-_DISCOVERY = (37, 41)
+_DISCOVERY = Version('37.41')
 # What the user has written, and nobody may touch.
 _OWN_CONFIGURATION = 'instances: []\n'
 _OPEN_PAGE = """\
@@ -180,7 +181,7 @@ def _not_collected(run: dict[str, Any], page: str) -> Iterator[str]:
 
 def _not_discovered(answer: dict[str, Any], environment: Environment, on: Bench) -> Iterator[str]:
     found = answer['discovered']
-    if tuple(map(int, environment.base.split('.')[:2])) < _DISCOVERY:
+    if Version(environment.base) < _DISCOVERY:
         expected = None
     else:
         expected = [{'init_config': {}, 'instances': [{'openmetrics_endpoint': on.open_page}]}]

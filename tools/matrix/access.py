@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from tools.real_litellm.features import numbers
+from tests.lineage.release import Release
 
 __all__ = ['asks_for_key', 'can_ask_for_key', 'expected_status', 'needs_licence']
 
 
 def needs_licence(release: str) -> bool:
     """Tell whether the prometheus callback works only with an enterprise licence, which the matrix does not have."""
-    return numbers(release) < (1, 80, 0)
+    return Release.parse(release) < (1, 80, 0)
 
 
 def expected_status(release: str, path: str, credential: str, is_protected: bool) -> int:
@@ -28,9 +28,9 @@ def expected_status(release: str, path: str, credential: str, is_protected: bool
 
 def asks_for_key(release: str) -> bool:
     """Tell whether `/metrics` asks for a key unless `require_auth_for_metrics_endpoint` says otherwise."""
-    return numbers(release) >= (1, 84, 0)
+    return Release.parse(release) >= (1, 84, 0)
 
 
 def can_ask_for_key(release: str) -> bool:
     """Tell whether `/metrics` asks for a key when `require_auth_for_metrics_endpoint` says so."""
-    return numbers(release) >= (1, 65, 4)
+    return Release.parse(release) >= (1, 65, 4)

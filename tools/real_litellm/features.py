@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import NamedTuple
+
+from tests.lineage.release import Release
 
 __all__ = [
     'CALLERS',
@@ -17,20 +18,7 @@ __all__ = [
     'VIDEOS',
     'WORKLOAD_IDENTITY',
     'Feature',
-    'numbers',
 ]
-
-
-def numbers(release: str) -> tuple[int, int, int]:
-    """Return the three numbers of a release, which compare; those of `1.72.6.post2` are 1.72.6.
-
-    Raises ValueError for what is not a release.
-    """
-    match = re.match(r'v?(\d+)\.(\d+)\.(\d+)', release)
-    if match is None:
-        raise ValueError(f'{release!r} is not a LiteLLM release such as 1.106.2')
-    major, minor, patch = map(int, match.groups())
-    return major, minor, patch
 
 
 class Feature(NamedTuple):
@@ -43,7 +31,7 @@ class Feature(NamedTuple):
 
     def is_in(self, release: str) -> bool:
         """Tell whether the traffic uses the feature of this release."""
-        return numbers(release) >= numbers(self.seen_in)
+        return Release.parse(release) >= Release.parse(self.seen_in)
 
 
 # A module of ours says who calls, and LiteLLM checks the keys which that does not know.

@@ -14,6 +14,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
+from packaging.version import Version
 from tests.support.agent_model import discarded, recorded
 from tests.support.stock_check import StockCheck
 
@@ -115,7 +116,7 @@ def _megabytes(which: str) -> float:
 
 def savings(callers: int) -> Iterator[Saving]:
     """Measure each lever on the page of the newest real proxy, with so many callers in place of one."""
-    newest = max(_PAGES.glob('*.txt.gz'), key=lambda path: [int(part) for part in path.name.split('.')[:2]])
+    newest = max(_PAGES.glob('*.txt.gz'), key=lambda path: Version(path.name.removesuffix('.txt.gz')))
     busy = busy_page(gzip.decompress(newest.read_bytes()).decode(), callers)
     with tempfile.NamedTemporaryFile(suffix='.txt.gz') as page, PageProcess() as server:
         page.write(gzip.compress(busy.encode()))

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cached_property
-from typing import NamedTuple
 
 from tests.lineage.lineage import Lineage
+from tests.lineage.release import Release
 
-__all__ = ['FAMILIES', 'NEWEST', 'OLDEST', 'Family', 'Profile', 'Registration', 'Release']
+__all__ = ['FAMILIES', 'NEWEST', 'OLDEST', 'Family', 'Profile', 'Registration']
 
 # Upper bounds in seconds; the client adds +Inf.
 _HALF_SECONDS_TO_10_S = tuple(0.5 * halves for halves in range(1, 21))
@@ -37,25 +36,6 @@ _CLIENT_BUCKETS = frozenset(
         'litellm_deployment_latency_per_output_token_by_tag',
     }
 )
-
-
-class Release(NamedTuple):
-    """A LiteLLM release, comparable in release order."""
-
-    major: int
-    minor: int
-    patch: int
-
-    @classmethod
-    def parse(cls, text: str) -> Release:
-        """Read `1.106.2`, `v1.106.2` or, as its release, `1.72.6.post2`; raises ValueError for anything else."""
-        match = re.fullmatch(r'v?(\d+)\.(\d+)\.(\d+)(?:\.post\d+)?', text)
-        if match is None:
-            raise ValueError(f'{text!r} is not a LiteLLM release such as 1.106.2')
-        return cls(*(int(part) for part in match.groups()))
-
-    def __str__(self) -> str:
-        return '.'.join(str(part) for part in self)
 
 
 class Registration(Enum):

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from tests.lineage.release import Release
+
 from .catalogue import DEPLOYMENTS, Deployment
-from .releases import Profile, Release
+from .releases import Profile
 
 __all__ = ['DEFAULT_KEY', 'DEFAULT_RELEASE', 'Settings']
 

@@ -16,8 +16,9 @@ from datadog_checks.litellm import LitellmCheck
 from datadog_checks.litellm.metrics import raw_names
 from tests.fixture_proxy import FixtureProxy, start
 from tests.fixture_proxy.catalogue import DEPLOYMENTS, UPSTREAM_ERRORS, Deployment
-from tests.fixture_proxy.releases import Profile, Release
+from tests.fixture_proxy.releases import Profile
 from tests.fixture_proxy.traffic import Sent, drive, exercise
+from tests.lineage.release import Release
 from tests.support.agent_model import AgentModel
 
 RunCheck = Callable[..., object]

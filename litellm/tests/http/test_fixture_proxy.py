@@ -22,10 +22,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.fixture_proxy import FixtureProxy, StartError, start
 from tests.fixture_proxy.accounts import VIRTUAL_KEYS
 from tests.fixture_proxy.cli import main
-from tests.fixture_proxy.releases import NEWEST, Profile, Release
+from tests.fixture_proxy.releases import NEWEST, Profile
 from tests.fixture_proxy.series import Series
 from tests.fixture_proxy.settings import Settings
 from tests.fixture_proxy.traffic import Sent, drive, exercise
+from tests.lineage.release import Release
 
 FOLDER = Path(__file__).parents[2]
 # What the process itself exposes, besides the families of LiteLLM.
@@ -96,9 +97,7 @@ def chat(proxy: FixtureProxy, model: str, key: str | None = None, **headers: str
 def known_families(release: str, unlicensed: bool = False) -> dict[str, tuple[str, set[str]]]:
     """Type and labels of every family that families.csv, and former_labels.csv for its labels, give the release."""
 
-    def number(text: str) -> tuple[int, ...]:
-        return tuple(int(part) for part in text.split('.'))
-
+    number = Release.parse
     known = {}
     with (FOLDER / 'tests' / 'lineage' / 'families.csv').open(newline='') as rows:
         for row in csv.DictReader(rows):

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.fixture_proxy.releases import Profile, Release
+from tests.fixture_proxy.releases import Profile
+from tests.lineage.release import Release
 from tests.support.documents import page
 
 from tools.preview.__main__ import THEMES

@@ -1,1 +1,1 @@
-"""Which label, name and reduction a family gets: the rules of an instance, applied when a line is learned."""
+"""Decide on names, tags and reductions: the rules of an instance, applied when a line is learned."""

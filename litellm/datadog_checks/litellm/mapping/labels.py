@@ -1,4 +1,4 @@
-"""What the labels of LiteLLM's families say about people, keys and each other."""
+"""Know the labels of LiteLLM's families: which are personal, which hold keys, and which say the same."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which labels of a series may leave the host.
+"""Withhold the labels of a series that must not leave the host.
 
 Labels pass through here before any option of the base package sees them. So what is removed stays removed, whatever
 `rename_labels`, `share_labels` or `hostname_label` do with the rest.

@@ -1,4 +1,4 @@
-"""How the options of an instance name and tag families and label sets, as decided by the base package itself."""
+"""Name and tag families and label sets by the options of an instance, as the base package itself would."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the type of a family says about its samples: their names, and the metrics that they become.
+"""Know the types of families: the names of their samples, and the metrics that these become.
 
 A TYPE line declares the type. Metrics are named as by the base package: a sample `x_bucket` becomes `x.bucket`.
 """

@@ -1,4 +1,4 @@
-"""What a proxy says about its models at `/health`, which is queried rarely because of what it costs.
+"""Query the health of models at `/health`, rarely because of what an answer costs.
 
 Unless a proxy checks its models in the background, it calls each of them to answer. So it is queried once in an
 interval, in a thread of its own, and every run submits the last answer with its age. Only tags are kept of an answer:
@@ -70,7 +70,7 @@ class NotCheckedYetError(RequestException):
 
 
 class Health(NamedTuple):
-    """What is kept of an answer."""
+    """The parts of an answer that are kept."""
 
     endpoints: Counter[tuple[str, ...]]
     """How many model endpoints have these tags: some releases leave out ids, and then there may be several."""

@@ -42,7 +42,7 @@ class Status(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What an answer amounts to. What is None is not submitted."""
+    """The service checks and the version that an answer amounts to. A part that is None is not submitted."""
 
     ready: Status
     database: Status | None

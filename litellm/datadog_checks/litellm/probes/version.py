@@ -1,4 +1,4 @@
-"""Which release of LiteLLM a proxy runs, for the Agent's metadata."""
+"""Find out which release of LiteLLM a proxy runs, for the Agent's metadata."""
 
 from __future__ import annotations
 

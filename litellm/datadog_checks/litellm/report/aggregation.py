@@ -1,4 +1,4 @@
-"""What the Agent makes of the values that a check submits.
+"""Turn the values that a check submits into what the Agent would send.
 
 Follows the documented behaviour of the Agent's check sampler. The base package's stub aggregator only records
 submissions, so the difference between two runs has to be computed here.

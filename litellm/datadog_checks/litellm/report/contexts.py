@@ -1,4 +1,4 @@
-"""What the contexts of a run are made of: how many each metric has, and which labels multiply them."""
+"""Count the contexts of a run: how many each metric has, and which labels multiply them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ __all__ = ['ContextTable', 'LabelCost', 'PersonalLabel', 'contexts_per_metric', 
 
 
 class LabelCost(NamedTuple):
-    """What tags of one label, or of several labels that go together, do to the number of contexts."""
+    """The contexts that tags of one label, or of several labels that go together, are responsible for."""
 
     labels: tuple[str, ...]
     values: int
-    """Distinct values, or combinations of values that occur together, placeholders such as `None` left out."""
+    """Distinct values, or combinations of values that occur together, except placeholders such as `None`."""
     contexts_left: int
     """How many contexts there would be without these tags."""
 
@@ -27,7 +27,7 @@ class LabelCost(NamedTuple):
 class PersonalLabel(NamedTuple):
     label: str
     values: int
-    """Distinct values, placeholders such as `None` left out."""
+    """Distinct values, except placeholders such as `None`."""
     contexts: int
 
 

@@ -48,7 +48,7 @@ class ServiceCheck(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """Why a run failed, as the check's `run` reports it."""
+    """The error of a run, as the check's `run` reports it."""
 
     message: str
     traceback: str
@@ -56,7 +56,7 @@ class Failure(NamedTuple):
 
 @dataclass(frozen=True)
 class Page:
-    """What is on the metrics page of the proxy, collected or not."""
+    """The content of the metrics page, collected or not."""
 
     samples: int
     size: int
@@ -73,7 +73,7 @@ class Page:
 
 @dataclass(frozen=True)
 class Measurement:
-    """What two runs of the check submitted."""
+    """Everything that two runs of the check submitted."""
 
     endpoint: str
     points: list[Point]

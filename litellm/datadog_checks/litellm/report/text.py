@@ -30,7 +30,7 @@ STATUS_COLOURS = {0: GREEN, 1: YELLOW, 2: RED, 3: YELLOW}
 
 @dataclass(frozen=True)
 class Style:
-    """How the report looks: `width` in columns, `full` without cutting tables short."""
+    """The looks of the report: `width` in columns, `full` without cutting tables short."""
 
     width: int = 120
     colour: bool = False

@@ -42,7 +42,7 @@ LONGEST_URL = 8000
 
 
 class Selection:
-    """What to request next: the whole page, or samples by name where that is wanted and works."""
+    """Choose what to request next: the whole page, or samples by name where that is wanted and works."""
 
     def __init__(self, endpoint: str, is_wanted: bool) -> None:
         self._longest_query = LONGEST_URL - len(endpoint)

@@ -103,7 +103,7 @@ class StockScraper(LitellmScraper):
     def _withhold_labels(self, family: Metric) -> None:
         """Remove the labels that must not leave the host, and merge samples that become equal.
 
-        Counts are summed, gauges reduced by their meaning. When one of the merged samples is gone from the next page,
+        Counts are summed, gauges reduced by their meaning. When one of the merged samples is absent from the next page,
         the Agent takes the lower sum for a restarted counter: only `ExactScraper` gets this right.
         """
         outgoing = [self.outgoing.of(sample.labels) for sample in family.samples]

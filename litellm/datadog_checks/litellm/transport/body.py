@@ -28,7 +28,7 @@ ANY_HEADER = 32 + zlib.MAX_WBITS
 
 
 class PageLimits(NamedTuple):
-    """How large a decompressed page may be, and how long it may take once the proxy has begun to answer."""
+    """The largest size of a decompressed page, and the longest time for it once the proxy has begun to answer."""
 
     max_page_bytes: int
     max_page_seconds: float

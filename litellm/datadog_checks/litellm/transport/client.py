@@ -71,7 +71,7 @@ class Client:
 
     @property
     def sends_credentials(self) -> bool:
-        """Whether requests carry anything that could be a key."""
+        """True if requests carry anything that could be a key."""
         headers = {name.lower() for name in self._http.options['headers']}
         return bool(self._http.options['auth'] or self._token or headers - HARMLESS_HEADERS)
 

@@ -1,4 +1,4 @@
-"""What a failed scrape means to the person who has to fix it."""
+"""Explain a failed scrape to the person who has to fix it."""
 
 from __future__ import annotations
 
