@@ -16,6 +16,10 @@ Data goes up, from HTTP to the Agent: `transport` fetches bytes, `page` makes li
     base_package.py  all that is taken from private parts of the base package
     config_models/   models of all options, generated from spec.yaml
     __about__.py     the version
+
+Words are those of the field. Prometheus': an exposition, here called page, has families, a family has series, which are
+told apart by labels, and a series has samples; a series that is no longer exposed is stale, and a counter that starts
+over is reset. Datadog's: a context is a metric with one set of tags on one host, and a point is a value of it.
 """
 
 import sys
