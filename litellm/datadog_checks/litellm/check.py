@@ -29,6 +29,11 @@ class LitellmCheck(OpenMetricsBaseCheckV2):
         self.probes: list[HealthProbe | ReadinessProbe] = []
         self._standing_warnings: list[str] = []
 
+    @property
+    def queries_models(self) -> bool:
+        """True if runs query `/health`, for which LiteLLM may call each of its models."""
+        return any(isinstance(probe, HealthProbe) for probe in self.probes)
+
     def check(self, instance: Any) -> None:
         """Scrape, then query the other endpoints, even if the scrape failed."""
         # The Agent's status page shows the warnings of the last run only.

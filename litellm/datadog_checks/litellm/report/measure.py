@@ -20,7 +20,6 @@ from ..check import LitellmCheck
 from ..metrics import is_litellm_family
 from ..page.exposition import BadLineError, read_lines
 from ..page.family_types import is_creation_time, parse_declaration
-from ..probes.health import HealthProbe
 from ..transport.body import read_body
 from .aggregation import Aggregation, Context, Point
 
@@ -158,7 +157,7 @@ def measure(check: LitellmCheck, pause: Callable[[], object]) -> Measurement:
         time=started,
         version=metadata_of(datadog_agent, check.check_id, 'version.raw'),
         failure=_failure(errors, endpoint) if errors else None,
-        asked_health=any(isinstance(probe, HealthProbe) for probe in check.probes),
+        asked_health=check.queries_models,
         totals=totals,
         labels={tag: label for label, tag in scraper.rename_labels.items()},
     )
