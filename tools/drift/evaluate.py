@@ -269,7 +269,7 @@ class Evaluator:
 
     @contextmanager
     def _outside_of_calls(self) -> Iterator[None]:
-        """A module's statements are not part of the call that happens to look a name up."""
+        """Keep a module's statements out of the call that happens to look a name up."""
         calls, self._calls, forced, self._forced = self._calls, [], self._forced, False
         try:
             yield

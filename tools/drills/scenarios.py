@@ -83,11 +83,11 @@ class Scenario:
         return (self.start if begins is None else begins), ends
 
     def having(self, **options: Any) -> Scenario:
-        """The same with other options of the instance."""
+        """Return the same with other options of the instance."""
         return replace(self, options=options)
 
     def on(self, release: str) -> Scenario:
-        """The same on another release of LiteLLM."""
+        """Return the same on another release of LiteLLM."""
         return replace(self, release=release)
 
 

@@ -106,7 +106,7 @@ class Caller:
         return [self.limit, *(owner.limit for owner in owners if owner is not None)]
 
     def labels(self) -> dict[str, object]:
-        """The label values that tell who called."""
+        """Return the label values that tell who called."""
         return {
             'hashed_api_key': self.name,
             'api_key_alias': self.alias,
@@ -188,7 +188,7 @@ class Accounts:
         return self._customers
 
     def customer(self, end_user: str) -> Budget:
-        """The budget of an end user: the same for each."""
+        """Return the budget of an end user: the same for each."""
         return self._customers.setdefault(end_user, Budget(25.0, _HOURS_OF_30_DAYS))
 
     def budgets(self) -> list[Budget]:

@@ -39,7 +39,7 @@ class Call:
     fail_status: int | None = None
 
     def labels(self) -> dict[str, object]:
-        """The label values that are known before the request is routed."""
+        """Return the label values that are known before the request is routed."""
         return {
             **self.caller.labels(),
             **{f'metadata_{name}': value for name, value in self.metadata.items()},

@@ -47,7 +47,7 @@ class Deployment:
         return hashlib.sha256(f'{self.group} {self.provider}/{self.model} {self.api_base}'.encode()).hexdigest()
 
     def labels(self) -> dict[str, object]:
-        """The label values that tell which deployment was called."""
+        """Return the label values that tell which deployment was called."""
         return {
             'model': self.model,
             'litellm_model_name': self.model,
@@ -160,7 +160,7 @@ class UpstreamError:
     type: str
 
     def class_at(self, provider: str | None) -> str:
-        """The value of `exception_class`."""
+        """Return the value of `exception_class`."""
         return f'{provider[0].upper()}{provider[1:]}.{self.name}' if provider else self.name
 
 

@@ -52,7 +52,7 @@ class FixtureProxy:
         return {'Authorization': f'Bearer {self.key}'}
 
     def scrape(self, params: Mapping[str, object] | None = None, headers: Mapping[str, str] | None = None) -> str:
-        """The metrics page, got with the master key; raises urllib.error.HTTPError for an error."""
+        """Return the metrics page, got with the master key; raises urllib.error.HTTPError for an error."""
         query = f'?{urlencode(params, doseq=True)}' if params else ''
         return _read(Request(self.metrics_url + query, headers={**self.headers, **(headers or {})}))
 
@@ -69,12 +69,12 @@ class FixtureProxy:
         return result
 
     def about(self) -> dict[str, Any]:
-        """What `GET /fixture/` tells."""
+        """Return what `GET /fixture/` tells."""
         result: dict[str, Any] = json.loads(_read(Request(f'{self.url}/fixture/')))
         return result
 
     def worker_pids(self) -> list[int]:
-        """The pids of the processes that serve requests."""
+        """Return the pids of the processes that serve requests."""
         pids: list[int] = self.about()['worker_pids']
         return pids
 

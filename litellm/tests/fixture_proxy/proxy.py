@@ -42,6 +42,6 @@ class Proxy:
 
 
 def proxy_of(request: Request) -> Proxy:
-    """The proxy that a request came to."""
+    """Return the proxy that a request came to."""
     proxy: Proxy = request.app.state.proxy
     return proxy

@@ -190,7 +190,7 @@ class Router:
         return Answer(group, deployment, usage, timings, cost, text, from_cache, remaining)
 
     def _remaining(self, deployment: Deployment, usage: Usage) -> tuple[int, int] | None:
-        """Requests and tokens left in the minute, by the provider's headers or else by the router's own count."""
+        """Return requests and tokens left in the minute, by the provider's headers or else the router's own count."""
         if 'headers' not in deployment.traits and deployment.rpm is None:
             return None
         window = self._windows.setdefault(deployment.id, RateLimit())

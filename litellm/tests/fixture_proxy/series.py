@@ -98,7 +98,7 @@ class Series:
         return len(gone)
 
     def exposed(self) -> CollectorRegistry:
-        """What a scrape reads: this process' registry, or the sum over all workers in multiprocess mode."""
+        """Return what a scrape reads: this process' registry, or the sum over all workers in multiprocess mode."""
         if not self._settings.shares_metrics:
             return self._registry
         registry = CollectorRegistry()

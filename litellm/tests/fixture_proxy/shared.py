@@ -102,7 +102,7 @@ class Shared:
         return {path.name for path in folder.iterdir()} if folder.exists() else set()
 
     def worker_pids(self) -> list[int]:
-        """The worker processes that are alive."""
+        """Return the worker processes that are alive."""
         return sorted(pid for pid in map(int, self.names('workers')) if _alive(pid))
 
 

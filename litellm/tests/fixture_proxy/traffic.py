@@ -203,7 +203,7 @@ def _send(session: requests.Session, url: str, planned: _Planned, key: str, end_
 
 
 def _usage(response: requests.Response) -> dict[str, int]:
-    """The usage of an answer: of a streamed one, that of its last chunk but the end mark."""
+    """Return the usage of an answer: of a streamed one, that of its last chunk but the end mark."""
     if not response.headers['content-type'].startswith('text/event-stream'):
         usage: dict[str, int] = response.json().get('usage', {})
         return usage

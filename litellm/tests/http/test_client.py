@@ -45,7 +45,7 @@ class Received(dict[str, dict[str, str]]):
         return noted
 
     def each(self, header: str) -> set[str | None]:
-        """The values of a header in all requests."""
+        """Return the values of a header in all requests."""
         return {headers.get(header) for headers in self.values()}
 
 

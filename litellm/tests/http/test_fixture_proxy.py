@@ -46,20 +46,20 @@ class Page:
         return cls({family.name: family for family in text_string_to_metric_families(text)})
 
     def total(self, family: str, **labels: str) -> float:
-        """The sum over a counter's series that have these labels; 0 without any."""
+        """Return the sum over a counter's series that have these labels; 0 without any."""
         return self._sum(family, '_total', labels)
 
     def count(self, family: str, **labels: str) -> float:
-        """The number of observations of a histogram."""
+        """Return the number of observations of a histogram."""
         return self._sum(family, '_count', labels)
 
     def values(self, family: str, **labels: str) -> list[float]:
-        """The values of a gauge's series that have these labels."""
+        """Return the values of a gauge's series that have these labels."""
         samples = self.families[family].samples if family in self.families else []
         return [sample.value for sample in samples if labels.items() <= sample.labels.items()]
 
     def bounds(self, family: str) -> list[str]:
-        """The upper bounds of a histogram, in the order of the page."""
+        """Return the upper bounds of a histogram, in the order of the page."""
         samples = self.families[family].samples
         return list(dict.fromkeys(sample.labels['le'] for sample in samples if sample.name.endswith('_bucket')))
 
@@ -73,7 +73,7 @@ class Page:
 
 
 def page_of(proxy: FixtureProxy, *families: str) -> Page:
-    """The page, or only these families of it, which takes a hundredth of the time to read."""
+    """Return the page, or only these families of it, which takes a hundredth of the time to read."""
     suffixes = ('', '_total', '_count', '_sum', '_created')
     return Page.of(proxy.scrape(params={'name[]': [family + suffix for family in families for suffix in suffixes]}))
 
@@ -636,7 +636,7 @@ def test_latencies_are_slept_only_when_asked_for(driven: Driven) -> None:
 
 
 def simulated_seconds(proxy: FixtureProxy) -> float:
-    """What the answers of the model that only the caller asked with the master key took, by the page."""
+    """Return what answers of the model took that only the caller with the master key asked, by the page."""
     family = 'litellm_llm_api_latency_metric'
     samples = page_of(proxy, family).families[family].samples
     return sum(

@@ -102,7 +102,7 @@ class Printed:
         return lines[0]
 
     def row(self, name: str) -> list[str]:
-        """The columns of a table's row, which stand two spaces apart."""
+        """Return the columns of a table's row, which stand two spaces apart."""
         line = next(line for line in self.out.splitlines() if line.startswith(f'  {name} '))
         return re.split(r'\s{2,}', line.strip())
 
@@ -147,7 +147,7 @@ def command(*arguments: str, **environment: str) -> Printed:
 
 @pytest.fixture
 def closed_port() -> Iterator[int]:
-    """A port of this machine that nobody listens on."""
+    """Return a port of this machine that nobody listens on."""
     with socket.socket() as bound:
         bound.bind(('127.0.0.1', 0))
         yield bound.getsockname()[1]

@@ -400,7 +400,7 @@ def labels_with_many_values(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def models_called_for_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What /health costs is for the fixture proxy's own tests: here, that a check asks at all only with the option."""
+    """Show that a check queries /health with the option only: its cost is for the fixture proxy's own tests."""
     asked: list[str] = []
 
     def count(request: BaseHTTPRequestHandler) -> None:

@@ -79,7 +79,7 @@ def _is_what_prometheus_client_reads(line: bytes) -> None:
 
 
 def _reads_alike_whatever_it_remembers(pages: list[bytes]) -> None:
-    """A line means the same to who has read other pages before, and twice the same to who reads it twice."""
+    """Hold that a line means the same after other pages, and the same each time it is read."""
     table = SampleTable(_scraper().rules)
     for page in pages:
         # What a page declares behind its samples is known the second time only.

@@ -65,7 +65,7 @@ def matrix() -> Matrix:
 
 @pytest.fixture(scope='module')
 def variants() -> list[set[str]]:
-    """The monitors that do not stay silent in each variant."""
+    """Return the monitors that do not stay silent in each variant."""
     played = play_each(scenario for scenario, _ in VARIANTS)
     return [{cell.monitor for cell in cells if cell.status != 'OK'} for cells in played]
 

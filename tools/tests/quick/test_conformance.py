@@ -84,7 +84,7 @@ def patterns_of_the_table_below(heading: str, page: str) -> Iterator[str]:
 
 @pytest.fixture(scope='module')
 def unlicensed() -> Capture:
-    """The capture with the smallest page."""
+    """Return the capture with the smallest page."""
     return Capture.load(RELEASES[0])
 
 

@@ -53,7 +53,7 @@ def read(tmp_path: Path) -> Read:
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder for wheels instead of the repository's, and no package registry but the wheels put there."""
+    """Replace the repository's folder for wheels by an empty one, and the registry by the wheels put there."""
     folder = tmp_path / 'wheels'
     folder.mkdir()
     monkeypatch.setattr(wheels, '_CACHE', folder)

@@ -18,7 +18,7 @@ OF_METRICS = 'integrations/datadog/datadog_metrics.py'
 
 @pytest.fixture(scope='module')
 def litellm() -> Path:
-    """The folder of the package."""
+    """Return the folder of the package."""
     try:
         (package,) = environment().path.glob('lib/python3*/site-packages/litellm')
     except HarnessError as error:
