@@ -68,7 +68,7 @@ NOT_OURS = re.compile(
     r'/.*'  # A path of a URL.
     r'|(config|datadog|conf|litellm\.d/conf|litellm)\.yaml|(conf|litellm)\.d/.*|ad\.datadoghq\.com/.*'
     r'|\.\w+'  # A suffix.
-    r'|.*RELEASE.*|(\.\./)*\.venvs/.*|dist'
+    r'|.*RELEASE.*|(\.\./)*\.venvs/.*|dist/?'
 )
 
 PATHS = [
