@@ -145,7 +145,7 @@ follow: $(NEWEST)/ready  ## take LiteLLM RELEASE=x.y.z into the lineage, the loc
 	$(NEWEST)/bin/python -m tools.drift --extend $(RELEASE)
 	test -e $(lock_of_release) || printf '%s\n' '# LiteLLM $(RELEASE) with the dependencies of its own day, for tools/matrix.' \
 		"# uv: --exclude-newer $$(date -u +%F)" 'litellm[proxy]==$(RELEASE)' prometheus-client > $(lock_of_release)
-	test -e $(lock_of_release:.in=.txt) || $(MAKE) --no-print-directory lock ONLY=litellm-$(RELEASE)
+	test $(lock_of_release:.in=.txt) -nt $(lock_of_release) || $(MAKE) --no-print-directory lock ONLY=litellm-$(RELEASE)
 	$(NEWEST)/bin/python -m tools.drift $(RELEASE)
 	$(NEWEST)/bin/python -m tools.derive --write
 	$(NEWEST)/bin/python -m tools.matrix --write $(RELEASE)
