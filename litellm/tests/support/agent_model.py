@@ -29,7 +29,18 @@ from datadog_checks.base import AgentCheck
 from datadog_checks.base.stubs import aggregator
 from datadog_checks.base.utils.functions import no_op
 
-__all__ = ['AgentModel', 'Bucket', 'Context', 'Flush', 'Sample', 'ServiceCheck', 'Submissions', 'discarded', 'recorded']
+__all__ = [
+    'AgentModel',
+    'Bucket',
+    'Context',
+    'Flush',
+    'Sample',
+    'ServiceCheck',
+    'Submissions',
+    'discarded',
+    'recorded',
+    'submitting_to',
+]
 
 RUNS_UNTIL_A_CONTEXT_EXPIRES = 2
 SECONDS_UNTIL_A_MONOTONIC_COUNT_IS_FORGOTTEN = 25 * 3600.0
@@ -136,24 +147,29 @@ class Submissions:
 def recorded() -> Iterator[Submissions]:
     """Record what checks submit inside the block, in place of the base package's own stub."""
     submissions = Submissions()
-    with _submitting_to(lambda method: getattr(submissions, method)):
+    with submitting_to(submissions):
         yield submissions
 
 
 @contextmanager
 def discarded() -> Iterator[None]:
     """Let submissions of checks cost and keep nothing inside the block."""
-    with _submitting_to(lambda _: no_op):
+    with submitting_to(_Nobody):
         yield
 
 
+class _Nobody:
+    submit_metric = submit_histogram_bucket = submit_histogram_bucket_multi = submit_service_check = staticmethod(no_op)
+
+
 @contextmanager
-def _submitting_to(receiver: Callable[[str], Callable[..., None]]) -> Iterator[None]:
+def submitting_to(receiver: object) -> Iterator[None]:
+    """Let checks submit to the methods of this object inside the block, in place of the base package's own stub."""
     methods = ('submit_metric', 'submit_histogram_bucket', 'submit_histogram_bucket_multi', 'submit_service_check')
     with ExitStack() as patches:
         for method in methods:
             # Bases before 38.5 do not have every method.
-            patches.enter_context(patch.object(aggregator, method, receiver(method), create=True))
+            patches.enter_context(patch.object(aggregator, method, getattr(receiver, method), create=True))
         yield
 
 
