@@ -75,8 +75,8 @@ drills: $(NEWEST)/ready  ## inject faults into the fixture and the real proxy: e
 	$(NEWEST)/bin/python -m pytest -q tools/tests/drills
 
 .PHONY: bench
-bench: $(NEWEST)/ready  ## compare the cost of a scrape with the base package's scraper
-	@$(NEWEST)/bin/python -m tools.bench
+bench: $(NEWEST)/ready  ## measure what scraping costs the Agent and LiteLLM; ARGS=scrapes for one table, ARGS=--write updates all
+	@$(NEWEST)/bin/python -m tools.bench $(ARGS)
 
 .PHONY: fuzz soak
 # Seconds that the fuzzer runs.
@@ -86,10 +86,6 @@ fuzz: .venvs/base-fuzz/ready  ## fuzz the parser, guided by coverage, for SECOND
 
 soak: $(NEWEST)/ready  ## scrape a churning page 2,000 times, and check memory, descriptors, threads and counts
 	@$(NEWEST)/bin/python -m tools.soak
-
-.PHONY: scale
-scale: $(NEWEST)/ready  ## measure the cost of many proxies, large pages and each option; ARGS=--write updates docs/scale.md
-	@$(NEWEST)/bin/python -m tools.scale $(ARGS)
 
 .PHONY: drift e2e e2e-ci
 drift: $(NEWEST)/ready  ## check that every metric family of the newest LiteLLM, or of RELEASE=x.y.z, is mapped

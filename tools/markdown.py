@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-__all__ = ['between_markers', 'put_table', 'render_table', 'with_table']
+__all__ = ['between_markers', 'cells', 'put_table', 'render_table', 'with_table']
 
 
 def put_table(page: Path, table: str, name: str = 'table') -> None:
@@ -17,10 +17,12 @@ def with_table(text: str, table: str, name: str = 'table') -> str:
     """Return a text with a table between its markers of that name; raises ValueError if it has none."""
     begin, end = _markers(name)
     before, begins, rest = text.partition(begin)
-    _, ends, after = rest.partition(end)
+    former, ends, after = rest.partition(end)
     if not (begins and ends):
         raise ValueError(f'There is no {begin} … {end}')
-    return f'{before}{begin}\n{table}\n{end}{after}'
+    # In a paragraph of a list, the end stays in the list.
+    indentation = former.rpartition('\n')[2]
+    return f'{before}{begin}\n{table}\n{indentation}{end}{after}'
 
 
 def between_markers(page: Path, name: str = 'table') -> str:
@@ -36,6 +38,11 @@ def render_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     widths[-1] = len(head[-1])
     rendered = [_line(line, widths) for line in lines]
     return '\n'.join([rendered[0], _line(['-' * width for width in widths], widths), *rendered[1:]])
+
+
+def cells(row: str) -> list[str]:
+    """Return the cells of a row of a table."""
+    return [cell.strip() for cell in row.strip('|').split('|')]
 
 
 def _markers(name: str) -> tuple[str, str]:

@@ -1,1 +1,1 @@
-"""What a scrape costs, ours beside the base package's: `python -m tools.bench [--quick]` in the folder `litellm`."""
+"""What scraping costs the Agent and LiteLLM, with this check and with the base package's scraper."""

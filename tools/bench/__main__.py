@@ -1,7 +1,6 @@
-"""Print what a scrape costs with the base package's scraper and with ours. Writes nothing, judges nothing.
+"""Measure what scraping costs, and print the tables of docs/scale.md and docs/data.md; a quarter of an hour.
 
-Both scrape the same pages in turn in one process, over HTTP from another process, and submit to an aggregator that does
-nothing. The stock scraper is that of the installed base package with its own parser optimisation, if it has one.
+For `litellm` and `selection` the real LiteLLM is started.
 """
 
 from __future__ import annotations
@@ -10,156 +9,88 @@ import argparse
 import logging
 import os
 import platform
-from collections.abc import Callable
-from functools import partial
+import sys
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from statistics import mean, median
 from typing import NamedTuple
 
-from tests.support.agent_model import discarded
-from tests.support.stock_check import StockCheck
+from tools.markdown import between_markers, put_table
+from tools.real_litellm.environment import RELEASE
 
-from datadog_checks.litellm import LitellmCheck
+from . import litellm, loads, options, scrapes
 
-from .measure import cpu_seconds, make_check, peak_megabytes, read_and_split, scrape
-from .pages import CapturedPage, Page, SyntheticPage
-from .server import PageProcess, Size
+__all__ = ['PARTS', 'README', 'Part', 'main']
 
-CAPTURES = Path(__file__).parents[2] / 'litellm' / 'tests' / 'pages'
-SAMPLES_OF_A_REAL_PAGE = 10_000
+_ROOT = Path(__file__).parents[2]
+README = _ROOT / 'README.md'
+_SCALE = _ROOT / 'docs' / 'scale.md'
+_DATA = _ROOT / 'docs' / 'data.md'
 
-PAGES_OF_CHURN = 30
-
-# Share of the series that count something between two scrapes.
-USUAL = 0.2
-
-
-class Costs(NamedTuple):
-    """CPU seconds of each scrape of one page, first scrapes apart."""
-
-    stock_first: list[float]
-    ours_first: list[float]
-    stock: list[float]
-    ours: list[float]
-    limit: list[float]
+_SAMPLES, _RUNS = 146_000, 3
+# Proxies, and samples of each.
+_LOADS = ((1, 1_000), (1, 10_000), (1, 50_000), (1, _SAMPLES), (1, 500_000), (10, 10_000), (50, 10_000))
+_KEYS = (60, 300)
+_QUICK_SAMPLES, _QUICK_RUNS = 29_200, 2
+_QUICK_LOADS = ((1, 1_000), (1, 10_000), (10, 1_000))
 
 
-def measure(server: PageProcess, runs: int, first_runs: int = 1) -> Costs:
-    """Scrape the served page in turn with both checks, and read it without a check."""
-    costs = Costs([], [], [], [], [])
-    for _ in range(first_runs):
-        stock, ours = make_check(StockCheck, server.url), make_check(LitellmCheck, server.url)
-        costs.stock_first.append(cpu_seconds(partial(scrape, stock)))
-        costs.ours_first.append(cpu_seconds(partial(scrape, ours)))
-    for _ in range(runs):
-        server.advance()
-        costs.stock.append(cpu_seconds(partial(scrape, stock)))
-        costs.ours.append(cpu_seconds(partial(scrape, ours)))
-        costs.limit.append(cpu_seconds(partial(read_and_split, server.url)))
-    return costs
+class Part(NamedTuple):
+    """A table of a page, between markers of the part's name."""
+
+    page: Path
+    table: Callable[[bool], str]
+    """Makes it: True for smaller pages and fewer runs."""
+    is_timed: bool = True
 
 
-def measure_churn(server: PageProcess, runs: int) -> tuple[list[float], list[float]]:
-    """Return the mean cost of scraping a churning page, ours over pages on which it forgets what is gone as well."""
-    stock, ours = make_check(StockCheck, server.url), make_check(LitellmCheck, server.url)
-    costs: tuple[list[float], list[float]] = ([], [])
-    for page in range(PAGES_OF_CHURN):
-        server.advance()
-        if page >= PAGES_OF_CHURN - runs:
-            costs[0].append(cpu_seconds(partial(scrape, stock)))
-        costs[1].append(cpu_seconds(partial(scrape, ours)))
-    # Twice as many pages as it may take until all that is gone was forgotten once.
-    return [mean(costs[0][1:] or costs[0])], [mean(costs[1][PAGES_OF_CHURN // 2 :])]
+def _scrapes(quick: bool) -> str:
+    measured = list(scrapes.costs(_QUICK_SAMPLES, _QUICK_RUNS) if quick else scrapes.costs(_SAMPLES, _RUNS))
+    return scrapes.table(measured)
 
 
-def seconds(values: list[float]) -> str:
-    return f'{min(values):.3f} ({median(values):.3f})'
+PARTS: Mapping[str, Part] = {
+    'scrapes': Part(_SCALE, _scrapes),
+    'loads': Part(_SCALE, lambda quick: loads.table(list(loads.loads(_QUICK_LOADS if quick else _LOADS)))),
+    'litellm': Part(_SCALE, lambda quick: litellm.table(list(litellm.costs(*_KEYS)))),
+    'options': Part(_SCALE, lambda quick: options.table(list(options.savings()))),
+    'contexts': Part(_DATA, lambda quick: options.contexts(options.pages()), is_timed=False),
+    'groups': Part(_DATA, lambda quick: options.groups(options.pages(), between_markers(_DATA, 'groups')), False),
+    'selection': Part(_DATA, lambda quick: litellm.table_of_selections(list(litellm.selections()))),
+}
 
 
-def print_row(label: str, stock: list[float], ours: list[float]) -> None:
-    ratio = min(stock) / min(ours)
-    share = min(ours) / min(stock)
-    print(f'{label:<46}{seconds(stock):>16}{seconds(ours):>16}{ratio:>8.1f}{share:>8.2f}', flush=True)
-
-
-def print_head(title: str, size: Size | None = None) -> None:
-    about = f': {size.samples:,} samples, {size.bytes / 1e6:.1f} MB' if size else ''
-    print(f'\n{title}{about}')
-    print(f'{"CPU seconds of a scrape, minimum (median)":<46}{"stock":>16}{"ours":>16}{"times":>8}{"share":>8}')
-
-
-def print_large_page(server: PageProcess, samples: int, runs: int) -> None:
-    def page(moving: float, new: float = 0.0) -> Callable[[], Page]:
-        return partial(SyntheticPage, samples, moving, new)
-
-    print_head('Synthetic page', server.serve(page(USUAL)))
-    costs = measure(server, runs, first_runs=max(1, runs // 2))
-    print_row('first scrape', costs.stock_first, costs.ours_first)
-    print_row(f'steady, {USUAL:.0%} of the series move', costs.stock, costs.ours)
-    print_row('  the limit: read and split the bytes', costs.stock, costs.limit)
-    server.serve(page(1.0))
-    costs = measure(server, runs)
-    print_row('steady, every series moves', costs.stock, costs.ours)
-    server.serve(page(USUAL, new=0.05))
-    print_row('5 % of the series are new each time, mean', *measure_churn(server, runs))
-    server.serve(page(USUAL), compressed=True)
-    costs = measure(server, runs)
-    print_row('steady, gzip', costs.stock, costs.ours)
-    print_row('  the limit: decompress, read and split', costs.stock, costs.limit)
-
-
-def print_real_page(server: PageProcess, runs: int) -> None:
-    captures = sorted(CAPTURES.glob('*.txt.gz'), key=lambda path: path.stat().st_size)
-    if not captures:
-        print('\nReal page: there is no capture in tests/pages')
-        return
-    path = captures[-1]
-    samples = server.serve(partial(CapturedPage, path, USUAL, copies=1)).samples
-    copies = -(-SAMPLES_OF_A_REAL_PAGE // samples)
-    size = server.serve(partial(CapturedPage, path, USUAL, copies))
-    print_head(f'Real page, capture {path.name}' + (f', keys × {copies}' if copies > 1 else ''), size)
-    costs = measure(server, 3 * runs, first_runs=runs)
-    print_row('first scrape', costs.stock_first, costs.ours_first)
-    print_row(f'steady, {USUAL:.0%} of the series move', costs.stock, costs.ours)
-    print_row('  the limit: read and split the bytes', costs.stock, costs.limit)
-
-
-def print_sizes(server: PageProcess, sizes: list[int]) -> None:
-    print('\nMicroseconds of CPU per sample, minimum')
-    print(f'{"samples":<22}{"stock":>12}{"ours, first":>14}{"ours, steady":>14}{"times":>8}')
-    for samples in sizes:
-        size = server.serve(partial(SyntheticPage, samples, USUAL, 0.0))
-        costs = measure(server, runs=max(1, min(10, 100_000 // samples)))
-        per_sample = [min(values) / size.samples * 1e6 for values in (costs.stock, costs.ours_first, costs.ours)]
-        ratio = min(costs.stock) / min(costs.ours)
-        print('{:<22,}{:>12.2f}{:>14.2f}{:>14.2f}{:>8.1f}'.format(size.samples, *per_sample, ratio), flush=True)
-
-
-def print_memory(server: PageProcess, samples: int) -> None:
-    size = server.serve(partial(SyntheticPage, samples, USUAL, 0.0))
-    stock, ours = (peak_megabytes(check_class, server.url) for check_class in (StockCheck, LitellmCheck))
-    print(f'\nPeak memory of a process that scrapes {size.samples:,} samples ({size.bytes / 1e6:.1f} MB) three times')
-    print(f'stock {stock:.0f} MB, ours {ours:.0f} MB, share {ours / stock:.2f}', flush=True)
-
-
-def main() -> None:
+def main() -> int:
+    """Run the command; return its exit code."""
     parser = argparse.ArgumentParser(prog='python -m tools.bench', description=__doc__)
-    parser.add_argument('--quick', action='store_true', help='a smaller page and fewer runs: below 40 seconds')
-    quick = parser.parse_args().quick
+    parser.add_argument('parts', nargs='*', help=f'{", ".join(PARTS)} (default: all)')
+    parser.add_argument('--quick', action='store_true', help='smaller pages and fewer runs for scrapes and loads')
+    parser.add_argument('--write', action='store_true', help='write the tables, and what the README says of them')
+    arguments = parser.parse_args()
+    if unknown := set(arguments.parts) - PARTS.keys():
+        parser.error(f'there is no {", ".join(sorted(unknown))}')
+    if arguments.quick and arguments.write:
+        parser.error('what is measured quickly is not to be written')
     # What the checks have to say of these pages is not of interest here.
     logging.disable(logging.ERROR)
-    samples, runs = (29_200, 2) if quick else (146_000, 3)
-    print(
-        f'Python {platform.python_version()}, datadog-checks-base {version("datadog-checks-base")}, '
-        f'{os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}'
+    for name in arguments.parts or PARTS:
+        part = PARTS[name]
+        table = part.table(arguments.quick)
+        text = f'{table}\n\n{_machine()}' if part.is_timed else table
+        print(f'{name}\n\n{text}\n', flush=True)
+        if arguments.write:
+            put_table(part.page, text, name)
+            if name == 'scrapes':
+                put_table(README, scrapes.saving(table), 'saving')
+    return 0
+
+
+def _machine() -> str:
+    return (
+        f'Python {platform.python_version()}, datadog-checks-base {version("datadog-checks-base")}, LiteLLM {RELEASE}, '
+        f'{os.cpu_count()} processors, load {os.getloadavg()[0]:.0f}.'
     )
-    with PageProcess() as server, discarded():
-        print_memory(server, samples)
-        print_large_page(server, samples, runs)
-        print_real_page(server, runs)
-        print_sizes(server, [1_000, 10_000] if quick else [1_000, 10_000, 50_000, 500_000])
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())

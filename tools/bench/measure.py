@@ -1,29 +1,61 @@
-"""One scrape, and what it costs in processor time and memory."""
+"""Scrapes, and what they cost in processor time and memory."""
 
 from __future__ import annotations
 
-import resource
+import gc
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, NamedTuple, Self
 
 import requests
-from tests.support.agent_model import discarded
+from tests.support.agent_model import discarded, submitting_to
+from tests.support.stock_check import StockCheck
 
 from datadog_checks.base import OpenMetricsBaseCheckV2
+from datadog_checks.litellm import LitellmCheck
 
-__all__ = ['cpu_seconds', 'make_check', 'peak_megabytes', 'read_and_split', 'scrape']
+from .native_agent import NativeAgent
+
+__all__ = ['OURS', 'STOCK', 'FreshProcess', 'MeasuredCheck', 'Memory', 'cpu_seconds', 'read_and_split']
+
+OURS, STOCK = 'this check', "the base package's scraper"
+_CHECKS: Mapping[str, type[OpenMetricsBaseCheckV2]] = {OURS: LitellmCheck, STOCK: StockCheck}
 
 
-def make_check(check_class: type[OpenMetricsBaseCheckV2], url: str) -> OpenMetricsBaseCheckV2:
-    return check_class('litellm', {}, [{'openmetrics_endpoint': url}])
+class MeasuredCheck:
+    """A check that scrapes one page, alone or with an Agent that takes in what it submits."""
+
+    def __init__(
+        self, scraper: str, url: str, options: Mapping[str, Any] | None = None, agent: NativeAgent | None = None
+    ) -> None:
+        self._check = _CHECKS[scraper]('litellm', {}, [{'openmetrics_endpoint': url, **(options or {})}])
+        self._agent = agent
+
+    def run(self) -> None:
+        """Run the check as the Agent does; a measurement of a failure would be worth nothing."""
+        if error := self._check.run():
+            raise RuntimeError(error)
+
+    def cpu_seconds(self) -> float:
+        """Run the check, and return the processor time of it and of its Agent."""
+        with discarded() if self._agent is None else submitting_to(self._agent):
+            return cpu_seconds(self._run_and_commit)
+
+    def _run_and_commit(self) -> None:
+        self.run()
+        if self._agent is not None:
+            self._agent.commit(time.time())
 
 
-def scrape(check: OpenMetricsBaseCheckV2) -> None:
-    """Run the check once, as the Agent does; a measurement of a failure would be worth nothing."""
-    if error := check.run():
-        raise RuntimeError(error)
+def cpu_seconds(action: Callable[[], None]) -> float:
+    """Return the processor time that this process spends on an action; waiting for the server is not in it."""
+    start = time.process_time()
+    action()
+    return time.process_time() - start
 
 
 def read_and_split(url: str) -> None:
@@ -34,25 +66,57 @@ def read_and_split(url: str) -> None:
             *_, rest = (rest + chunk).split(b'\n')
 
 
-def cpu_seconds(action: Callable[[], None]) -> float:
-    """Return the processor time that this process spends on an action; waiting for the server is not in it."""
-    start = time.process_time()
-    action()
-    return time.process_time() - start
+class Memory(NamedTuple):
+    """MB of a process beyond what it held before its checks were there."""
+
+    held: float
+    peak: float
 
 
-def peak_megabytes(check_class: type[OpenMetricsBaseCheckV2], url: str) -> float:
-    """Return the peak memory of a fresh process that scrapes three times.
+class FreshProcess:
+    """A process of its own in which some checks scrape one page each; use as a context manager."""
 
-    A process starts with its parent's peak, so this must be asked for while the present process is small.
-    """
-    with ProcessPoolExecutor(1, get_context('spawn')) as process:
-        return process.submit(_peak_megabytes, check_class, url).result()
+    def __init__(self, scraper: str, url: str, checks: int) -> None:
+        self._process = ProcessPoolExecutor(1, get_context('spawn'))
+        self._arguments = scraper, url, checks
+
+    def __enter__(self) -> Self:
+        self._process.submit(_start, *self._arguments).result()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.shutdown()
+
+    def cpu_seconds(self) -> float:
+        """Let every check run once."""
+        return self._process.submit(_round).result()
+
+    def memory(self) -> Memory:
+        return self._process.submit(_memory).result()
 
 
-def _peak_megabytes(check_class: type[OpenMetricsBaseCheckV2], url: str) -> float:
-    check = make_check(check_class, url)
-    with discarded():
-        for _ in range(3):
-            scrape(check)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+# What a fresh process keeps between its rounds.
+_running: list[MeasuredCheck] = []
+_before: list[float] = []
+
+
+def _start(scraper: str, url: str, checks: int) -> None:
+    # A process starts with the peak of the one that it comes from; 5 forgets it.
+    Path('/proc/self/clear_refs').write_text('5')
+    _before.append(_megabytes('VmRSS'))
+    _running.extend(MeasuredCheck(scraper, url) for _ in range(checks))
+
+
+def _round() -> float:
+    return sum(check.cpu_seconds() for check in _running)
+
+
+def _memory() -> Memory:
+    gc.collect()
+    return Memory(_megabytes('VmRSS') - _before[0], _megabytes('VmHWM') - _before[0])
+
+
+def _megabytes(which: str) -> float:
+    found = re.search(rf'^{which}:\s+(\d+) kB', Path('/proc/self/status').read_text(), re.MULTILINE)
+    assert found is not None
+    return int(found[1]) / 1024

@@ -9,7 +9,7 @@ those that two runs left out.
 
 It is a floor. Left out are what the Agent does beyond that (the origins of tags, serialization, compression, network)
 and what its language costs (calls from C to Go, garbage collection). Interned text is kept for good, and so are
-monotonic counts, which the Agent forgets after 25 hours. `test_native_agent.py` holds what it flushes against
+monotonic counts, which the Agent forgets after 25 hours. `test_bench_agent.py` holds what it flushes against
 `tests.support.agent_model`.
 
 It is compiled when it is needed, by `cc` or what the variable `CC` names.

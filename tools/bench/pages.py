@@ -1,4 +1,8 @@
-"""Pages to measure with: synthetic ones of any size, and captures of real proxies. Both advance like a living proxy."""
+"""Pages to measure with: synthetic ones of any size, and captures of real proxies. Both advance like a living proxy.
+
+At each `advance` something happens in each series of the active label sets. These stay the same: callers are busy, or
+not, for longer than it takes to scrape a few times.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,18 @@ import gzip
 import hashlib
 import random
 import re
+from collections import defaultdict
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-__all__ = ['CapturedPage', 'Page', 'SyntheticPage']
+from datadog_checks.litellm.mapping.labels import KEY_LABEL, PLACEHOLDERS, is_personal
+
+__all__ = ['NEWEST_CAPTURE', 'CapturedPage', 'Page', 'SyntheticPage', 'busy_page', 'captured']
+
+_CAPTURES = Path(__file__).parents[2] / 'litellm' / 'tests' / 'pages'
+NEWEST_CAPTURE = max(_CAPTURES.glob('*.txt.gz'), key=lambda path: [int(part) for part in re.findall(r'\d+', path.name)])
 
 COUNTERS = (
     'litellm_proxy_total_requests_metric',
@@ -38,7 +49,7 @@ BOUNDS = (
     *('5.0', '10.0', '30.0', '60.0', '120.0', '300.0', '420.0', '600.0', '+Inf'),
 )
 # A counter has its sample and `_created`; a histogram its buckets, `_count`, `_sum` and `_created`.
-SAMPLES_OF_A_COMBINATION = 2 * len(COUNTERS) + (len(BOUNDS) + 3) * len(HISTOGRAMS)
+SAMPLES_OF_A_LABEL_SET = 2 * len(COUNTERS) + (len(BOUNDS) + 3) * len(HISTOGRAMS)
 
 
 class Page(Protocol):
@@ -56,10 +67,11 @@ class Labels(NamedTuple):
     after: str
 
 
-class _Combination:
-    """One label combination and its series, one per family, each with the lines that it has on the page."""
+class _LabelSet:
+    """One label set and its series, one per family, each with the lines that it has on the page."""
 
     def __init__(self, number: int, created: float) -> None:
+        self.number = number
         self.labels = _labels(number)
         self.created = created
         self.counts = dict.fromkeys((*COUNTERS, *HISTOGRAMS), number % 50)
@@ -69,14 +81,15 @@ class _Combination:
         text = ','.join(self.labels)
         self.created_lines = {name: f'{name}_created{{{text}}} {self.created!r}\n' for name in self.counts}
 
-    def move(self, name: str, choice: random.Random) -> None:
-        """Let one event happen."""
-        self.counts[name] += 1
-        if name in self.buckets:
-            first = choice.randrange(len(BOUNDS))
-            self.buckets[name][first:] = [count + 1 for count in self.buckets[name][first:]]
-            self.sums[name] += choice.random()
-        self.lines[name] = self._render(name)
+    def move(self, choice: random.Random) -> None:
+        """Let one event happen in each series."""
+        for name in self.counts:
+            self.counts[name] += 1
+            if name in self.buckets:
+                first = choice.randrange(len(BOUNDS))
+                self.buckets[name][first:] = [count + 1 for count in self.buckets[name][first:]]
+                self.sums[name] += choice.random()
+            self.lines[name] = self._render(name)
 
     def _render(self, name: str) -> str:
         before, after = self.labels
@@ -95,44 +108,47 @@ def _labels(number: int) -> Labels:
     team, model, user = number % 25, number % 7, number // 7
     key = hashlib.sha256(str(number).encode()).hexdigest()
     return Labels(
-        f'api_key_alias="service-{number}",api_provider="openai",end_user="None",hashed_api_key="{key}"',
-        f'model="gpt-5-{model}",model_group="gpt-5",model_id="deployment-{model}",org_id="None",'
-        f'requested_model="gpt-5",route="/v1/chat/completions",status_code="200",team="team-{team}",'
-        f'team_alias="Team {team}",user="user-{user}"',
+        f'api_key_alias="service-{number}",end_user="None",hashed_api_key="{key}"',
+        f'model="gpt-5-{model}",requested_model="gpt-5",route="/v1/chat/completions",status_code="200",'
+        f'team="team-{team}",team_alias="Team {team}",user="user-{user}"',
     )
 
 
-class SyntheticPage:
-    """A text page of about `samples` samples over label combinations of LiteLLM's counters and histograms.
+def _is_active(number: int, share: float) -> bool:
+    """Tell whether a label set is one of the active ones, which are spread evenly over all."""
+    return int((number + 1) * share) > int(number * share)
 
-    At each `advance` one event happens in a share `moving` of the series, and a share `new` of the label combinations
-    gives way to ones that were not there before.
+
+class SyntheticPage:
+    """A text page of about `samples` samples over label sets of LiteLLM's counters and histograms.
+
+    A share `active` of the label sets moves at each `advance`, and a share `new` of them, the oldest, gives way to ones
+    that were not there before.
     """
 
-    def __init__(self, samples: int, moving: float, new: float) -> None:
-        self._moving = moving
+    def __init__(self, samples: int, active: float, new: float = 0.0) -> None:
+        self._active = active
         self._new = new
         self._choice = random.Random(0)
         self._made = 0
-        self._combinations: list[_Combination] = []
-        self._add(max(1, samples // SAMPLES_OF_A_COMBINATION))
+        self._label_sets: list[_LabelSet] = []
+        self._add(max(1, samples // SAMPLES_OF_A_LABEL_SET))
 
-    def _add(self, combinations: int) -> None:
+    def _add(self, label_sets: int) -> None:
         # Stamps with all the digits that a real page has.
-        self._combinations += [
-            _Combination(number, 1_795_320_000.0625 + number * 1.0000219)
-            for number in range(self._made, self._made + combinations)
+        self._label_sets += [
+            _LabelSet(number, 1_795_320_000.0625 + number * 1.0000219)
+            for number in range(self._made, self._made + label_sets)
         ]
-        self._made += combinations
+        self._made += label_sets
 
     def advance(self) -> None:
-        replaced = round(len(self._combinations) * self._new)
-        del self._combinations[:replaced]
+        replaced = round(len(self._label_sets) * self._new)
+        del self._label_sets[:replaced]
         self._add(replaced)
-        for combination in self._combinations:
-            for name in combination.lines:
-                if self._choice.random() < self._moving:
-                    combination.move(name, self._choice)
+        for label_set in self._label_sets:
+            if _is_active(label_set.number, self._active):
+                label_set.move(self._choice)
 
     def render(self) -> bytes:
         return ''.join(self._parts()).encode()
@@ -141,52 +157,80 @@ class SyntheticPage:
         for name in (*COUNTERS, *HISTOGRAMS):
             declared, type_ = (f'{name}_total', 'counter') if name in COUNTERS else (name, 'histogram')
             yield f'# HELP {declared} Help.\n# TYPE {declared} {type_}\n'
-            yield from (combination.lines[name] for combination in self._combinations)
+            yield from (label_set.lines[name] for label_set in self._label_sets)
             yield f'# HELP {name}_created Help.\n# TYPE {name}_created gauge\n'
-            yield from (combination.created_lines[name] for combination in self._combinations)
+            yield from (label_set.created_lines[name] for label_set in self._label_sets)
 
 
 class CapturedPage:
-    """A real proxy's page, of which a share `moving` of the series counts one more at each `advance`.
+    """A real proxy's page with so many callers in place of each one; a share `active` of its label sets moves."""
 
-    With `copies` the series of each virtual key are there as often, under as many keys: families, label sets and
-    lengths stay the real ones.
-    """
+    _NOT_OF_THE_LABEL_SET = re.compile(r'^\w+|le="[^"]*",?')
 
-    # Of a hash, the part that is the same for all copies. Whatever is no hash would be withheld.
-    _KEY = re.compile('hashed_api_key="[0-9a-f]{4}([0-9a-f]{60})"')
-    _BOUND = re.compile('le="[^"]*",?')
-
-    def __init__(self, path: Path, moving: float, copies: int) -> None:
-        self._moving = moving
-        self._choice = random.Random(0)
+    def __init__(self, path: Path, active: float, callers: int = 1) -> None:
         self._samples: list[str] = []
-        self._values: list[float] = []
-        # The positions of each series' samples.
-        self._series: dict[str, list[int]] = {}
+        self._values: list[float | None] = []
+        positions: defaultdict[str, list[int]] = defaultdict(list)
         type_ = ''
-        for line in gzip.decompress(path.read_bytes()).decode().splitlines():
-            if line.startswith('#'):
-                type_ = line.rpartition(' ')[2] if line.startswith('# TYPE') else type_
-                self._add(line, None, '')
-            else:
-                for copy in range(copies if self._KEY.search(line) else 1):
-                    sample, _, value = line.rpartition(' ')
-                    self._add(self._KEY.sub(rf'hashed_api_key="{copy:04d}\1"', sample), float(value), type_)
-
-    def _add(self, sample: str, value: float | None, type_: str) -> None:
-        if type_ in ('counter', 'histogram'):
-            series = re.sub('_(bucket|count|sum)(?={|$)', '', self._BOUND.sub('', sample))
-            self._series.setdefault(series, []).append(len(self._samples))
-        self._samples.append(sample)
-        self._values.append(value)  # type: ignore[arg-type]
+        for line in busy_page(captured(path), callers).splitlines():
+            sample, _, value = line.rpartition(' ')
+            if line.startswith('# TYPE'):
+                type_ = value
+            elif type_ in ('counter', 'histogram') and not line.startswith('#'):
+                positions[self._NOT_OF_THE_LABEL_SET.sub('', sample)].append(len(self._samples))
+            self._samples.append(line if line.startswith('#') else sample)
+            self._values.append(None if line.startswith('#') else float(value))
+        self._moving = [
+            position
+            for number, label_set in enumerate(positions.values())
+            if _is_active(number, active)
+            for position in label_set
+        ]
 
     def advance(self) -> None:
-        for positions in self._series.values():
-            if self._choice.random() < self._moving:
-                for position in positions:
-                    self._values[position] += 1
+        for position in self._moving:
+            value = self._values[position]
+            assert value is not None
+            self._values[position] = value + 1
 
     def render(self) -> bytes:
         lines = zip(self._samples, self._values, strict=True)
         return ''.join(f'{sample}\n' if value is None else f'{sample} {value!r}\n' for sample, value in lines).encode()
+
+
+def captured(path: Path) -> str:
+    """Return a recorded page."""
+    return gzip.decompress(path.read_bytes()).decode()
+
+
+_MASTER_KEY = f'{KEY_LABEL}="litellm_proxy_master_key"'
+_LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+
+
+def busy_page(page: str, callers: int) -> str:
+    """Return the page of a proxy on which so many do each what one does on this page.
+
+    Each series that names a key, user or customer is there as often, under as many names.
+    """
+    return ''.join(f'{line}\n' for one in page.splitlines() for line in _lines_of_callers(one, callers))
+
+
+def _lines_of_callers(line: str, callers: int) -> list[str]:
+    # Of the master key there is one.
+    is_of_callers = not line.startswith('#') and _MASTER_KEY not in line
+    if not is_of_callers or not any(_names_a_caller(*label) for label in _LABEL.findall(line)):
+        return [line]
+    return [_LABEL.sub(partial(_renamed, number), line) for number in range(callers)]
+
+
+def _renamed(number: int, label: re.Match[str]) -> str:
+    """Return the label of one of several callers. A hash stays as long as it is."""
+    name, value = label.groups()
+    if not _names_a_caller(name, value):
+        return label[0]
+    return f'{name}="{number:02x}{value[2:]}"' if name == KEY_LABEL else f'{name}="{value}-{number}"'
+
+
+def _names_a_caller(label: str, value: str) -> bool:
+    # Teams, programs and addresses are as many as before.
+    return is_personal(label) and label not in ('client_ip', 'team_alias', 'user_agent') and value not in PLACEHOLDERS

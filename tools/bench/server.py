@@ -21,6 +21,9 @@ class Size(NamedTuple):
     samples: int
     bytes: int
 
+    def __str__(self) -> str:
+        return f'{self.samples:,} samples ({self.bytes / 1e6:.0f} MB)'
+
 
 class PageProcess:
     """A process that serves one page at a time at `url`; use as a context manager."""

@@ -1,25 +1,43 @@
-"""What a scrape costs the real LiteLLM, by the size of its page and by how it is run."""
+"""What a scrape costs the real LiteLLM, by the size of its page, how it is run, and what it is asked for."""
 
 from __future__ import annotations
 
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import requests
+from tests.support.agent_model import discarded
 
+from datadog_checks.litellm import LitellmCheck
+from tools.markdown import render_table
 from tools.real_litellm.config import Options
 from tools.real_litellm.environment import environment
 from tools.real_litellm.real_proxy import RealProxy
 from tools.real_litellm.sockets import free_port
+from tools.real_litellm.workload import Client, drive
 
-__all__ = ['Cost', 'costs']
+from .measure import cpu_seconds
+
+__all__ = ['HEAD', 'Cost', 'Selection', 'costs', 'selections', 'table', 'table_of_selections']
+
+HEAD = (
+    'LiteLLM',
+    'keys',
+    'samples',
+    'MB',
+    'CPU per scrape, ms',
+    'vs. one process',
+    'of it in serving processes, ms',
+)
+_SELECTION = ('collected', 'samples', 'page', 'CPU of LiteLLM', 'CPU of the check')
 
 # As many requests as LiteLLM works on at a time here.
 _AT_A_TIME = 4
@@ -42,6 +60,21 @@ _FEW = [
         'include_labels': ['team', 'team_alias'],
     }
 ]
+_CUSTOMERS = 60
+_RUNS = 20
+_WITHOUT = {'exclude_metric_groups': ['deprecated', 'services']}
+_SELECTIONS: Mapping[str, Mapping[str, Any]] = {
+    'everything': {},
+    'without `deprecated`, `services`': _WITHOUT,
+    'the same, with `filter_at_proxy: false`': {**_WITHOUT, 'filter_at_proxy': False},
+    'without `deprecated`, `services`, and no buckets': {**_WITHOUT, 'collect_histogram_buckets': False},
+    'without these and no buckets, with `filter_at_proxy: false`': {
+        **_WITHOUT,
+        'collect_histogram_buckets': False,
+        'filter_at_proxy': False,
+    },
+    'without `deprecated`, `services`, `latency`': {'exclude_metric_groups': ['deprecated', 'services', 'latency']},
+}
 
 
 class Cost(NamedTuple):
@@ -137,3 +170,85 @@ def _cpu_seconds(pids: list[int]) -> float:
         fields = Path(f'/proc/{pid}/stat').read_text().rpartition(') ')[2].split()
         ticks += int(fields[11]) + int(fields[12])
     return ticks / _TICKS
+
+
+def table(measured: Sequence[Cost]) -> str:
+    """Return a row for each way to run LiteLLM; the first of as many keys is the one to compare with."""
+    alone = {cost.keys: cost.cpu for cost in reversed(measured)}
+    return render_table(
+        HEAD,
+        [
+            (
+                cost.title,
+                str(cost.keys),
+                f'{cost.samples:,}',
+                f'{cost.megabytes:.2f}',
+                f'{cost.cpu * 1000:.0f}',
+                f'{cost.cpu / alone[cost.keys]:.2f}',
+                f'{cost.serving_cpu * 1000:.0f}',
+            )
+            for cost in measured
+        ],
+    )
+
+
+class Selection(NamedTuple):
+    """What one scrape of a part of the page costs, on average of several."""
+
+    title: str
+    samples: int
+    megabytes: float
+    proxy_cpu: float
+    """Seconds of LiteLLM, which serves nobody else meanwhile."""
+    check_cpu: float
+
+
+def selections() -> Iterator[Selection]:
+    """Measure a proxy that is asked for less and less of its page."""
+    with RealProxy(environment()) as proxy:
+        drive(proxy)
+        client = Client(proxy)
+        for number in range(_CUSTOMERS):
+            client.chat(key=proxy.key, user=f'customer-{number}')
+        for title, options in _SELECTIONS.items():
+            yield _selection(title, proxy, options)
+
+
+def _selection(title: str, proxy: RealProxy, options: Mapping[str, Any]) -> Selection:
+    headers = {'Authorization': f'Bearer {proxy.key}'}
+    instance = {'openmetrics_endpoint': proxy.metrics_url, 'extra_headers': headers, **options}
+    check = LitellmCheck('litellm', {}, [instance])
+    with discarded():
+        # These runs learn, and find out what to ask for.
+        for _ in range(2):
+            _run(check)
+        before = _cpu_seconds(proxy.workers())
+        check_cpu = sum(cpu_seconds(partial(_run, check)) for _ in range(_RUNS))
+        proxy_cpu = _cpu_seconds(proxy.workers()) - before
+    (scraper,) = check.scrapers.values()
+    with scraper.ask() as response:
+        page = response.content
+    samples = sum(bool(line) and not line.startswith(b'#') for line in page.splitlines())
+    return Selection(title, samples, len(page) / 1e6, proxy_cpu / _RUNS, check_cpu / _RUNS)
+
+
+def _run(check: LitellmCheck) -> None:
+    if error := check.run():
+        raise RuntimeError(error)
+
+
+def table_of_selections(measured: Sequence[Selection]) -> str:
+    """Return a row for each selection."""
+    return render_table(
+        _SELECTION,
+        [
+            (
+                one.title,
+                f'{one.samples:,}',
+                f'{one.megabytes:.2f} MB',
+                f'{one.proxy_cpu:.3f} s',
+                f'{one.check_cpu:.3f} s',
+            )
+            for one in measured
+        ],
+    )

@@ -26,7 +26,9 @@ METRICS = st.tuples(
     st.sampled_from(sorted(TYPES)).map(lambda name: (TYPES[name], name)),
     st.tuples(VALUES, TAGS, HOSTS, st.booleans()),
 )
-BOUNDS = st.sampled_from([(0.0, 0.005), (0.005, 10.0), (10.0, float('inf')), (float('-inf'), 1.0), (2.0, 2.0), (2.0, 1.0)])
+BOUNDS = st.sampled_from(
+    [(0.0, 0.005), (0.005, 10.0), (10.0, float('inf')), (float('-inf'), 1.0), (2.0, 2.0), (2.0, 1.0)]
+)
 
 
 def bucket_of(method: str) -> st.SearchStrategy[Any]:
@@ -39,7 +41,13 @@ def bucket_of(method: str) -> st.SearchStrategy[Any]:
             name,
             (value, *bounds, monotonic, host, tags, first),
         ),
-        names, values, BOUNDS, st.booleans(), HOSTS, TAGS, st.booleans(),
+        names,
+        values,
+        BOUNDS,
+        st.booleans(),
+        HOSTS,
+        TAGS,
+        st.booleans(),
     )
 
 
