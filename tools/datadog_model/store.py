@@ -83,11 +83,6 @@ class Store:
     def number_of_series(self, name: str) -> int:
         return len(self._series[name]) if name in self._series else 0
 
-    def tag_values(self, name: str, key: str) -> set[str]:
-        """Return the values that a metric's series have for a tag."""
-        prefix = f'{key}:'
-        return {tag.removeprefix(prefix) for one in self.series(name) for tag in one.tags if tag.startswith(prefix)}
-
     def service_checks(self, name: str) -> list[ServiceCheckRun]:
         """Return the runs of a service check in the order of time."""
         return list(self._service_checks.get(name, ()))
