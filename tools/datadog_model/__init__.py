@@ -15,7 +15,7 @@ from .dashboards import (
     evaluate_widget,
 )
 from .errors import AssetError, QueryError
-from .evaluate import Timeseries, Variables, default_interval, evaluate
+from .timeseries import Timeseries, Variables, default_interval, evaluate
 from .frames import Window
 from .monitors import Evaluation, Monitor, run_monitor
 from .store import Recorder, Series, Store

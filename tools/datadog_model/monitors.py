@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from .errors import AssetError
-from .evaluate import Evaluator, default_interval
+from .timeseries import Evaluator, default_interval
 from .frames import Frame, Grid, Group, Values, Window, combined, reduced
 from .store import Store, normalized
 from .syntax import (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.lineage.release import Release
+from tests.lineage.release_number import Release
 
 __all__ = ['asks_for_key', 'can_ask_for_key', 'expected_status', 'needs_licence']
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from tests.lineage.release import Release
+from tests.lineage.release_number import Release
 
 __all__ = [
     'CALLERS',

@@ -7,7 +7,7 @@ from enum import Enum
 from functools import cached_property
 
 from tests.lineage.lineage import Lineage
-from tests.lineage.release import Release
+from tests.lineage.release_number import Release
 
 __all__ = ['FAMILIES', 'NEWEST', 'OLDEST', 'Family', 'Profile', 'Registration']
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from tests.lineage.release import Release
+from tests.lineage.release_number import Release
 
 from .catalogue import DEPLOYMENTS, Deployment
 from .releases import Profile

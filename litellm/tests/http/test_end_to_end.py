@@ -18,7 +18,7 @@ from tests.fixture_proxy import FixtureProxy, start
 from tests.fixture_proxy.catalogue import DEPLOYMENTS, UPSTREAM_ERRORS, Deployment
 from tests.fixture_proxy.releases import Profile
 from tests.fixture_proxy.traffic import Sent, drive, exercise
-from tests.lineage.release import Release
+from tests.lineage.release_number import Release
 from tests.support.agent_model import AgentModel
 
 RunCheck = Callable[..., object]

@@ -26,7 +26,7 @@ from tests.fixture_proxy.releases import NEWEST, Profile
 from tests.fixture_proxy.series import Series
 from tests.fixture_proxy.settings import Settings
 from tests.fixture_proxy.traffic import Sent, drive, exercise
-from tests.lineage.release import Release
+from tests.lineage.release_number import Release
 
 FOLDER = Path(__file__).parents[2]
 # What the process itself exposes, besides the families of LiteLLM.

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from tests.fixture_proxy.releases import Profile
-from tests.lineage.release import Release
+from tests.lineage.release_number import Release
 from tests.support.documents import page
 
 from tools.preview.__main__ import THEMES

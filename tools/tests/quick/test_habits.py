@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import tomllib
+from collections import Counter
 from pathlib import Path
 
 import yaml
@@ -16,6 +17,8 @@ TESTS = ROOT / 'litellm' / 'tests'
 TOOLS = ROOT / 'tools'
 # The rooms of the tests that others may stand on.
 SHARED = ('tests.fixture_proxy', 'tests.lineage', 'tests.support')
+# Names with a meaning of their own, and the command that runs what a test begins.
+NAMED_ALIKE = {'__init__.py', '__main__.py', 'conftest.py', 'soak.py'}
 
 
 def imports(folder: Path) -> set[tuple[str, str]]:
@@ -44,6 +47,12 @@ def test_tools_import_of_the_tests_only_what_is_shared() -> None:
     taken = {(file, module) for file, module in imports(TOOLS) if module.split('.')[0] == 'tests'}
 
     assert {(file, module) for file, module in taken if not module.startswith(SHARED)} == set()
+
+
+def test_no_two_files_have_one_name_for_different_things() -> None:
+    names = Counter(path.name for folder in (TESTS, TOOLS) for path in folder.rglob('*.py'))
+
+    assert {name for name, times in names.items() if times > 1} - NAMED_ALIKE == set()
 
 
 def test_ddev_installs_what_the_tests_of_the_check_need_and_no_more() -> None:
