@@ -15,11 +15,11 @@ from .dashboards import (
     evaluate_widget,
 )
 from .errors import AssetError, QueryError
-from .timeseries import Timeseries, Variables, default_interval, evaluate
 from .frames import Window
 from .monitors import Evaluation, Monitor, run_monitor
 from .store import Recorder, Series, Store
 from .syntax import MetricQuery, metric_queries, parse
+from .timeseries import Timeseries, Variables, default_interval, evaluate
 
 __all__ = [
     'AssetError',

@@ -15,10 +15,10 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from .errors import AssetError
-from .timeseries import Evaluator, Timeseries, default_interval, interval_of, timeseries
 from .frames import Frame, Grid, Group, Values, Window, reduced
 from .store import Store
 from .syntax import MetricQuery, Name, Node, TextOf, metric_queries, parse
+from .timeseries import Evaluator, Timeseries, default_interval, interval_of, timeseries
 
 __all__ = [
     'CheckStatuses',

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from .errors import AssetError
-from .timeseries import Evaluator, default_interval
 from .frames import Frame, Grid, Group, Values, Window, combined, reduced
 from .store import Store, normalized
 from .syntax import (
@@ -28,6 +27,7 @@ from .syntax import (
     parse_monitor,
     parse_service_check_monitor,
 )
+from .timeseries import Evaluator, default_interval
 
 __all__ = ['Evaluation', 'Monitor', 'Status', 'run_monitor']
 
