@@ -6,7 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from datadog_checks.litellm import LitellmCheck
 from datadog_checks.litellm.probes import health, version
+
+SEND_HEARTBEAT = LitellmCheck.send_heartbeat
 
 
 @pytest.fixture(autouse=True, scope='session')
@@ -16,3 +19,17 @@ def patience() -> Iterator[None]:
         patch.setattr(health, 'PATIENCE_SECONDS', 60.0)
         patch.setattr(version, 'PATIENCE_SECONDS', 60.0)
         yield
+
+
+@pytest.fixture(autouse=True, scope='session')
+def without_heartbeat() -> Iterator[None]:
+    """Leave out the one metric that says nothing of the page: what tests compare is what becomes of pages."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(LitellmCheck, 'send_heartbeat', lambda check: None)
+        yield
+
+
+@pytest.fixture
+def heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the check send it after all."""
+    monkeypatch.setattr(LitellmCheck, 'send_heartbeat', SEND_HEARTBEAT)

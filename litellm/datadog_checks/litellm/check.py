@@ -6,7 +6,8 @@ from typing import Any
 
 from datadog_checks.base import ConfigurationError, OpenMetricsBaseCheckV2
 
-from .metrics import metrics_config
+from .__about__ import __version__
+from .metrics import CHECK_INFO, metrics_config
 from .options import Options
 from .probes.health import HealthProbe, health_probe
 from .probes.readiness import ReadinessProbe, readiness_probe
@@ -35,15 +36,21 @@ class LitellmCheck(OpenMetricsBaseCheckV2):
         return any(isinstance(probe, HealthProbe) for probe in self.probes)
 
     def check(self, instance: Any) -> None:
-        """Scrape, then query the other endpoints, even if the scrape failed."""
+        """Scrape, send the heartbeat, and query the other endpoints, even if the scrape failed."""
         # The Agent's status page shows the warnings of the last run only.
         for warning in self._standing_warnings:
             self.warning(warning)
         try:
             super().check(instance)
         finally:
+            self.send_heartbeat()
             for probe in self.probes:
                 probe.run()
+
+    def send_heartbeat(self) -> None:
+        """Tell that it is this check that runs: one of the same name, which an upgrade of the Agent installs, does not."""
+        for scraper in self.scrapers.values():
+            self.gauge(CHECK_INFO, 1, tags=[*scraper.tags, f'check_version:{__version__}'])
 
     def configure_scrapers(self) -> None:
         self._standing_warnings = []

@@ -18,6 +18,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 __all__ = [
+    'CHECK_INFO',
     'CONTEXTS_DROPPED',
     'COUNTERS',
     'ENDPOINT_AGE',
@@ -60,6 +61,8 @@ UNLICENSED_FAMILY = 'litellm_not_a_premium_user_metric'
 # The metrics of a histogram are named after it, with each of these behind a dot. That of a counter ends in the second.
 HISTOGRAM_PARTS = ('bucket', 'count', 'sum')
 
+# Sent in every run, with the version of the check: the check of this name that Agents bundle does not send it.
+CHECK_INFO = 'check.info'
 # What the check reports about itself when `max_contexts` is set.
 CONTEXTS_DROPPED = 'check.contexts_dropped'
 # What `/health` says about the models: it comes from no family.
@@ -427,7 +430,7 @@ def submitted_names() -> Iterator[tuple[str, str]]:
     for name in {histogram.name for histogram in HISTOGRAMS.values()}:
         for suffix in HISTOGRAM_PARTS:
             yield f'litellm.{name}.{suffix}', 'count'
-    for name in {START_TIME.name, CONTEXTS_DROPPED, *HEALTH_METRICS, *gauges}:
+    for name in {START_TIME.name, CHECK_INFO, CONTEXTS_DROPPED, *HEALTH_METRICS, *gauges}:
         yield f'litellm.{name}', 'gauge'
 
 

@@ -30,6 +30,7 @@ RunCheck = Callable[[LitellmCheck], object]
 
 UPTIME = f'litellm.{names.START_TIME.name}'
 DROPPED = f'litellm.{names.CONTEXTS_DROPPED}'
+HEARTBEAT = f'litellm.{names.CHECK_INFO}'
 
 # The tags of the metrics that have no family, but for those of the instance.
 HEALTH_TAGS = {
