@@ -48,9 +48,13 @@ class LitellmCheck(OpenMetricsBaseCheckV2):
                 probe.run()
 
     def send_heartbeat(self) -> None:
-        """Tell that it is this check that runs: one of the same name, which an upgrade of the Agent installs, does not."""
+        """Tell that it is this check that runs: one of the same name, which an upgrade of the Agent installs, does not.
+
+        An empty page is none of LiteLLM's yet: configuration discovery takes any metric as a sign that a port is right.
+        """
         for scraper in self.scrapers.values():
-            self.gauge(CHECK_INFO, 1, tags=[*scraper.tags, f'check_version:{__version__}'])
+            if not scraper.page_was_empty:
+                self.gauge(CHECK_INFO, 1, tags=[*scraper.tags, f'check_version:{__version__}'])
 
     def configure_scrapers(self) -> None:
         self._standing_warnings = []

@@ -40,6 +40,13 @@ def test_a_scrape_that_fails_sends_it_too(aggregator: AggregatorStub) -> None:
     aggregator.assert_metric(HEARTBEAT, value=1, count=1)
 
 
+def test_an_empty_page_does_not(aggregator: AggregatorStub, dd_run_check: RunCheck) -> None:
+    with serving_page('') as url:
+        dd_run_check(LitellmCheck('litellm', {}, [{'openmetrics_endpoint': url}]))
+
+    aggregator.assert_metric(HEARTBEAT, count=0)
+
+
 def test_no_limit_of_contexts_stops_it(aggregator: AggregatorStub, dd_run_check: RunCheck) -> None:
     page = PAGE + 'litellm_requests_metric_total{model="o4"} 3.0\n'
     with serving_page(page) as url:

@@ -8,6 +8,8 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from datadog_checks.base.stubs.aggregator import AggregatorStub
 from datadog_checks.dev.utils import get_metadata_metrics
 from datadog_checks.litellm import LitellmCheck
@@ -85,6 +87,7 @@ def test_the_metrics_are_sorted_and_appear_once() -> None:
     assert listed == sorted(set(listed))
 
 
+@pytest.mark.usefixtures('heartbeat')
 def test_a_run_on_every_known_family_and_the_health_submits_what_the_metadata_describe(
     aggregator: AggregatorStub, dd_run_check: RunCheck
 ) -> None:
@@ -108,7 +111,7 @@ def test_a_run_on_every_known_family_and_the_health_submits_what_the_metadata_de
 def test_every_description_ends_with_the_releases_that_have_the_family() -> None:
     expected = {metric: releases_of(sources) for metric, sources in families_of_metrics().items()}
     # The Prometheus client's own, and what no family tells, are in every release looked at.
-    expected |= dict.fromkeys([DROPPED, *PROCESS_TAGS, *HEALTH_TAGS], '1.53+')
+    expected |= dict.fromkeys([DROPPED, HEARTBEAT, *PROCESS_TAGS, *HEALTH_TAGS], '1.53+')
 
     described = {name: RELEASES.findall(row['description']) for name, row in metadata().items()}
 
@@ -137,7 +140,7 @@ def test_every_metric_has_a_description_and_short_name_of_its_own() -> None:
 
 
 def test_the_sample_tags_are_the_labels_of_the_families() -> None:
-    expected: dict[str, set[str]] = {DROPPED: set(), **PROCESS_TAGS, **HEALTH_TAGS}
+    expected: dict[str, set[str]] = {DROPPED: set(), HEARTBEAT: {'check_version'}, **PROCESS_TAGS, **HEALTH_TAGS}
     for metric, sources in families_of_metrics().items():
         expected[metric] = tags_of(metric, sources)
 

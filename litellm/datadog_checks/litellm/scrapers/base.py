@@ -51,6 +51,8 @@ class LitellmScraper(AdaptedScraper):
         self.outgoing = OutgoingLabels(options, self.exclude_metrics_by_labels)
         self.rules = Rules(self, self.outgoing, options)
         self.page_limits = PageLimits(options.max_page_bytes, options.max_page_seconds)
+        self.page_was_empty = False
+        """Whether the last page that could be read held no family at all."""
 
         # The base asks for OpenMetrics only if `headers` is not set, and then parses any answer as OpenMetrics.
         # Here `headers` makes no difference, and the content type of the answer decides on the parser.
@@ -113,6 +115,7 @@ class LitellmScraper(AdaptedScraper):
         The families are those that have a type. Their names come without the `raw_metric_prefix`.
         """
         families = set(families)
+        self.page_was_empty = not families
         if not families and has_samples:
             self.warning(
                 'The metrics page at %s has samples, but no `# TYPE` lines, without which samples are not collected. '
