@@ -74,4 +74,5 @@ EXPECTED = (
     Expectation('fallbacks_exhausted', 'restart in an outage', 12, 'As in a provider outage, and through the restart.'),
     Expectation('unhealthy_endpoints', 'restart in an outage', 12, 'As in a provider outage, and through the restart.'),
     Expectation('unhealthy_endpoints', 'outage at night', 12, 'Nothing else calls these models.'),
+    Expectation('check_replaced', 'Agent upgraded', 7, 'The bundled check sends no heartbeat.', recovers=2),
 )

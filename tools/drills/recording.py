@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any
 
+from tests.support.stock_check import StockCheck
+
 from datadog_checks.litellm import LitellmCheck
 from tools.datadog_model import Recorder, Store
 
@@ -36,18 +38,14 @@ class _Pod:
 
     def __init__(self, stage: Stage, options: Mapping[str, Any]) -> None:
         self.stage = stage
-        self.check = LitellmCheck(
-            'litellm',
-            {},
-            [
-                {
-                    'openmetrics_endpoint': f'{stage.url}/metrics/',
-                    'litellm_health_endpoint': f'{stage.url}/health',
-                    'extra_headers': {'Authorization': f'Bearer {AGENT_KEY}'},
-                    **options,
-                }
-            ],
-        )
+        instance = {
+            'openmetrics_endpoint': f'{stage.url}/metrics/',
+            'litellm_health_endpoint': f'{stage.url}/health',
+            'extra_headers': {'Authorization': f'Bearer {AGENT_KEY}'},
+            **options,
+        }
+        self.check = LitellmCheck('litellm', {}, [instance])
+        self.bundled = StockCheck('litellm', {}, [instance])
 
 
 class _Run:
@@ -104,7 +102,7 @@ class _Run:
         self._run_jobs(*self._due(phase.step_seconds, began))
         self._pass(half)
         for pod in pods:
-            self.recorder.run(pod.check, self._clock.now)
+            self.recorder.run(pod.bundled if phase.bundled else pod.check, self._clock.now)
 
     def _due(self, step_seconds: float, began: float) -> list[str]:
         """Name the jobs that run in this step."""

@@ -31,7 +31,8 @@ class Phase:
     all, `restart` that it starts anew at the beginning, and `advance` (seconds) how much time of the proxy's own, as
     that of budgets, has gone by then. `step_seconds` lie between two runs of the check. `jobs` run once at the
     beginning. Requests say up to `longest` times three words. `pods` are the proxies that there are, each with an
-    endpoint and an instance of the check of its own.
+    endpoint and an instance of the check of its own. With `bundled`, the check of the same name that the Agent brings
+    runs the same instances instead.
     """
 
     minutes: float
@@ -46,6 +47,7 @@ class Phase:
     step_seconds: float = 15.0
     longest: int = 9
     pods: tuple[str, ...] = ('a',)
+    bundled: bool = False
 
 
 @dataclass(frozen=True)
@@ -295,6 +297,11 @@ SCENARIOS: dict[str, Scenario] = {
                 Phase(1, 4, USUAL, pods=('b', 'c')),
                 Phase(25, 4, USUAL, pods=('c', 'd')),
             ),
+        ),
+        _with_fault(
+            'Agent upgraded',
+            'An upgrade of the Agent puts back the check that it bundles. The wheel is installed again later.',
+            replace(_fault(), bundled=True),
         ),
     )
 }

@@ -136,6 +136,9 @@ class TestMonitor:
 
         if definition['type'] == 'service check':
             assert thresholds.keys() == {'critical', 'warning', 'ok'}
+        elif thresholds['critical'] == 0:
+            # What must not be at all has no step before it.
+            assert thresholds.keys() == {'critical'}
         else:
             assert thresholds.keys() == {'critical', 'critical_recovery', 'warning', 'warning_recovery'}
 

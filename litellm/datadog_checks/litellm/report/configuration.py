@@ -18,7 +18,7 @@ from ..config_models.shared import SharedConfig
 from ..transport.client import KEY_HEADERS
 from .secrets import HEADER_OPTIONS
 
-__all__ = ['KEY_VARIABLE', 'UsageError', 'configuration', 'sends_key', 'unknown_options']
+__all__ = ['KEY_VARIABLE', 'UsageError', 'configuration', 'instances_of', 'sends_key', 'unknown_options']
 
 KEY_VARIABLE = 'LITELLM_METRICS_KEY'
 
@@ -35,10 +35,11 @@ class UsageError(Exception):
     """The command line, or a file that it names, cannot be used."""
 
 
-def configuration(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
+def configuration(options: argparse.Namespace, *, decrypted: bool = True) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return `init_config` and the instance to run: that of the file, if any, changed by the other options.
 
-    Raises a `UsageError`, which never repeats a key or password, if there is no such instance.
+    Raises a `UsageError`, which never repeats a key or password, if there is no such instance, or if it cannot run
+    because a value is for the Agent to decrypt, unless it need not run and `decrypted` is false.
     """
     url = _endpoint(options.url) if options.url is not None else None
     init_config, instance = _from_file(options.config, url) if options.config else ({}, {})
@@ -56,7 +57,7 @@ def configuration(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str
             raise UsageError('a key cannot be combined with user:password in the URL: both use the same header')
         _send_key(instance, key)
     handles = list(_paths_of_handles({'init_config': init_config, **instance}))
-    if handles:
+    if handles and decrypted:
         raise UsageError(
             f'only the Agent decrypts `ENC[...]`, which `{"`, `".join(handles)}` of {options.config} contains: for the '
             f'key, use --key-file or {KEY_VARIABLE}; for anything else, a copy of the file with the value itself'
@@ -153,6 +154,31 @@ def _from_file(path: Path, url: str | None) -> tuple[dict[str, Any], dict[str, A
 
     The URL selects one of several instances.
     """
+    content = _content(path)
+    if 'instances' not in content:
+        return {}, content
+
+    instances = instances_of(path)
+    if len(instances) > 1:
+        instances = [instance for instance in instances if instance.get('openmetrics_endpoint') == url]
+    if len(instances) != 1:
+        raise UsageError(f'{path} has several instances: pass the `openmetrics_endpoint` of one of them as the URL')
+    init_config = content.get('init_config') or {}
+    if not isinstance(init_config, dict):
+        raise UsageError(f'`init_config` of {path} is not a mapping')
+    return init_config, instances[0]
+
+
+def instances_of(path: Path) -> list[dict[str, Any]]:
+    """Return the instances of a conf.yaml, or of a file that is a single one, or raise a `UsageError`."""
+    content = _content(path)
+    instances = content.get('instances', [content])
+    if not isinstance(instances, list) or not instances or not all(isinstance(item, dict) for item in instances):
+        raise UsageError(f'{path} has no list of instances')
+    return instances
+
+
+def _content(path: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(_read(path))
     except yaml.MarkedYAMLError as error:
@@ -163,20 +189,7 @@ def _from_file(path: Path, url: str | None) -> tuple[dict[str, Any], dict[str, A
         raise UsageError(f'{path} is not valid YAML') from None
     if not isinstance(content, dict):
         raise UsageError(f'{path} contains no options')
-    if 'instances' not in content:
-        return {}, content
-
-    instances = content['instances']
-    if not isinstance(instances, list) or not instances or not all(isinstance(item, dict) for item in instances):
-        raise UsageError(f'{path} has no list of instances')
-    if len(instances) > 1:
-        instances = [instance for instance in instances if instance.get('openmetrics_endpoint') == url]
-    if len(instances) != 1:
-        raise UsageError(f'{path} has several instances: pass the `openmetrics_endpoint` of one of them as the URL')
-    init_config = content.get('init_config') or {}
-    if not isinstance(init_config, dict):
-        raise UsageError(f'`init_config` of {path} is not a mapping')
-    return init_config, instances[0]
+    return content
 
 
 def _read(path: Path) -> str:

@@ -1,0 +1,141 @@
+"""The command line of `python -m datadog_checks.litellm doctor`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from requests.exceptions import RequestException
+
+from datadog_checks.base.errors import ConfigurationError
+
+from ..__about__ import __version__
+from ..report.cli import positive_seconds
+from ..report.configuration import UsageError, configuration, instances_of, unknown_options
+from ..report.measure import create_check
+from ..report.secrets import Redactor, secrets_of
+from ..report.text import printable
+from ..transport.urls import without_user_info
+from .finding import Finding, Verdict
+from .installation import look_at_installation
+from .other_check import look_at_options
+from .proxy import look_at_proxy
+
+__all__ = ['main']
+
+HEALTHY, SICK, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
+
+DESCRIPTION = """\
+Look at this installation of the check, at the instances of a conf.yaml and at their
+proxies: what is installed, which options the check of the same name that Agents
+bundle would ignore, whether each metrics page can be scraped with its key, the
+readiness of the proxy, the clocks, and which personal labels leave the host.
+Nothing is sent to Datadog, /health is never requested, and no key is printed.
+
+Where this command does not exist, another check of the name is installed.
+"""
+EPILOG = 'exit codes: 0 nothing to mend, 1 a problem, 2 invalid option or file'
+
+
+@dataclass
+class _Section:
+    """What was found about one subject: the installation, or an instance."""
+
+    title: str
+    findings: list[Finding] = field(default_factory=list)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line, and return the exit code: 0 if nothing is to be mended, 1 for a problem."""
+    options = _parser().parse_args(arguments)
+    try:
+        sections = [_Section('installation', list(look_at_installation())), *_instances(options)]
+    except UsageError as error:
+        sys.stderr.write(f'error: {printable(" ".join(str(error).split()))}\n')
+        return BAD_USAGE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    is_sick = any(one.verdict is Verdict.PROBLEM for section in sections for one in section.findings)
+    sys.stdout.write(_as_json(sections) if options.json else _as_text(sections))
+    return SICK if is_sick else HEALTHY
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog='python -m datadog_checks.litellm doctor',
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument('url', nargs='?', metavar='URL', help='URL of a metrics page; with --config, of one instance')
+    parser.add_argument('--config', type=Path, metavar='FILE', help='conf.yaml whose instances are looked at')
+    parser.add_argument('--key-file', type=Path, metavar='FILE', help='file that contains the LiteLLM key')
+    parser.add_argument('--timeout', type=positive_seconds, metavar='SECONDS', help='timeout of each request')
+    parser.add_argument('--offline', action='store_true', help='send no request: look at installation and options only')
+    parser.add_argument('--json', action='store_true', help='print JSON')
+    # What the report's reading of the configuration takes: a key among the arguments would be seen by every user.
+    parser.set_defaults(key=None)
+    return parser
+
+
+def _instances(options: argparse.Namespace) -> Iterator[_Section]:
+    if options.config is None and options.url is None:
+        return
+    urls = [options.url]
+    if options.config is not None and options.url is None:
+        urls = [str(one.get('openmetrics_endpoint')) for one in instances_of(options.config)]
+    for url in urls:
+        one = argparse.Namespace(**{**vars(options), 'url': url})
+        init_config, instance = configuration(one, decrypted=False)
+        redact = Redactor(secrets_of(instance))
+        section = _Section(redact(without_user_info(str(instance['openmetrics_endpoint']))))
+        section.findings += _about(init_config, instance, redact, one)
+        yield section
+
+
+def _about(
+    init_config: dict[str, Any], instance: dict[str, Any], redact: Redactor, options: argparse.Namespace
+) -> Iterator[Finding]:
+    for sentence in unknown_options(init_config, instance):
+        yield Finding(Verdict.PROBLEM, 'options', redact(sentence))
+    try:
+        create_check(init_config, instance).load_configuration_models()
+        yield from look_at_options(instance)
+        if options.offline:
+            return
+        # Not /health: it may call every model, at a cost.
+        _, readable = configuration(options)
+        readable.pop('litellm_health_endpoint', None)
+        yield from look_at_proxy(init_config, readable, redact, interval=0.5)
+    except UsageError as error:
+        yield Finding(Verdict.NOTE, 'metrics page', f'not requested: {redact(str(error))}')
+    except ConfigurationError as error:
+        yield Finding(Verdict.PROBLEM, 'options', redact(' '.join(str(error).split())))
+    except RequestException as error:
+        yield Finding(Verdict.PROBLEM, 'metrics page', redact(str(error)))
+
+
+def _as_text(sections: list[_Section]) -> str:
+    lines = []
+    for section in sections:
+        lines.append(section.title)
+        for one in section.findings:
+            lines.append(f'  {one.verdict:8} {one.subject}: {printable(" ".join(one.text.split()))}')
+            if one.advice:
+                lines.append(f'           {one.advice}')
+    return '\n'.join(lines) + '\n'
+
+
+def _as_json(sections: list[_Section]) -> str:
+    findings = [
+        {'about': section.title, **one._asdict(), 'verdict': one.verdict.value}
+        for section in sections
+        for one in section.findings
+    ]
+    return json.dumps({'version': __version__, 'findings': findings}, indent=2) + '\n'
