@@ -4,6 +4,7 @@ Data goes up, from HTTP to the Agent: `transport` fetches bytes, `page` makes li
 `mapping` what each is called, and `scrapers` submit what happened. `tests/unit/test_architecture.py` reads this map.
 
     __main__.py      the command `python -m datadog_checks.litellm`
+    doctor/          what is wrong with an installation, its options and its proxy: what `… doctor` prints
     report/          two runs of the check, and what they send, cost and disclose: what the command prints
     check.py         the class that the Agent loads: makes the scraper and the probes of an instance
     probes/          the proxy's other endpoints: health of models, readiness, version

@@ -34,10 +34,11 @@ _BUCKET_LABEL = 'upper_bound'
 
 
 def labels_under_the_other_check(instance: Mapping[str, Any], labels: Collection[str]) -> list[str]:
-    """Return the personal ones of these labels that the bundled check would send."""
+    """Return the personal ones of these labels that the bundled check would send, and this instance does not want."""
     kept, dropped = instance.get('include_labels') or (), instance.get('exclude_labels') or ()
     personal = filter(is_personal, labels)
-    return sorted(label for label in personal if label not in dropped and (not kept or label in kept))
+    wanted = Options.of(instance).keep_labels
+    return sorted(label for label in personal if label not in {*dropped, *wanted} and (not kept or label in kept))
 
 
 def look_at_options(instance: Mapping[str, Any]) -> Iterator[Finding]:

@@ -19,8 +19,8 @@ from ..check import LitellmCheck
 from ..mapping.labels import is_personal
 from ..page.exposition import read_lines
 from ..report.configuration import sends_key
-from ..report.measure import Measurement, conceal, create_check, label_of, measure
-from ..report.secrets import Redactor
+from ..report.measure import Measurement, create_check, label_of, measure
+from ..report.secrets import Redactor, conceal
 from ..transport.body import read_body
 from .finding import Finding, Verdict
 from .other_check import labels_under_the_other_check
