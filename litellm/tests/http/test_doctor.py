@@ -52,7 +52,7 @@ def conf(folder: Path, *instances: dict[str, Any]) -> Path:
 
 @pytest.fixture(autouse=True)
 def installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The package is installed as it is here: that of a checkout may be an earlier one."""
+    """Have the package installed as it is here: that of a checkout may be an earlier one."""
     monkeypatch.setattr(installation, '_version_of', lambda _: __version__)
 
 
