@@ -33,6 +33,7 @@ class Options:
     workers: int = 1
     workers_share_metrics: bool = True
     with_redis: bool = True
+    with_database: bool = False
     litellm_settings: Mapping[str, Any] = field(default_factory=dict)
     general_settings: Mapping[str, Any] = field(default_factory=dict)
     router_settings: Mapping[str, Any] = field(default_factory=dict)

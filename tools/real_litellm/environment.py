@@ -2,37 +2,26 @@
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import os
-import shutil
-import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from packaging.version import Version
 
-__all__ = ['RELEASE', 'RELEASES', 'Environment', 'HarnessError', 'environment', 'wanted_release']
+from .kept import REQUIREMENTS, VENVS, HarnessError, keep, run, uv
 
-_ROOT = Path(__file__).resolve().parents[2]
-_REQUIREMENTS = _ROOT / 'requirements'
+__all__ = ['RELEASE', 'RELEASES', 'Environment', 'HarnessError', 'environment', 'wanted_release']
 
 # The releases with a lock of their dependencies, oldest first: requirements/litellm-<release>.in makes one.
 RELEASES = tuple(
-    sorted((path.stem.removeprefix('litellm-') for path in _REQUIREMENTS.glob('litellm-*.in')), key=Version)
+    sorted((path.stem.removeprefix('litellm-') for path in REQUIREMENTS.glob('litellm-*.in')), key=Version)
 )
 # The newest of them.
 RELEASE = RELEASES[-1]
 
-_VENVS = _ROOT / '.venvs'
-_INSTALL_SECONDS = 600
-
-
-class HarnessError(Exception):
-    """The real LiteLLM could not be installed, started or driven; the message says why in its first line."""
+# What a release without a lock file is resolved from; the last as in requirements/litellm-*.in.
+_WANTED = 'litellm[proxy]=={release}\nprometheus-client\nprisma==0.11.0\n'
 
 
 class Environment(NamedTuple):
@@ -42,14 +31,30 @@ class Environment(NamedTuple):
     path: Path
 
     @property
+    def bin(self) -> Path:
+        """The folder of its commands."""
+        return self.path / 'bin'
+
+    @property
+    def python(self) -> Path:
+        """Its Python."""
+        return self.bin / 'python'
+
+    @property
     def litellm(self) -> Path:
         """The command that starts the proxy."""
-        return self.path / 'bin' / 'litellm'
+        return self.bin / 'litellm'
 
     @property
     def uvicorn(self) -> Path:
         """The server that the proxy runs in."""
-        return self.path / 'bin' / 'uvicorn'
+        return self.bin / 'uvicorn'
+
+    @property
+    def packages(self) -> Path:
+        """The folder of its packages."""
+        (folder,) = self.path.glob('lib/python3*/site-packages')
+        return folder
 
 
 def wanted_release() -> str:
@@ -64,59 +69,25 @@ def environment(release: str | None = None) -> Environment:
     Raises HarnessError when it has to be made and that fails, as without a package registry.
     """
     release = release or wanted_release()
-    made = Environment(release, _VENVS / f'litellm-{release}')
-    _VENVS.mkdir(exist_ok=True)
-    with _locked(_VENVS / f'litellm-{release}.lock'):
-        marker = made.path / 'ready'
-        lock_file = _REQUIREMENTS / f'litellm-{release}.txt'
-        state = hashlib.sha256(lock_file.read_bytes()).hexdigest() if lock_file.exists() else 'resolved without a lock'
-        if not (marker.exists() and marker.read_text() == state and (made.path / 'bin' / 'python').exists()):
-            _make(made, lock_file)
-            marker.write_text(state)
+    lock_file = REQUIREMENTS / f'litellm-{release}.txt'
+    made = Environment(release, VENVS / f'litellm-{release}')
+    inputs = [lock_file.read_bytes() if lock_file.exists() else b'', sys.version.encode()]
+    keep(made.path, inputs, lambda: _make(made, lock_file))
     return made
 
 
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock, so that two test runs do not write into one environment."""
-    with path.open('w') as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
 def _make(made: Environment, lock_file: Path) -> None:
-    uv = _uv()
-    _run([uv, 'venv', '--quiet', '--clear', '--python', sys.executable, str(made.path)], made.release)
+    what = f'install LiteLLM {made.release}'
+    run([uv(), 'venv', '--quiet', '--clear', '--python', sys.executable, str(made.path)], what)
     if not lock_file.exists():
-        lock_file = _resolve(uv, made)
-    install = [uv, 'pip', 'install', '--quiet', '--no-deps', '--python', str(made.path), '--requirements']
-    _run([*install, str(lock_file)], made.release)
+        lock_file = _resolve(made, what)
+    run([uv(), 'pip', 'install', '--quiet', '--no-deps', '--python', str(made.path), '-r', str(lock_file)], what)
 
 
-def _resolve(uv: str, made: Environment) -> Path:
+def _resolve(made: Environment, what: str) -> Path:
     """Write the requirements of a release without a lock file into its environment."""
     wanted, resolved = made.path / 'wanted.in', made.path / 'resolved.txt'
-    wanted.write_text(f'litellm[proxy]=={made.release}\nprometheus-client\n')
-    command = [uv, 'pip', 'compile', '--quiet', '--python', str(made.path), '--output-file', str(resolved), str(wanted)]
-    _run(command, made.release)
+    wanted.write_text(_WANTED.format(release=made.release))
+    command = [uv(), 'pip', 'compile', '--quiet', '--python', str(made.path), '--output-file', str(resolved)]
+    run([*command, str(wanted)], what)
     return resolved
-
-
-def _uv() -> str:
-    own = _VENVS / 'uv' / 'bin' / 'uv'
-    found = str(own) if own.exists() else shutil.which('uv')
-    if found is None:
-        raise HarnessError('The real LiteLLM is installed with uv, which is not there: run `make .venvs/uv/bin/uv`')
-    return found
-
-
-def _run(command: list[str], release: str) -> None:
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_INSTALL_SECONDS, cwd=_ROOT)
-    except subprocess.TimeoutExpired:
-        raise HarnessError(
-            f'LiteLLM {release} could not be installed within {_INSTALL_SECONDS} seconds: is the registry in reach?'
-        ) from None
-    if done.returncode:
-        reason = ' '.join(done.stderr.split())
-        raise HarnessError(f'LiteLLM {release} could not be installed; is the package registry in reach? {reason}')

@@ -18,7 +18,9 @@ import yaml
 
 from .callers import callers_file
 from .config import Options, configuration
+from .database import Database, database
 from .environment import Environment, HarnessError
+from .postgres import PostgresServer
 from .processes import Process
 from .redis_server import FAMILIES, RedisServer
 from .sockets import free_port
@@ -33,7 +35,7 @@ _HOOKS = Path(__file__).with_name('gateway_hooks.py')
 
 
 class RealProxy:
-    """One LiteLLM proxy with its upstream stub and, when it is installed, a Redis.
+    """One LiteLLM proxy with its upstream stub and, as far as this machine has them, a Redis and a PostgreSQL.
 
     It runs between `with` and its end, on a free loopback port, in a temporary folder, with a master key of its own
     and without the variables of the process that starts it. Raises HarnessError, with the end of its log, when it does
@@ -49,6 +51,8 @@ class RealProxy:
         self.metrics_url = f'{self.url}/metrics/'
         self.key = 'sk-' + secrets.token_hex(24)
         self.redis: RedisServer | None = None
+        self.postgres: PostgresServer | None = None
+        self._database: Database | None = None
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._process: Process | None = None
 
@@ -59,6 +63,10 @@ class RealProxy:
             if self.options.with_redis and RedisServer.is_installed():
                 self.redis = RedisServer(self.directory)
                 self.redis.start()
+            if self.options.with_database:
+                self._database = database(self.environment)
+                self.postgres = PostgresServer(self.directory)
+                self.postgres.create(self._database.tables)
             self._write_configuration()
             self.start()
         except BaseException:
@@ -70,6 +78,8 @@ class RealProxy:
         self.stop()
         if self.redis:
             self.redis.stop()
+        if self.postgres:
+            self.postgres.stop()
         self.upstream.__exit__()
         if self._temporary:
             self._temporary.cleanup()
@@ -84,7 +94,7 @@ class RealProxy:
     @property
     def untested(self) -> str:
         """One line that says which families stay untested because there is no Redis, or nothing."""
-        return '' if self.redis else f'No redis-server on PATH: {", ".join(FAMILIES)} stay untested'
+        return '' if self.redis else f'There is no Redis on this machine: {", ".join(FAMILIES)} stay untested'
 
     def start(self) -> None:
         """Start the proxy and wait until it is ready to serve."""
@@ -111,7 +121,7 @@ class RealProxy:
 
     def pids(self) -> list[int]:
         """Return the process ids of the proxy and its descendants, the first process first."""
-        return [] if self._process is None else _with_descendants(self._process.pid)
+        return [] if self._process is None else self._process.pids()
 
     def workers(self) -> list[int]:
         """Return the process ids of the workers, oldest first; of one process alone, its own."""
@@ -209,9 +219,13 @@ class RealProxy:
 
     def _variables(self) -> dict[str, str]:
         """Return the environment variables of the proxy: nothing of it may leave this machine."""
-        bin_folder = str(self.environment.litellm.parent)
+        commands = [str(self.environment.bin), '/usr/local/bin', '/usr/bin', '/bin']
+        database: dict[str, str] = {}
+        if self._database and self.postgres:
+            commands.insert(0, str(self._database.commands))
+            database = self._database.variables(self.postgres.url)
         return {
-            'PATH': os.pathsep.join((bin_folder, '/usr/local/bin', '/usr/bin', '/bin')),
+            'PATH': os.pathsep.join(commands),
             'HOME': str(self.directory),
             # Workers share their metrics in a folder of this one, which all proxies of a machine would have in common.
             'TMPDIR': str(self.directory),
@@ -232,16 +246,9 @@ class RealProxy:
             'NO_PROXY': '127.0.0.1,localhost',
             # Started without its own command, LiteLLM looks here.
             **({} if self.options.workers_share_metrics else {'CONFIG_FILE_PATH': 'config.yaml'}),
+            **database,
             **self.options.variables,
         }
-
-
-def _with_descendants(pid: int) -> list[int]:
-    try:
-        children = Path(f'/proc/{pid}/task/{pid}/children').read_text().split()
-    except FileNotFoundError:
-        return [pid]
-    return [pid, *(descendant for child in children for descendant in _with_descendants(int(child)))]
 
 
 def _signal(pids: Iterable[int], which: signal.Signals) -> None:

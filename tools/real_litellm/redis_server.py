@@ -1,14 +1,14 @@
-"""A real Redis for LiteLLM's cache and rate limits."""
+"""A real Redis, or Valkey in its place, for LiteLLM's cache, rate limits and queues."""
 
 from __future__ import annotations
 
-import shutil
 import socket
 import time
 from pathlib import Path
 
 from .environment import HarnessError
 from .processes import Process
+from .servers import servers
 from .sockets import free_port
 
 __all__ = ['FAMILIES', 'RedisServer']
@@ -26,7 +26,7 @@ _START_SECONDS = 10
 
 
 class RedisServer:
-    """A redis-server on a free loopback port that keeps nothing on disk."""
+    """A server on a free loopback port that keeps nothing on disk."""
 
     def __init__(self, directory: Path) -> None:
         self.port = free_port()
@@ -35,22 +35,22 @@ class RedisServer:
 
     @staticmethod
     def is_installed() -> bool:
-        """Tell whether there is a redis-server on PATH."""
-        return _command() is not None
+        """Tell whether this machine has one."""
+        return servers().redis is not None
 
     def start(self) -> None:
         """Start the server, again on the same port after `stop`; raise HarnessError when it does not answer."""
-        command = _command()
+        command = servers().redis
         if command is None:
-            raise HarnessError('There is no redis-server on PATH')
+            raise HarnessError('There is no Redis: neither a wheel for this platform nor one of the system')
         settings = {'port': str(self.port), 'bind': '127.0.0.1', 'save': '', 'appendonly': 'no'}
         options = [word for name, value in settings.items() for word in (f'--{name}', value)]
         log = self._directory / 'redis.log'
-        self._process = Process([command, *options], self._directory, log, {})
+        self._process = Process([str(command), *options], self._directory, log, {})
         deadline = time.monotonic() + _START_SECONDS
         while not self._answers():
             if time.monotonic() > deadline or self._process.exit_code is not None:
-                raise HarnessError(f'redis-server did not start:\n{self._process.log_tail()}')
+                raise HarnessError(f'Redis did not start:\n{self._process.log_tail()}')
             time.sleep(0.05)
 
     def stop(self) -> None:
@@ -66,7 +66,3 @@ class RedisServer:
                 return connection.recv(16).startswith(b'+PONG')
         except OSError:
             return False
-
-
-def _command() -> str | None:
-    return shutil.which('redis-server')

@@ -1,0 +1,154 @@
+"""A real PostgreSQL for LiteLLM's database."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from .kept import HarnessError
+from .processes import Process
+from .servers import servers
+from .sockets import free_port
+
+__all__ = ['PostgresServer']
+
+# Nothing has to survive a crash of the machine.
+_SETTINGS = {
+    'listen_addresses': "'127.0.0.1'",
+    'fsync': 'off',
+    'full_page_writes': 'off',
+    'synchronous_commit': 'off',
+    'shared_buffers': '32MB',
+    'max_connections': '60',
+}
+_NAME = 'litellm'
+# PostgreSQL refuses to run as root: then it runs as the user that owns nothing.
+_NOBODY = 'nobody'
+_START_SECONDS = 30
+_STEP_SECONDS = 60
+
+
+class PostgresServer:
+    """A PostgreSQL on a free loopback port, with a folder of its own in the given one.
+
+    `stop` and `start` keep port and data. A paused server accepts connections and answers none, as one whose disk or
+    network has gone does. Raises HarnessError when the server does not start or refuses a statement.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.port = free_port()
+        self.url = f'postgresql://{_NAME}:{_NAME}@127.0.0.1:{self.port}/{_NAME}'
+        self._directory = directory / 'postgres'
+        self._log = directory / 'postgres.log'
+        self._process: Process | None = None
+        self._bin = servers().postgres
+        # What the processes of the server get besides their command line.
+        self._account = {'user': _NOBODY} if os.getuid() == 0 else {}
+
+    def create(self, tables: str) -> None:
+        """Make the folder, start the server and make a database with these tables (SQL)."""
+        self._directory.mkdir(mode=0o700)
+        if self._account:
+            self._hand_over()
+        self._step('initdb', '-D', self._data, '-A', 'trust', '-U', _NAME, '-E', 'UTF8', '--no-sync')
+        settings = {**_SETTINGS, 'port': str(self.port), 'unix_socket_directories': f"'{self._directory}'"}
+        with (self._data / 'postgresql.conf').open('a') as file:
+            file.writelines(f'{name} = {value}\n' for name, value in settings.items())
+        self.start()
+        self._psql('postgres', f'create database {_NAME}')
+        self._psql(_NAME, tables)
+
+    def start(self) -> None:
+        """Start the server, again on the same port after `stop`, and wait until it takes connections."""
+        command = [str(self._command('postgres')), '-D', str(self._data)]
+        self._process = Process(command, self._directory, self._log, {'LANG': 'C.UTF-8'}, **self._account)
+        deadline = time.monotonic() + _START_SECONDS
+        while not self._is_ready():
+            if time.monotonic() > deadline or self._process.exit_code is not None:
+                raise HarnessError(f'PostgreSQL did not start:\n{self._process.log_tail()}')
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """End the server at once; whoever is connected is told (its fast shutdown)."""
+        if self._process:
+            self.resume()
+            self._process.end(signal.SIGINT)
+            self._process = None
+
+    def pause(self) -> None:
+        """Suspend the server with all its sessions."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let a suspended server go on."""
+        self._signal(signal.SIGCONT)
+
+    def query(self, statement: str) -> list[list[str]]:
+        """Run a statement and return its rows, all values as text."""
+        return [line.split('\x1f') for line in self._psql(_NAME, statement).splitlines()]
+
+    @property
+    def _data(self) -> Path:
+        return self._directory / 'data'
+
+    def _command(self, name: str) -> Path:
+        if self._bin is None:
+            raise HarnessError('There is no PostgreSQL: neither a wheel for this platform nor one of the system')
+        return self._bin / name
+
+    def _hand_over(self) -> None:
+        """Give the folder to the account that the server runs as, and executables that it can reach."""
+        account = pwd.getpwnam(_NOBODY)
+        os.chown(self._directory, account.pw_uid, account.pw_gid)
+        # The folders above it are only passed through.
+        self._directory.parent.chmod(self._directory.parent.stat().st_mode | 0o011)
+        try:
+            self._run([str(self._command('postgres')), '--version'])
+        except PermissionError:
+            copy = self._directory.parent / 'pginstall'
+            shutil.copytree(self._command('postgres').parent.parent, copy, symlinks=True)
+            self._bin = copy / 'bin'
+
+    def _is_ready(self) -> bool:
+        command = [str(self._command('psql')), *self._address('postgres'), '-c', 'select 1']
+        return self._run(command).returncode == 0
+
+    def _psql(self, database: str, statements: str) -> str:
+        options = ['-v', 'ON_ERROR_STOP=1', '-q', '-At', '-F', '\x1f', '-f', '-']
+        return self._step('psql', *self._address(database), *options, given=statements)
+
+    def _address(self, database: str) -> list[str]:
+        return ['-X', '-h', '127.0.0.1', '-p', str(self.port), '-U', _NAME, '-d', database]
+
+    def _step(self, name: str, *arguments: str | Path, given: str = '') -> str:
+        done = self._run([str(self._command(name)), *map(str, arguments)], given)
+        if done.returncode:
+            raise HarnessError(f'{name} failed: {done.stderr[-2000:]}')
+        return done.stdout
+
+    def _run(self, command: Sequence[str], given: str = '') -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command,
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=_STEP_SECONDS,
+            cwd=self._directory,
+            env={'LANG': 'C.UTF-8'},
+            user=self._account.get('user'),
+        )
+
+    def _signal(self, which: signal.Signals) -> None:
+        """Signal the server and its children, which are processes of their own groups."""
+        if self._process is None:
+            return
+        for pid in self._process.pids():
+            with suppress(ProcessLookupError):
+                os.kill(pid, which)
