@@ -9,7 +9,18 @@ from typing import Any
 from . import features
 from .upstream import CHAT_MODEL, VIDEO_MODEL
 
-__all__ = ['BLOCKED_WORD', 'MAX_IN_FLIGHT', 'MAX_QUEUED', 'MCP_SERVER', 'MCP_TOOL_PRICE', 'Options', 'configuration']
+__all__ = [
+    'BLOCKED_WORD',
+    'DATABASE_VARIABLES',
+    'MAX_IN_FLIGHT',
+    'MAX_QUEUED',
+    'MCP_SERVER',
+    'MCP_TOOL_PRICE',
+    'PRICE_OF_INPUT',
+    'PRICE_OF_OUTPUT',
+    'Options',
+    'configuration',
+]
 
 BLOCKED_WORD = 'forbidden-word'
 # How many requests a worker serves at a time, and how many may wait for that.
@@ -17,6 +28,8 @@ MAX_IN_FLIGHT = 4
 MAX_QUEUED = 2
 MCP_SERVER = 'sky'
 MCP_TOOL_PRICE = 0.25
+# Dollars for a token of the model `priced`: powers of two, so that sums of them are exact.
+PRICE_OF_INPUT, PRICE_OF_OUTPUT = 2**-10, 2**-9
 
 _OUR_CALLERS = {'custom_auth': 'gateway_hooks.authenticate', 'custom_auth_settings': {'mode': 'auto'}}
 _PROVIDER_BUDGETS = {'provider_budget_config': {'openai': {'budget_limit': 1000, 'time_period': '1d'}}}
@@ -26,7 +39,8 @@ _PROVIDER_BUDGETS = {'provider_budget_config': {'openai': {'budget_limit': 1000,
 class Options:
     """How a proxy differs from the default one.
 
-    The three settings are laid over the generated ones, `variables` over the process's environment variables. Workers
+    The three settings are laid over the generated ones, `variables` over the process's environment variables. With a
+    database, the jobs that write to it and read from it run every few seconds instead of every few minutes. Workers
     that do not share their metrics are started by uvicorn: LiteLLM's own command always sets up multiprocess mode.
     """
 
@@ -41,13 +55,41 @@ class Options:
     arguments: tuple[str, ...] = ()
 
 
-def configuration(release: str, upstream_url: str, redis_port: int | None, options: Options) -> dict[str, Any]:
+# What LiteLLM does with its database now and then, as often as its settings allow.
+_DATABASE_LITELLM_SETTINGS: Mapping[str, Any] = {
+    'prometheus_initialize_budget_metrics': True,
+    'max_budget': 1_000_000,
+    'budget_duration': '30d',
+}
+_DATABASE_GENERAL_SETTINGS: Mapping[str, Any] = {
+    'proxy_budget_rescheduler_min_time': 5,
+    'proxy_budget_rescheduler_max_time': 8,
+    'proxy_batch_write_at': 5,
+    'proxy_batch_polling_interval': 5,
+    'maximum_spend_logs_retention_period': '7d',
+    'maximum_spend_logs_retention_interval': '20s',
+    'maximum_spend_logs_size': '1GB',
+}
+DATABASE_VARIABLES: Mapping[str, str] = {
+    # Zero minutes are a second.
+    'PROMETHEUS_BUDGET_METRICS_REFRESH_INTERVAL_MINUTES': '0',
+    'PROXY_BATCH_POLLING_INTERVAL': '5',
+}
+
+
+def configuration(
+    release: str, upstream_url: str, redis_port: int | None, has_database: bool, options: Options
+) -> dict[str, Any]:
     """Return LiteLLM's configuration file as data, without what the release cannot start with."""
     cache: dict[str, Any] = {'type': 'local', 'supported_call_types': ['acompletion', 'completion']}
     redis: dict[str, Any] = {}
     if redis_port:
         redis = {'redis_host': '127.0.0.1', 'redis_port': redis_port}
         cache.update(type='redis', host='127.0.0.1', port=redis_port)
+    of_database: tuple[Mapping[str, Any], Mapping[str, Any]] = ({}, {})
+    if has_database:
+        buffer = {'use_redis_transaction_buffer': True} if redis_port else {}
+        of_database = (_DATABASE_LITELLM_SETTINGS, {**_DATABASE_GENERAL_SETTINGS, **buffer})
     return {
         'model_list': _models(upstream_url),
         'litellm_settings': {
@@ -58,6 +100,7 @@ def configuration(release: str, upstream_url: str, redis_port: int | None, optio
             'enable_end_user_cost_tracking_prometheus_only': True,
             'request_timeout': 20,
             'telemetry': False,
+            **of_database[0],
             **options.litellm_settings,
         },
         'general_settings': {
@@ -65,6 +108,7 @@ def configuration(release: str, upstream_url: str, redis_port: int | None, optio
             'max_in_flight_requests_per_worker': MAX_IN_FLIGHT,
             'max_queued_requests_per_worker': MAX_QUEUED,
             'admission_queue_timeout_seconds': 0.8,
+            **of_database[1],
             **options.general_settings,
         },
         'router_settings': {
@@ -113,6 +157,13 @@ def _models(upstream_url: str) -> list[dict[str, Any]]:
         deployment('images', 'openai/dall-e-3'),
         deployment('videos', f'openai/{VIDEO_MODEL}'),
         unpriced,
+        deployment(
+            'priced',
+            f'openai/{CHAT_MODEL}',
+            input_cost_per_token=PRICE_OF_INPUT,
+            output_cost_per_token=PRICE_OF_OUTPUT,
+            cache_read_input_token_cost=PRICE_OF_INPUT,
+        ),
         deployment('limited', 'openai/fails-with-429'),
         deployment('broken', 'openai/fails-with-500'),
         deployment('broken-too', 'openai/fails-with-500'),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -118,14 +118,20 @@ def _generate_client(environment: Environment, modules: Path, schema: Path) -> N
     }
     command = modules / 'prisma' / 'build' / 'index.js'
     arguments = ['generate', '--schema', str(schema)]
-    _node(command, *arguments, what=f'generate the client of {environment.release}', modules=modules, **variables)
+    what = f'generate the client of {environment.release}'
+    _node(command, *arguments, what=what, modules=modules, variables=variables)
 
 
 def _node(
-    script: Path, *arguments: str, what: str, modules: Path, directory: Path = ENGINE, **variables: str
+    script: Path,
+    *arguments: str,
+    what: str,
+    modules: Path,
+    directory: Path = ENGINE,
+    variables: Mapping[str, str] | None = None,
 ) -> str:
     command = [str(servers().node), str(script), *arguments]
-    return run(command, what, {**_engine_variables(modules), **variables}, directory)
+    return run(command, what, {**_engine_variables(modules), **(variables or {})}, directory)
 
 
 def _engine_variables(modules: Path) -> dict[str, str]:
@@ -133,4 +139,4 @@ def _engine_variables(modules: Path) -> dict[str, str]:
 
 
 if __name__ == '__main__':
-    sys.exit(lock())
+    lock()

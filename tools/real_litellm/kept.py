@@ -43,9 +43,7 @@ def keep(folder: Path, inputs: Sequence[bytes], make: Callable[[], None]) -> Pat
     return folder
 
 
-def run(
-    command: Sequence[str], what: str, variables: Mapping[str, str] | None = None, directory: Path = ROOT
-) -> str:
+def run(command: Sequence[str], what: str, variables: Mapping[str, str] | None = None, directory: Path = ROOT) -> str:
     """Run a step of an installation and return its output; raise HarnessError, naming `what` was to be done."""
     environment = {**os.environ, **(variables or {})}
     try:

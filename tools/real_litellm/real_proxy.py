@@ -17,12 +17,13 @@ import requests
 import yaml
 
 from .callers import callers_file
-from .config import Options, configuration
+from .config import DATABASE_VARIABLES, Options, configuration
 from .database import Database, database
 from .environment import Environment, HarnessError
 from .postgres import PostgresServer
 from .processes import Process
 from .redis_server import FAMILIES, RedisServer
+from .servers import servers
 from .sockets import free_port
 from .upstream import Upstream
 
@@ -32,6 +33,7 @@ _START_SECONDS = 120
 _SIGN_OF_LIFE_SECONDS = 0.5
 _END_SECONDS = 10
 _HOOKS = Path(__file__).with_name('gateway_hooks.py')
+_ENTERPRISE_HOOKS = Path(__file__).with_name('enterprise_hooks.py')
 
 
 class RealProxy:
@@ -63,7 +65,7 @@ class RealProxy:
             if self.options.with_redis and RedisServer.is_installed():
                 self.redis = RedisServer(self.directory)
                 self.redis.start()
-            if self.options.with_database:
+            if self.options.with_database and servers().have_database:
                 self._database = database(self.environment)
                 self.postgres = PostgresServer(self.directory)
                 self.postgres.create(self._database.tables)
@@ -93,8 +95,13 @@ class RealProxy:
 
     @property
     def untested(self) -> str:
-        """One line that says which families stay untested because there is no Redis, or nothing."""
-        return '' if self.redis else f'There is no Redis on this machine: {", ".join(FAMILIES)} stay untested'
+        """One line that says what stays untested for want of a server on this machine, or nothing."""
+        missing = []
+        if self.options.with_redis and not self.redis:
+            missing.append(f'no Redis: {", ".join(FAMILIES)}')
+        if self.options.with_database and not self.postgres:
+            missing.append('no PostgreSQL or no Node: the database, its accounts and its families')
+        return f'Untested, as this machine has {"; ".join(missing)}' if missing else ''
 
     def start(self) -> None:
         """Start the proxy and wait until it is ready to serve."""
@@ -212,10 +219,14 @@ class RealProxy:
 
     def _write_configuration(self) -> None:
         redis_port = self.redis.port if self.redis else None
-        config = configuration(self.environment.release, self.upstream.url, redis_port, self.options)
+        config = configuration(
+            self.environment.release, self.upstream.url, redis_port, self.postgres is not None, self.options
+        )
         (self.directory / 'config.yaml').write_text(yaml.safe_dump(config))
         (self.directory / 'callers.json').write_text(json.dumps(callers_file()))
         shutil.copy(_HOOKS, self.directory)
+        (self.directory / 'enterprise').mkdir(exist_ok=True)
+        shutil.copy(_ENTERPRISE_HOOKS, self.directory / 'enterprise')
 
     def _variables(self) -> dict[str, str]:
         """Return the environment variables of the proxy: nothing of it may leave this machine."""
@@ -223,7 +234,15 @@ class RealProxy:
         database: dict[str, str] = {}
         if self._database and self.postgres:
             commands.insert(0, str(self._database.commands))
-            database = self._database.variables(self.postgres.url)
+            database = {
+                **self._database.variables(self.postgres.url),
+                **DATABASE_VARIABLES,
+                # Where it finds `enterprise`: managed files are kept in the database.
+                'PYTHONPATH': str(self.directory),
+            }
+            if self.redis:
+                # Its queue of spend asks for Redis here, not in the configuration.
+                database.update(REDIS_HOST='127.0.0.1', REDIS_PORT=str(self.redis.port))
         return {
             'PATH': os.pathsep.join(commands),
             'HOME': str(self.directory),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 import threading
 import time
 from collections import Counter
@@ -74,6 +75,11 @@ class Upstream:
             Route('/v1/embeddings', self._embeddings, methods=['POST']),
             Route('/v1/images/generations', self._images, methods=['POST']),
             Route('/v1/videos', self._videos, methods=['POST']),
+            Route('/v1/files', self._file, methods=['POST']),
+            Route('/v1/files/{identity}', self._file, methods=['GET', 'DELETE']),
+            Route('/v1/files/{identity}/content', self._file_content, methods=['GET']),
+            Route('/v1/batches', self._batch, methods=['POST']),
+            Route('/v1/batches/{identity}', self._batch, methods=['GET']),
             Route('/v1/messages', self._messages, methods=['POST']),
             Route('/v1/oauth/token', self._token, methods=['POST']),
             Route('/mcp', self._mcp, methods=['POST']),
@@ -129,11 +135,53 @@ class Upstream:
             {**video, 'created_at': int(time.time()), 'seconds': str(VIDEO_SECONDS), 'size': '720x1280'}
         )
 
+    async def _file(self, request: Request) -> Response:
+        """Take a file, tell of it, or delete it."""
+        self.requests[f'{request.method} file'] += 1
+        identity = request.path_params.get('identity', 'file-input')
+        if request.method == 'DELETE':
+            return JSONResponse({'id': identity, 'object': 'file', 'deleted': True})
+        file = {'id': identity, 'object': 'file', 'bytes': 100, 'filename': 'batch.jsonl', 'purpose': 'batch'}
+        return JSONResponse({**file, 'created_at': int(time.time()), 'status': 'processed'})
+
+    async def _file_content(self, request: Request) -> Response:
+        """Return the results of a batch of one completion."""
+        message = {'role': 'assistant', 'content': 'A short answer.'}
+        body = {**_completion(CHAT_MODEL, 'chat.completion', message=message), 'usage': USAGE}
+        answer = {'status_code': 200, 'request_id': 'request_1', 'body': body}
+        line = {'id': 'batch_request_1', 'custom_id': 'line-1', 'error': None, 'response': answer}
+        return Response(json.dumps(line) + '\n', media_type='application/jsonl')
+
+    async def _batch(self, request: Request) -> Response:
+        """Tell of a batch, which is complete as soon as it was asked for."""
+        self.requests[f'{request.method} batch'] += 1
+        now = int(time.time())
+        batch = {
+            'id': request.path_params.get('identity', 'batch_1'),
+            'object': 'batch',
+            'endpoint': '/v1/chat/completions',
+            'input_file_id': 'file-input',
+            'output_file_id': 'file-output',
+            'completion_window': '24h',
+            'status': 'completed',
+            'errors': None,
+            'metadata': {},
+        }
+        counts = {'total': 1, 'completed': 1, 'failed': 0}
+        times = {'created_at': now - 60, 'in_progress_at': now - 50, 'completed_at': now}
+        return JSONResponse({**batch, **times, 'request_counts': counts})
+
     async def _messages(self, request: Request) -> Response:
         body = await self._counted(request)
         usage = {'input_tokens': USAGE['prompt_tokens'], 'output_tokens': USAGE['completion_tokens']}
         content = [{'type': 'text', 'text': 'A short answer.'}]
-        answer = {'id': 'msg_1', 'type': 'message', 'role': 'assistant', 'model': body['model'], 'content': content}
+        answer = {
+            'id': f'msg_{secrets.token_hex(8)}',
+            'type': 'message',
+            'role': 'assistant',
+            'model': body['model'],
+            'content': content,
+        }
         return JSONResponse({**answer, 'stop_reason': 'end_turn', 'stop_sequence': None, 'usage': usage})
 
     async def _token(self, request: Request) -> Response:
@@ -183,18 +231,23 @@ def _failure(model: str) -> JSONResponse | None:
 
 
 def _completion(model: str, kind: str, **choice: Any) -> dict[str, Any]:
-    choices = [{'index': 0, 'finish_reason': 'stop', **choice}]
-    return {'id': 'chatcmpl-1', 'object': kind, 'created': int(time.time()), 'model': model, 'choices': choices}
+    """Return a completion with an id of its own: LiteLLM keeps one row in its database for an id."""
+    identity = f'chatcmpl-{secrets.token_hex(8)}'
+    return {'id': identity, 'object': kind, 'created': int(time.time()), 'model': model, **_choice(**choice)}
+
+
+def _choice(**choice: Any) -> dict[str, Any]:
+    return {'choices': [{'index': 0, 'finish_reason': 'stop', **choice}]}
 
 
 async def _chunks(model: str) -> AsyncIterator[str]:
     """Yield a streamed completion as server-sent events; the usage comes last, in a chunk without choices."""
+    whole = _completion(model, 'chat.completion.chunk', delta={})
     for word in ('A ', 'short ', 'answer.'):
-        chunk = _completion(model, 'chat.completion.chunk', delta={'role': 'assistant', 'content': word})
-        chunk['choices'][0]['finish_reason'] = None
+        chunk = {**whole, **_choice(delta={'role': 'assistant', 'content': word}, finish_reason=None)}
         yield f'data: {json.dumps(chunk)}\n\n'
         await asyncio.sleep(0.01)
-    yield f'data: {json.dumps(_completion(model, "chat.completion.chunk", delta={}))}\n\n'
-    usage = {**_completion(model, 'chat.completion.chunk'), 'choices': [], 'usage': USAGE}
+    yield f'data: {json.dumps(whole)}\n\n'
+    usage = {**whole, 'choices': [], 'usage': USAGE}
     yield f'data: {json.dumps(usage)}\n\n'
     yield 'data: [DONE]\n\n'
