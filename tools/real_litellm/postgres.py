@@ -7,6 +7,7 @@ import pwd
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -36,25 +37,23 @@ _STEP_SECONDS = 60
 
 
 class PostgresServer:
-    """A PostgreSQL on a free loopback port, with a folder of its own in the given one.
+    """A PostgreSQL on a free loopback port, with a folder of its own, which `remove` takes away.
 
     `stop` and `start` keep port and data. A paused server accepts connections and answers none, as one whose disk or
     network has gone does. Raises HarnessError when the server does not start or refuses a statement.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self) -> None:
         self.port = free_port()
         self.url = f'postgresql://{_NAME}:{_NAME}@127.0.0.1:{self.port}/{_NAME}'
-        self._directory = directory / 'postgres'
-        self._log = directory / 'postgres.log'
+        self._directory = Path(tempfile.mkdtemp(prefix='real-postgres-'))
         self._process: Process | None = None
         self._bin = servers().postgres
         # What the processes of the server get besides their command line.
         self._account = {'user': _NOBODY} if os.getuid() == 0 else {}
 
     def create(self, tables: str) -> None:
-        """Make the folder, start the server and make a database with these tables (SQL)."""
-        self._directory.mkdir(mode=0o700)
+        """Start the server with a new database that has these tables (SQL)."""
         if self._account:
             self._hand_over()
         self._step('initdb', '-D', self._data, '-A', 'trust', '-U', _NAME, '-E', 'UTF8', '--no-sync')
@@ -68,7 +67,7 @@ class PostgresServer:
     def start(self) -> None:
         """Start the server, again on the same port after `stop`, and wait until it takes connections."""
         command = [str(self._command('postgres')), '-D', str(self._data)]
-        self._process = Process(command, self._directory, self._log, {'LANG': 'C.UTF-8'}, **self._account)
+        self._process = Process(command, self._directory, self._directory / 'log', {'LANG': 'C.UTF-8'}, **self._account)
         deadline = time.monotonic() + _START_SECONDS
         while not self._is_ready():
             if time.monotonic() > deadline or self._process.exit_code is not None:
@@ -81,6 +80,11 @@ class PostgresServer:
             self.resume()
             self._process.end(signal.SIGINT)
             self._process = None
+
+    def remove(self) -> None:
+        """End the server, and remove all that it has written."""
+        self.stop()
+        shutil.rmtree(self._directory, ignore_errors=True)
 
     def pause(self) -> None:
         """Suspend the server with all its sessions."""
@@ -107,12 +111,10 @@ class PostgresServer:
         """Give the folder to the account that the server runs as, and executables that it can reach."""
         account = pwd.getpwnam(_NOBODY)
         os.chown(self._directory, account.pw_uid, account.pw_gid)
-        # The folders above it are only passed through.
-        self._directory.parent.chmod(self._directory.parent.stat().st_mode | 0o011)
         try:
             self._run([str(self._command('postgres')), '--version'])
         except PermissionError:
-            copy = self._directory.parent / 'pginstall'
+            copy = self._directory / 'installed'
             shutil.copytree(self._command('postgres').parent.parent, copy, symlinks=True)
             self._bin = copy / 'bin'
 

@@ -67,7 +67,7 @@ class RealProxy:
                 self.redis.start()
             if self.options.with_database and servers().have_database:
                 self._database = database(self.environment)
-                self.postgres = PostgresServer(self.directory)
+                self.postgres = PostgresServer()
                 self.postgres.create(self._database.tables)
             self._write_configuration()
             self.start()
@@ -81,7 +81,7 @@ class RealProxy:
         if self.redis:
             self.redis.stop()
         if self.postgres:
-            self.postgres.stop()
+            self.postgres.remove()
         self.upstream.__exit__()
         if self._temporary:
             self._temporary.cleanup()

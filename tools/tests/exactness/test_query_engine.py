@@ -1,0 +1,320 @@
+"""The stand-in for Prisma's query engine does what prisma-client-py asks, and fails in ways that LiteLLM knows."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tools.real_litellm.database import ENGINE, Database, database
+from tools.real_litellm.environment import Environment, HarnessError, environment
+from tools.real_litellm.postgres import PostgresServer
+from tools.real_litellm.servers import servers
+
+PROBE = ENGINE.with_name('engine_probe.py')
+PROBE_SECONDS = 60
+# What the probe puts into each text.
+TEXT = 'a "quote", a \\ backslash,\n\ta line, {braces} [and] $signs: é 日本'
+
+TRANSLATE = """
+const { fieldTypes, translate } = require('./graphql.js');
+const { schema, texts } = JSON.parse(require('node:fs').readFileSync(0, 'utf8'));
+process.stdout.write(JSON.stringify(texts.map((text) => translate(text, fieldTypes(schema)).body)));
+"""
+
+
+def as_json(value: object) -> dict[str, Any]:
+    return {'$type': 'Json', 'value': json.dumps(value, ensure_ascii=False)}
+
+
+# What the calls of the probe are in the JSON protocol: action, model, arguments.
+WANTED: list[tuple[str, str, dict[str, Any]]] = [
+    (
+        'createOne',
+        'Budget',
+        {'data': {'budget_id': 'b', 'max_budget': 1e-05, 'tpm_limit': 9007199254740993, 'created_by': TEXT}},
+    ),
+    (
+        'createOne',
+        'Budget',
+        {
+            'data': {
+                'budget_reset_at': '2026-01-02T12:00:00.123000+00:00',
+                'model_max_budget': as_json({'a': [1, None, TEXT]}),
+            }
+        },
+    ),
+    ('createOne', 'Budget', {'data': {'allowed_models': ['x', TEXT], 'soft_budget': None, 'max_budget': '0.10'}}),
+    (
+        'createOne',
+        'Key',
+        {'data': {'token': 't', 'blocked': True, 'litellm_budget_table': {'connect': {'budget_id': 'b'}}}},
+    ),
+    ('createOne', 'Key', {'data': {'token': 't', 'metadata': as_json(None), 'models': {'set': []}}}),
+    ('createMany', 'Key', {'data': [{'token': 'u', 'aliases': as_json({})}, {'token': 'v'}], 'skipDuplicates': True}),
+    (
+        'updateOne',
+        'Key',
+        {'where': {'token': 't'}, 'data': {'spend': {'increment': -0.5}, 'metadata': as_json({'k': 'v'})}},
+    ),
+    (
+        'updateMany',
+        'Key',
+        {'where': {'OR': [{'token': 't'}, {'AND': [{'spend': {'gt': 1}}]}]}, 'data': {'spend': 0}},
+    ),
+    (
+        'upsertOne',
+        'Key',
+        {
+            'where': {'token': 't'},
+            'data': {
+                'create': {'token': 't', 'permissions': as_json({'p': 1})},
+                'update': {'metadata': as_json([])},
+            },
+        },
+    ),
+    ('deleteOne', 'Key', {'where': {'token': 't'}}),
+    ('deleteMany', 'Key', {'where': {'NOT': [{'token': {'notIn': ['a', 'b']}}]}}),
+    ('findUnique', 'Key', {'where': {'token': 't'}}),
+    ('findUniqueOrThrow', 'Key', {'where': {'token': 't'}}),
+    ('findFirst', 'Key', {'where': {'metadata': {'path': ['a'], 'equals': as_json('x')}}, 'skip': 1}),
+    ('findFirstOrThrow', 'Key', {'where': {'key_alias': {'contains': 'x', 'mode': 'insensitive'}}}),
+    (
+        'findMany',
+        'Key',
+        {
+            'where': {'models': {'hasSome': ['m']}, 'expires': {'lt': '2026-01-02T12:00:00.123000+00:00'}},
+            'take': -2,
+            'cursor': {'token': 't'},
+            'orderBy': [{'spend': 'desc'}, {'token': 'asc'}],
+        },
+    ),
+    ('findMany', 'Budget', {'where': {'keys': {'some': {'spend': {'gte': 0.5}}}}}),
+    (
+        'findMany',
+        'Key',
+        {'where': {'litellm_budget_table': {'is': {'model_max_budget': {'equals': as_json({'a': 1})}}}}},
+    ),
+    ('aggregate', 'Key', {'take': 3, 'where': {'token': {'startsWith': 't'}}}),
+    (
+        'groupBy',
+        'Key',
+        {'by': ['team_id'], 'having': {'spend': {'_sum': {'gt': 1.5}}}, 'orderBy': {'team_id': 'asc'}},
+    ),
+    (
+        'queryRaw',
+        '',
+        {'query': 'SELECT $1, "q"', 'parameters': json.dumps([TEXT, 1, None], ensure_ascii=False)},
+    ),
+    ('queryRaw', '', {'query': 'SELECT 1', 'parameters': '[]'}),
+    ('executeRaw', '', {'query': 'UPDATE t SET a = $1', 'parameters': '[[1, 2]]'}),
+]
+MODELS = {'Budget': 'LiteLLM_BudgetTable', 'Key': 'LiteLLM_VerificationToken', '': None}
+
+
+@pytest.fixture(scope='module')
+def litellm() -> Environment:
+    if not servers().have_database:
+        pytest.skip('there is no PostgreSQL or no Node for this platform')
+    return environment()
+
+
+@pytest.fixture(scope='module')
+def prepared(litellm: Environment) -> Database:
+    failure = ''
+    try:
+        return database(litellm)
+    except HarnessError as error:
+        failure = str(error)
+    pytest.fail(failure, pytrace=False)
+
+
+@pytest.fixture(scope='module')
+def postgres(prepared: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    # Not below pytest's own folder: an account without rights could not reach it.
+    server = PostgresServer()
+    try:
+        server.create(prepared.tables)
+        yield server
+    finally:
+        server.remove()
+
+
+def probe(litellm: Environment, mode: str, variables: dict[str, str] | None = None) -> Any:
+    done = subprocess.run(
+        [litellm.python, PROBE, mode],
+        capture_output=True,
+        text=True,
+        timeout=PROBE_SECONDS,
+        env={**os.environ, **(variables or {})},
+    )
+    assert not done.returncode, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope='module')
+def translated(litellm: Environment, prepared: Database) -> list[dict[str, Any]]:
+    texts = [text for _, text in probe(litellm, 'build')]
+    schema = (litellm.packages / 'litellm' / 'proxy' / 'schema.prisma').read_text(encoding='utf-8')
+    done = subprocess.run(
+        [str(servers().node), '-e', TRANSLATE],
+        input=json.dumps({'schema': schema, 'texts': texts}),
+        capture_output=True,
+        text=True,
+        timeout=PROBE_SECONDS,
+        cwd=ENGINE,
+    )
+    assert not done.returncode, done.stderr
+    return [json.loads(body) for body in json.loads(done.stdout)]
+
+
+@pytest.mark.parametrize('number', range(len(WANTED)), ids=[f'{at}-{call[0]}' for at, call in enumerate(WANTED)])
+def test_what_the_builder_writes_is_translated_exactly(translated: list[dict[str, Any]], number: int) -> None:
+    action, model, arguments = WANTED[number]
+    assert len(translated) == len(WANTED)
+    found = translated[number]
+    assert (found['action'], found.get('modelName')) == (action, MODELS[model])
+    assert found['query']['arguments'] == arguments
+
+
+def test_a_relation_is_selected_with_its_arguments(translated: list[dict[str, Any]]) -> None:
+    selection = translated[16]['query']['selection']
+    assert selection['keys']['arguments'] == {'where': {'metadata': {'not': as_json({})}}, 'take': 1}
+    assert selection['keys']['selection']['token'] is selection['budget_id'] is True
+
+
+@pytest.mark.parametrize('text', ['', 'query {', 'query { result: findNothing }', 'query { result: findManyA(a: ~) }'])
+def test_what_is_no_document_is_a_syntax_error(text: str, prepared: Database) -> None:
+    script = f'require("./graphql.js").translate({json.dumps(text)}, {{}})'
+    done = subprocess.run([str(servers().node), '-e', script], capture_output=True, text=True, cwd=ENGINE, timeout=60)
+    assert 'SyntaxError' in done.stderr
+
+
+@pytest.fixture(scope='module')
+def called(litellm: Environment, prepared: Database, postgres: PostgresServer) -> dict[str, Any]:
+    results: dict[str, Any] = probe(litellm, 'call', prepared.variables(postgres.url))
+    return results
+
+
+RESULTS: dict[str, object] = {
+    'a big integer': True,
+    'a small number': True,
+    'a time, in milliseconds': True,
+    'a list': True,
+    'Json': True,
+    'text, and a relation': True,
+    'createMany': 2,
+    'update': [0.5, {'k': 'v'}],
+    'updateMany': 2,
+    'upsert': 'w',
+    'findMany': ['w', 'v'],
+    'findMany by Json': ['t'],
+    'findFirst': 'u',
+    'findUnique of none': None,
+    'count': 4,
+    'groupBy': [{'team_id': 'red', '_sum': {'spend': 2}, '_count': {'_all': 2}}],
+    'after a batch': [['t', 0.5], ['u', 1.0], ['v', 2.0]],
+    'after two transactions': [0.5, 3.0, 2.0],
+    'queryRaw': {
+        't': TEXT,
+        'b': 9999999999,
+        'd': 1.5,
+        'j': {'a': 1},
+        'l': ['x'],
+        'n': None,
+        'o': True,
+        'at': '2026-01-02T12:00:00+00:00',
+        'c': 'name',
+    },
+    'executeRaw': 3,
+    'delete': 'v',
+    'error: unique': ['UniqueViolationError', 'P2002'],
+    'error: foreign key': ['ForeignKeyViolationError', 'P2003'],
+    'error: no such record': ['RecordNotFoundError', 'P2025'],
+    'error: no such table': ['RawQueryError', 'P2010'],
+    'error: no such column': ['RawQueryError', 'P2010'],
+    'error: no such field': ['FieldNotFoundError', 'P2009'],
+    'error: a value is missing': ['MissingRequiredValueError', 'P2009'],
+    'error: in a batch': ['UniqueViolationError', 'P2002'],
+}
+
+
+@pytest.mark.parametrize('what', RESULTS)
+def test_a_call_returns_what_the_database_has(called: dict[str, Any], what: str) -> None:
+    assert called[what] == RESULTS[what]
+
+
+def test_every_call_is_compared(called: dict[str, Any]) -> None:
+    assert called.keys() == RESULTS.keys()
+
+
+@pytest.fixture(scope='module')
+def ask(litellm: Environment, prepared: Database, postgres: PostgresServer) -> Iterator[Callable[[], list[Any]]]:
+    """A client that stays connected, and tells the error of a call and whether LiteLLM takes it for a lost database."""
+    variables = {**os.environ, **prepared.variables(postgres.url), 'LITELLM_LOCAL_MODEL_COST_MAP': 'True'}
+    command = [str(litellm.python), str(PROBE), 'unreachable']
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=variables
+    ) as client:
+        assert client.stdin is not None
+        assert client.stdout is not None
+        answers, questions = client.stdout, client.stdin
+        while (line := answers.readline()) and json_or_none(line) != 'connected':
+            pass
+
+        def one() -> list[Any]:
+            questions.write('\n')
+            questions.flush()
+            answer: list[Any] = json.loads(answers.readline())
+            return answer
+
+        yield one
+        questions.close()
+
+
+def json_or_none(line: str) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError:
+        return None
+
+
+def test_litellm_takes_a_stopped_database_for_a_lost_one(
+    ask: Callable[[], list[Any]], postgres: PostgresServer
+) -> None:
+    assert ask() == ['no error']
+    postgres.stop()
+    try:
+        ask()  # over a connection that was open
+        assert ask() == ['DataError', 'P1001', True]
+    finally:
+        postgres.start()
+    assert ask() == ['no error']
+
+
+def test_litellm_takes_a_database_that_hangs_for_a_lost_one(
+    ask: Callable[[], list[Any]], postgres: PostgresServer
+) -> None:
+    assert ask() == ['no error']
+    postgres.pause()
+    try:
+        assert ask() == ['ReadTimeout', None, True]
+    finally:
+        postgres.resume()
+    assert ask() == ['no error']
+
+
+def test_an_engine_without_a_database_does_not_start(prepared: Database, tmp_path: Path) -> None:
+    schema = tmp_path / 'schema.prisma'
+    schema.write_text('datasource d {\n  provider = "postgresql"\n  url = env("DATABASE_URL")\n}\n')
+    variables = {**os.environ, **prepared.variables('postgresql://a:b@127.0.0.1:1/c'), 'PRISMA_DML_PATH': str(schema)}
+    done = subprocess.run(
+        [ENGINE / 'query-engine', '-p', '0'], capture_output=True, text=True, env=variables, timeout=PROBE_SECONDS
+    )
+    assert done.returncode == 1
+    assert json.loads(done.stderr.splitlines()[-1])['error_code'] == 'P1001'
