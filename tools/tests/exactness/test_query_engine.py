@@ -255,7 +255,7 @@ def test_every_call_is_compared(called: dict[str, Any]) -> None:
 
 @pytest.fixture(scope='module')
 def ask(litellm: Environment, prepared: Database, postgres: PostgresServer) -> Iterator[Callable[[], list[Any]]]:
-    """A client that stays connected, and tells the error of a call and whether LiteLLM takes it for a lost database."""
+    """Return a call over a connection that stays: its error, and whether LiteLLM takes it for a lost database."""
     variables = {**os.environ, **prepared.variables(postgres.url), 'LITELLM_LOCAL_MODEL_COST_MAP': 'True'}
     command = [str(litellm.python), str(PROBE), 'unreachable']
     with subprocess.Popen(

@@ -281,7 +281,7 @@ def test_budgets_are_the_configured_ones(observed: Observed, metric: str, tag: s
 
 @pytest.fixture
 def accounts(observed: Observed) -> Accounts:
-    """The accounts that LiteLLM keeps in its database."""
+    """Return the accounts that LiteLLM keeps in its database."""
     if observed.accounts is None:
         pytest.skip(observed.proxy.untested)
     return observed.accounts
