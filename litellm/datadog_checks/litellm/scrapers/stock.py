@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from math import isfinite
 from typing import Any
 
-from prometheus_client import Metric
+from prometheus_client import Metric as PrometheusFamily
 from prometheus_client.samples import Sample
 from requests.exceptions import RequestException
 
@@ -76,7 +76,7 @@ class StockScraper(LitellmScraper):
             length = response.headers.get('Content-Length', '')
             self.gauge('telemetry.payload.size', int(length) if length.isdecimal() else size, tags=self.tags)
 
-    def parse_metrics(self) -> Iterator[Metric]:
+    def parse_metrics(self) -> Iterator[PrometheusFamily]:
         try:
             families = list(super().parse_metrics())
         except RequestException:
@@ -100,7 +100,7 @@ class StockScraper(LitellmScraper):
                 self.map_family(family.name, unprefixed(family.name))
             yield family
 
-    def _withhold_labels(self, family: Metric) -> None:
+    def _withhold_labels(self, family: PrometheusFamily) -> None:
         """Remove the labels that must not leave the host, and merge samples that become equal.
 
         Counts are summed, gauges reduced by their meaning. When one of the merged samples is absent from the next page,
