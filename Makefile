@@ -120,6 +120,7 @@ hooks: $(NEWEST)/ready  ## install git hooks: formatter, linter, types and quick
 	$(NEWEST)/bin/pre-commit install
 
 .PHONY: check lint format
+# In this order, one after the other: `exactness` wants the machine for itself, as it kills workers of the real LiteLLM.
 check: lint validate test faults coverage fuzz soak exactness e2e-ci drills agents  ## run everything that CI requires
 
 lint: $(NEWEST)/ready .venvs/workflows/ready  ## check formatting, lint, types and workflow files
