@@ -18,7 +18,7 @@ import io
 import json
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tests.support.known_metrics import families_of_metrics, releases_of, tags_of
@@ -62,10 +62,9 @@ def metadata(text: str) -> str:
     return written.getvalue()
 
 
-def _new_row(metric: str, kind: str, sources: Iterable[dict[str, str]]) -> dict[str, str]:
-    value = next(iter(sources))['value']
-    part = metric.rpartition('.')[2]
-    is_part = part in ('bucket', 'sum') or (part == 'count' and kind == 'count')
+def _new_row(metric: str, kind: str, sources: Sequence[dict[str, str]]) -> dict[str, str]:
+    value = sources[0]['value']
+    part = metric.rpartition('.')[2] if sources[0]['type'] == 'histogram' else ''
     unit = _UNITS.get(value.partition(' ')[0], '')
     return {
         'metric_name': metric,
@@ -73,7 +72,7 @@ def _new_row(metric: str, kind: str, sources: Iterable[dict[str, str]]) -> dict[
         'interval': '',
         'unit_name': '' if part in ('bucket', 'count') and unit == 'second' else unit,
         'per_unit_name': '',
-        'description': f'{value[:1].upper()}{value[1:]}{f" ({part})" if is_part else ""}.',
+        'description': f'{value[:1].upper()}{value[1:]}{f" ({part})" if part else ""}.',
         'orientation': '0',
         'integration': 'litellm',
         'short_name': re.sub(r'[._]', ' ', metric.removeprefix('litellm.')),
