@@ -14,7 +14,7 @@ import pytest
 from datadog_checks.base.stubs import aggregator, datadog_agent
 from datadog_checks.litellm import LitellmCheck
 from datadog_checks.litellm.metrics import families_of_groups, raw_names, submitted_names
-from tools.real_litellm.accounts import (
+from tools.real_litellm.database_accounts import (
     SHORT_BUDGET,
     Accounts,
     number_of_logs,
