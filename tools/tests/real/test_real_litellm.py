@@ -14,6 +14,8 @@ import pytest
 from datadog_checks.base.stubs import aggregator, datadog_agent
 from datadog_checks.litellm import LitellmCheck
 from datadog_checks.litellm.metrics import families_of_groups, raw_names, submitted_names
+from tools.real_litellm.callers import ADA, BOB
+from tools.real_litellm.config import MAX_IN_FLIGHT, MAX_QUEUED, MCP_TOOL_PRICE, Options
 from tools.real_litellm.database_accounts import (
     SHORT_BUDGET,
     Accounts,
@@ -25,8 +27,6 @@ from tools.real_litellm.database_accounts import (
     use_files,
     wait_for_batch_cost,
 )
-from tools.real_litellm.callers import ADA, BOB
-from tools.real_litellm.config import MAX_IN_FLIGHT, MAX_QUEUED, MCP_TOOL_PRICE, Options
 from tools.real_litellm.environment import HarnessError, environment
 from tools.real_litellm.families import Coverage, Page, coverage
 from tools.real_litellm.real_proxy import RealProxy
