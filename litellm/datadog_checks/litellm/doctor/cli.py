@@ -44,7 +44,7 @@ EPILOG = 'exit codes: 0 nothing to mend, 1 a problem, 2 invalid option or file'
 
 @dataclass
 class _Section:
-    """What was found about one subject: the installation, or an instance."""
+    """The findings about one subject: the installation, or an instance."""
 
     title: str
     findings: list[Finding] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What the doctor finds."""
+"""Hold what the doctor finds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ['Finding', 'Verdict']
 
 
 class Verdict(StrEnum):
-    """How serious a finding is: a problem is to be mended, a note is to be known."""
+    """The seriousness of a finding: a problem is to be mended, a note is to be known."""
 
     OK = 'ok'
     NOTE = 'note'

@@ -1,4 +1,4 @@
-"""Which check of the name `litellm` this Python has: this one, a bundled one, or parts of both."""
+"""Tell which check of the name `litellm` this Python has: this one, a bundled one, or parts of both."""
 
 from __future__ import annotations
 

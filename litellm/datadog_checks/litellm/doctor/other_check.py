@@ -1,4 +1,4 @@
-"""What an instance would mean to the check of the same name that the Agent bundles.
+"""Tell what an instance would mean to the check of the same name that the Agent bundles.
 
 An upgrade of the Agent puts that one back, and it reads the same file. It honours the options of the base package and
 ignores, in silence, those that only this check has. So what must never leave the host belongs into an option of the

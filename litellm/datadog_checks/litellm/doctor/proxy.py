@@ -1,4 +1,4 @@
-"""Whether the proxy of an instance can be scraped, and what would leave the host."""
+"""Tell whether the proxy of an instance can be scraped, and what would leave the host."""
 
 from __future__ import annotations
 
@@ -17,11 +17,9 @@ from datadog_checks.base.constants import ServiceCheck as Status
 
 from ..check import LitellmCheck
 from ..mapping.labels import is_personal
-from ..page.exposition import read_lines
 from ..report.configuration import sends_key
 from ..report.measure import Measurement, create_check, label_of, measure
 from ..report.secrets import Redactor, conceal
-from ..transport.body import read_body
 from .finding import Finding, Verdict
 from .other_check import labels_under_the_other_check
 
@@ -68,12 +66,12 @@ def look_at_proxy(
 
 
 def _services(measurement: Measurement) -> Iterator[Finding]:
-    for one in measurement.service_checks:
-        if one.status == Status.OK and one.name != 'litellm.openmetrics.health':
-            yield Finding(Verdict.OK, one.name, 'OK')
-        elif one.status != Status.OK:
-            verdict = Verdict.PROBLEM if one.status == Status.CRITICAL else Verdict.NOTE
-            yield Finding(verdict, one.name, one.message)
+    for check in measurement.service_checks:
+        if check.status == Status.OK and check.name != 'litellm.openmetrics.health':
+            yield Finding(Verdict.OK, check.name, 'OK')
+        elif check.status != Status.OK:
+            verdict = Verdict.PROBLEM if check.status == Status.CRITICAL else Verdict.NOTE
+            yield Finding(verdict, check.name, check.message)
 
 
 def _clock(skew: float | None) -> Finding:
@@ -117,7 +115,7 @@ def _read(check: LitellmCheck) -> _Page:
     labels: set[bytes] = set()
     with scraper.get_connection() as response:
         skew = _skew(response)
-        for line in chain.from_iterable(read_lines(read_body(response, scraper.page_limits), Counter())):
+        for line in chain.from_iterable(scraper.lines_of(response, Counter())):
             if not line.startswith(b'#'):
                 labels.update(_LABEL.findall(line))
     return _Page(frozenset(label.decode() for label in labels), skew)

@@ -20,7 +20,7 @@ from ..transport.urls import Address, read_address, root_of
 from .background_call import BackgroundCall
 from .version import VersionProbe
 
-__all__ = ['ReadinessProbe', 'Status', 'Verdict', 'judge', 'readiness_probe']
+__all__ = ['Readiness', 'ReadinessProbe', 'Status', 'read_readiness', 'readiness_probe']
 
 PATH = '/health/readiness'
 
@@ -41,7 +41,7 @@ class Status(NamedTuple):
     message: str = ''
 
 
-class Verdict(NamedTuple):
+class Readiness(NamedTuple):
     """The service checks and the version that an answer amounts to. A part that is None is not submitted."""
 
     ready: Status
@@ -82,7 +82,7 @@ NOT_SERVED = Status(
 )
 
 
-def judge(answer: Answer) -> Verdict | None:
+def read_readiness(answer: Answer) -> Readiness | None:
     """Return what an answer means, or None if it is not from LiteLLM's readiness."""
     try:
         body = answer.json()
@@ -92,14 +92,14 @@ def judge(answer: Answer) -> Verdict | None:
     version = fields.get('litellm_version')
     if answer.status == 200 and isinstance(fields.get('status'), str):
         database = _database(fields) if 'db' in fields else None
-        return Verdict(Status(ServiceCheck.OK), database, version if isinstance(version, str) else None)
+        return Readiness(Status(ServiceCheck.OK), database, version if isinstance(version, str) else None)
     if answer.status in (200, 404, 405):
         return None
     if answer.status < 500:
         message = f'{answer.status} from {PATH}, which LiteLLM serves without a key: check what is in front of it.'
-        return Verdict(Status(ServiceCheck.UNKNOWN, message), None)
+        return Readiness(Status(ServiceCheck.UNKNOWN, message), None)
     database = _database(fields)
-    return Verdict(Status(ServiceCheck.CRITICAL, f'{answer.status}: {_reason(fields, database)}'), database)
+    return Readiness(Status(ServiceCheck.CRITICAL, f'{answer.status}: {_reason(fields, database)}'), database)
 
 
 def _database(fields: dict[str, object]) -> Status:
@@ -141,7 +141,7 @@ class ReadinessProbe:
         self._scraper = scraper
         self._is_guess = is_guess
         self._paused_until = 0.0
-        self._verdict: Verdict | None = None
+        self._readiness: Readiness | None = None
         self._has_database = scraper.options.expect_database
         self._client = client = scraper.client_of(address)
         seconds = min(client.timeout, MAX_SECONDS)
@@ -153,38 +153,38 @@ class ReadinessProbe:
         """Query the readiness and submit it, within the `timeout` of the instance and 10 seconds. Raises nothing."""
         if time.monotonic() < self._paused_until:
             return
-        self._verdict = self._ask()
-        if self._verdict is not None:
-            self._submit(self._verdict)
+        self._readiness = self._ask()
+        if self._readiness is not None:
+            self._submit(self._readiness)
             if self._version is not None:
-                self._version.run(self._verdict.ready.status == ServiceCheck.OK, self._verdict.version)
+                self._version.run(self._readiness.ready.status == ServiceCheck.OK, self._readiness.version)
         elif self._is_guess:
             self._paused_until = time.monotonic() + SECONDS_BETWEEN_GUESSES
         else:
-            self._submit(Verdict(NOT_SERVED, None))
+            self._submit(Readiness(NOT_SERVED, None))
 
-    def _ask(self) -> Verdict | None:
+    def _ask(self) -> Readiness | None:
         self._call.start()
         try:
             answer = self._call.result(self._call.seconds)
         except Exception as error:  # noqa: BLE001, whatever it is must not cost the run
             cause = self._client.redirects.before(explain_probe_failure(error, self._call.seconds))
             message = f'the request to {PATH} failed: {cause}'
-            return Verdict(Status(ServiceCheck.CRITICAL, message), NOT_REPORTED)
-        # No answer means that the request of an earlier run was given up and still hangs: its verdict stands.
-        return self._verdict if answer is None else self._with_history(judge(answer))
+            return Readiness(Status(ServiceCheck.CRITICAL, message), NOT_REPORTED)
+        # No answer means that the request of an earlier run was given up and still hangs: its readiness stands.
+        return self._readiness if answer is None else self._with_history(read_readiness(answer))
 
-    def _with_history(self, verdict: Verdict | None) -> Verdict | None:
+    def _with_history(self, readiness: Readiness | None) -> Readiness | None:
         """Take a database that is not connected for a lost one if there was or should be one."""
-        if verdict is None or verdict.database is None:
-            return verdict
-        if verdict.database.status != ServiceCheck.UNKNOWN or self._scraper.outgoing.has_database:
+        if readiness is None or readiness.database is None:
+            return readiness
+        if readiness.database.status != ServiceCheck.UNKNOWN or self._scraper.outgoing.has_database:
             self._has_database = True
-        is_lost = self._has_database and verdict.database is DATABASE[NOT_CONNECTED]
-        return verdict._replace(database=LOST) if is_lost else verdict
+        is_lost = self._has_database and readiness.database is DATABASE[NOT_CONNECTED]
+        return readiness._replace(database=LOST) if is_lost else readiness
 
-    def _submit(self, verdict: Verdict) -> None:
-        for name, status in (('proxy.ready', verdict.ready), ('proxy.database', verdict.database)):
+    def _submit(self, readiness: Readiness) -> None:
+        for name, status in (('proxy.ready', readiness.ready), ('proxy.database', readiness.database)):
             if status is not None:
                 tags = self._scraper.static_tags
                 self._scraper.check.service_check(name, status.status, tags=tags, message=status.message)

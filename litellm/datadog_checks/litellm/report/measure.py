@@ -18,9 +18,8 @@ from datadog_checks.base.stubs import aggregator, datadog_agent
 from ..base_package import metadata_of
 from ..check import LitellmCheck
 from ..metrics import is_litellm_family
-from ..page.exposition import BadLineError, read_lines
+from ..page.exposition import BadLineError
 from ..page.family_types import is_creation_time, parse_declaration
-from ..transport.body import read_body
 from .aggregation import Aggregation, Context, Point
 
 __all__ = [
@@ -169,7 +168,7 @@ def read_page(check: LitellmCheck) -> Page:
     samples = size = process = other = 0
     litellm = set()
     with scraper.get_connection() as response:
-        for line in chain.from_iterable(read_lines(read_body(response, scraper.page_limits), Counter())):
+        for line in chain.from_iterable(scraper.lines_of(response, Counter())):
             size += len(line) + 1
             if not line.startswith(b'#'):
                 samples += bool(line.strip())

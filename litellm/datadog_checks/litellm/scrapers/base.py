@@ -5,8 +5,8 @@ The two are siblings: `exact` counts by itself, and `stock` leaves that to the b
 
 from __future__ import annotations
 
-from collections import ChainMap
-from collections.abc import Iterable, MutableMapping
+from collections import ChainMap, Counter
+from collections.abc import Iterable, Iterator, MutableMapping
 from typing import Any
 
 from requests import Response
@@ -21,9 +21,9 @@ from ..mapping.outgoing import OutgoingLabels
 from ..mapping.rules import Rules
 from ..metrics import UNLICENSED_FAMILY, families_of_groups, is_litellm_family
 from ..options import Options
-from ..page.exposition import MEDIA_TYPES, OPENMETRICS_ACCEPT
+from ..page.exposition import MEDIA_TYPES, OPENMETRICS_ACCEPT, is_openmetrics, read_lines
 from ..page.family_types import is_creation_time
-from ..transport.body import PageLimits
+from ..transport.body import PageLimits, read_body
 from ..transport.client import Client
 from ..transport.errors import URL_HINT, NotMetricsError, explain, explain_response
 from ..transport.urls import Address, read_address
@@ -108,6 +108,11 @@ class LitellmScraper(AdaptedScraper):
             response.close()
             raise error
         return response
+
+    def lines_of(self, response: Response, bad_lines: Counter[str]) -> Iterator[list[bytes]]:
+        """Return the lines of a page within the limits of this instance: see `read_lines`."""
+        body = read_body(response, self.page_limits)
+        return read_lines(body, bad_lines, is_openmetrics=is_openmetrics(self.content_type))
 
     def judge_page(self, families: Iterable[str], *, has_samples: bool) -> None:
         """Raise an error if the families are not LiteLLM's, and warn if the page has less than it could have.

@@ -19,9 +19,7 @@ from datadog_checks.base.config import is_affirmative
 
 from ..base_package import DEFAULT_METRIC_TYPE, SUBMITTED_TYPES, mapped_metrics
 from ..metrics import NO_LIMIT, gauge_reduction, unprefixed
-from ..page.exposition import is_openmetrics, read_lines
 from ..page.family_types import CREATED, CUMULATIVE_TYPES
-from ..transport.body import read_body
 from ..transport.errors import NOT_AN_EXPOSITION, NotMetricsError
 from .base import LitellmScraper
 
@@ -66,8 +64,7 @@ class StockScraper(LitellmScraper):
         bad_lines: Counter[str] = Counter()
         size = 0
         with self.get_connection() as response:
-            body = read_body(response, self.page_limits)
-            for lines in read_lines(body, bad_lines, is_openmetrics=is_openmetrics(self.content_type)):
+            for lines in self.lines_of(response, bad_lines):
                 size += sum(map(len, lines)) + len(lines)
                 yield from (line.decode('utf-8', 'replace') for line in lines)
         if bad_lines:

@@ -1,4 +1,4 @@
-"""What redirects a request has followed, in words that quote none of their URLs: those may hold anything."""
+"""Describe the redirects that a request has followed, without a word of their URLs: those may hold anything."""
 
 from __future__ import annotations
 
