@@ -19,7 +19,7 @@ from datadog_checks.base.errors import ConfigurationError
 from datadog_checks.litellm.report.cli import positive_seconds
 from datadog_checks.litellm.report.configuration import KEY_VARIABLE, UsageError, configuration, unknown_options
 from datadog_checks.litellm.report.measure import create_check
-from datadog_checks.litellm.report.secrets import Redactor, secrets_of
+from datadog_checks.litellm.secrets import Redactor, secrets_of
 from tools.datadog_model import Dashboard, Store, Window
 from tools.drills import FULL, record
 

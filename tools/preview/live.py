@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from datadog_checks.base import AgentCheck
-from datadog_checks.litellm.report.secrets import Redactor
 from datadog_checks.litellm.report.summary import count_of
+from datadog_checks.litellm.secrets import Redactor
 from tools.datadog_model import Recorder, Store
 
 __all__ = ['ScrapeError', 'record_for']

@@ -14,6 +14,7 @@ Data goes up, from HTTP to the Agent: `transport` fetches bytes, `page` makes li
     transport/       HTTP: URLs, credentials, limits on time and size, errors that say what to do
     options.py       the check's own options, typed, with their defaults
     metrics.py       which family of LiteLLM becomes which metric, and in which group it is
+    secrets.py       what an instance knows and must not tell, and the gate for all text on its way out
     base_package.py  all that is taken from private parts of the base package
     config_models/   models of all options, generated from spec.yaml
     __about__.py     the version

@@ -14,6 +14,7 @@ from .probes.readiness import ReadinessProbe, readiness_probe
 from .scrapers.base import LitellmScraper
 from .scrapers.exact import ExactScraper
 from .scrapers.stock import StockScraper, options_of_the_stock_scraper
+from .secrets import Redactor, guard_logs, secrets_of
 
 __all__ = ['LitellmCheck']
 
@@ -26,7 +27,10 @@ class LitellmCheck(OpenMetricsBaseCheckV2):
     DEFAULT_METRIC_LIMIT = 0
 
     def __init__(self, name: str, init_config: dict[str, Any], instances: list[dict[str, Any]]) -> None:
+        self.secrets = Redactor(secrets_of(init_config, *instances))
+        """Hides what this instance knows and must not tell."""
         super().__init__(name, init_config, instances)
+        guard_logs(self.log.logger, self.secrets)
         self.probes: list[HealthProbe | ReadinessProbe] = []
         self._standing_warnings: list[str] = []
 
@@ -55,6 +59,19 @@ class LitellmCheck(OpenMetricsBaseCheckV2):
         for scraper in self.scrapers.values():
             if not scraper.page_was_empty:
                 self.gauge(CHECK_INFO, 1, tags=[*scraper.tags, f'check_version:{__version__}'])
+
+    def run(self) -> str:
+        return self.secrets(super().run())
+
+    def warning(self, warning_message: str, *args: Any, **kwargs: Any) -> None:
+        message = str(warning_message) % args if args else str(warning_message)
+        super().warning('%s', self.secrets(message), **kwargs)
+
+    def service_check(
+        self, name: str, status: Any, tags: Any = None, hostname: Any = None, message: Any = None, raw: bool = False
+    ) -> None:
+        message = None if message is None else self.secrets(message)
+        super().service_check(name, status, tags, hostname, message, raw)
 
     def configure_scrapers(self) -> None:
         self._standing_warnings = []

@@ -7,6 +7,7 @@ all loggers at every level, metadata, reported issues, and what is printed.
 from __future__ import annotations
 
 import base64
+import json
 import logging
 import sys
 from collections.abc import Callable, Mapping
@@ -20,7 +21,9 @@ import pytest
 from datadog_checks.base.log import TRACE_LEVEL
 from datadog_checks.base.stubs.aggregator import AggregatorStub
 from datadog_checks.base.stubs.datadog_agent import DatadogAgentStub
+from datadog_checks.base.utils import http, tls
 from datadog_checks.litellm import LitellmCheck
+from datadog_checks.litellm.report.cli import main
 from tests.support.endpoint import PROMETHEUS, Answer, answering, answering_json, serving_paths
 
 PLANTED = 'pl4nted'
@@ -86,6 +89,25 @@ READINESS = answering_json(
     }
 )
 OPENAPI = answering_json({'info': {'version': '1.106.2', 'description': f'{PLANTED}-description'}})
+
+
+def repeating(secret: str) -> Answer:
+    """Return a page that repeats a secret of the instance, and shows others in all the places where LiteLLM does."""
+    values = (secret, f'Bearer {secret}', f'https://{USER_INFO}@models.example.com', f'https://x/?api_key={PLANTED}')
+    addresses = (
+        f'x/v1?{PLANTED}', f'x/v1#{PLANTED}', f'me:{PLANTED}/x@x', f'me:{PLANTED}?x@x', f'me:{PLANTED}#x@x',
+        f'me:x {PLANTED}@x', f'x/?a@{PLANTED}',
+    )  # fmt: skip
+    labels = [
+        *((label, value) for label in ('model', 'end_user', 'api_key_alias', 'metadata_x') for value in values),
+        *(('api_base', f'https://{address}') for address in addresses),
+        ('hashed_api_key', PLANTED),
+        ('hashed_api_key', secret),
+    ]
+    samples = (f'litellm_requests_metric_total{{{label}="{value}"}} 3.0\n' for label, value in labels)
+    page = '# TYPE litellm_requests_metric_total counter\n' + ''.join(samples)
+    return answering(200, page, {'Content-Type': PROMETHEUS})
+
 
 ANSWERS: Mapping[str, Answer] = {
     '/metrics/': PAGE,
@@ -156,6 +178,29 @@ CASES: dict[str, Case] = {
     'key that is no latin-1': Case(options={'extra_headers': {'api-key': f'{PLANTED}-k\u0119y'}}),
     'token with a line break': Case(options={'auth_token': token('{file with two lines}')}),
     'forward proxy': Case(options={'proxy': {'http': f'http://{USER_INFO}@127.0.0.1:9'}}),
+    'key in the query': Case(options={'openmetrics_endpoint': f'{{url}}/metrics/?api_key={PLANTED}-key'}),
+    'key that is the query': Case(options={'openmetrics_endpoint': f'{{url}}/metrics/?{PLANTED}-key'}),
+    'key in the query that is encoded': Case(
+        options={'openmetrics_endpoint': f'{{url}}/metrics/?token={PLANTED}%20k+e%2Fy'}
+    ),
+    'key in the fragment': Case(options={'openmetrics_endpoint': f'{{url}}/metrics/#{PLANTED}-key'}),
+    'keys in the queries of the other endpoints': Case(
+        options={
+            'litellm_health_endpoint': f'{{url}}/health?key={PLANTED}-key',
+            'litellm_readiness_endpoint': f'{{url}}/health/readiness?key={PLANTED}-key',
+        }
+    ),
+    'key in the query of an endpoint that fails': Case(
+        everywhere(failing(500)), {'openmetrics_endpoint': f'{{url}}/metrics/?api_key={PLANTED}-key'}
+    ),
+    'password of a private key': Case(options={'tls_private_key_password': f'{PLANTED}-password'}),
+    'path of a token that is the token': Case(options={'auth_token': token(f'{PLANTED}-token')}),
+    'header of the gateway': Case(options={'extra_headers': {'X-Gateway': f'{PLANTED}-gateway'}}),
+    'key that the page repeats': Case({**ANSWERS, '/metrics/': repeating(f'{PLANTED}-key')}, KEY),
+    'token that the page repeats': Case(
+        {**ANSWERS, '/metrics/': repeating(f'{PLANTED}-token')}, {'auth_token': token('{file}')}
+    ),
+    'key that everything repeats': Case(everywhere(repeating(f'{PLANTED}-key')), KEY),
     'limit': Case(options={**KEY, 'max_returned_metrics': 1}),
     'no endpoint tag': Case(options={**KEY, 'tag_by_endpoint': False}),
     **{f'{status}': Case(everywhere(failing(status)), KEY) for status in (401, 404, 429, 500, 503)},
@@ -240,13 +285,16 @@ def test_no_secret_leaves_the_check(
             'litellm_readiness_endpoint': f'{known}/health/readiness',
             'use_stock_scraper': stock,
             'log_requests': True,
-            **options,
+            **{
+                option: value.replace('{url}', known) if isinstance(value, str) else value
+                for option, value in options.items()
+            },
         }
         if 'auth_token' in options:
             reader = options['auth_token']['reader']
             instance['auth_token'] = {
                 **options['auth_token'],
-                'reader': {**reader, 'path': secret_files[reader['path']]},
+                'reader': {**reader, 'path': secret_files.get(reader['path'], reader['path'])},
             }
         check = LitellmCheck('litellm', {}, [instance])
         check.check_id = 'litellm:1'
@@ -266,6 +314,56 @@ def test_no_secret_of_a_url_that_cannot_be_read_leaves_the_check(option: str, le
 
     assert f'The setting `{option}` must be a URL' in everything
     assert [line for line in everything.splitlines() if PLANTED in line] == []
+
+
+@pytest.mark.parametrize(
+    'option', ['--config', '--key-file', '--interval', '--timeout', '--json', '--all', '--nothing']
+)
+@pytest.mark.parametrize('joined', [True, False])
+def test_a_key_in_the_wrong_place_of_the_command_line_is_not_printed(
+    option: str, joined: bool, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """`--json KEY` gives two URLs, and `--json=KEY` a value to an option that takes none."""
+    key = f'{PLANTED}-key'
+    arguments = ['http://127.0.0.1:9/', *([f'{option}={key}'] if joined else [option, key])]
+
+    assert main(arguments) == 2
+    assert PLANTED not in ''.join(capfd.readouterr())
+
+
+@pytest.mark.parametrize('arguments', [[], ['--json']], ids=['report', 'JSON'])
+def test_no_secret_of_a_file_is_printed(
+    arguments: list[str], secret_files: dict[str, str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / 'conf.yaml'
+    with serving_paths({**ANSWERS, '/metrics/': repeating(f'{PLANTED}-token')}) as url:
+        instance = {
+            'openmetrics_endpoint': f'{url}/metrics/?api_key={PLANTED}-key',
+            'auth_token': token(secret_files['{file}']),
+            'tls_private_key_password': f'{PLANTED}-password',
+        }
+        config.write_text(json.dumps(instance))
+        assert main(['--config', str(config), '--interval', '0', *arguments]) == 0
+
+    printed = ''.join(capfd.readouterr())
+    assert 'litellm.requests.metric.count' in printed
+    assert [line for line in printed.splitlines() if PLANTED in line] == []
+
+
+@pytest.mark.parametrize('logger', [tls.LOGGER, http.LOGGER, logging.getLogger('urllib3.connectionpool')])
+def test_options_that_libraries_log_have_no_secrets(logger: logging.Logger, caplog: pytest.LogCaptureFixture) -> None:
+    """The base package logs all options of TLS where it makes a context."""
+    caplog.set_level(TRACE_LEVEL)
+    options = {'tls_private_key_password': f'{PLANTED}-password', 'tls_verify': True}
+    check = LitellmCheck('litellm', {}, [{'openmetrics_endpoint': 'https://127.0.0.1:9/metrics/', **options}])
+    logger.debug('Creating SSL context with config: %s', options)
+    try:
+        raise ValueError(f'{PLANTED}-password')
+    except ValueError:
+        logger.exception('%s', check.name)
+
+    assert 'tls_verify' in caplog.text
+    assert PLANTED not in caplog.text
 
 
 def test_what_leaves_the_check_is_searched(left: Callable[..., str]) -> None:

@@ -244,10 +244,48 @@ def test_nobody_is_told_of_keys_that_are_hashed(scraper: dict[str, Any]) -> None
 
 
 @pytest.mark.parametrize('label', ['api_base', 'model', 'litellm_model_name'])
-def test_a_password_in_a_url_never_leaves(label: str, scraper: dict[str, Any]) -> None:
-    page = requests_page((f'{label}="https://bot:hunter2@models.example/v1?to=a@b"', 1))
+@pytest.mark.parametrize(
+    ('address', 'left'),
+    [
+        ('https://models.example/v1', 'https://models.example/v1'),
+        ('https://bot:hunter2@models.example/v1', 'https://models.example/v1'),
+        ('https://hunter2@models.example/v1', 'https://models.example/v1'),
+        ('https://bot:hunt/er2@models.example/v1', 'https://models.example/v1'),
+        ('https://bot:hunt er2@models.example/v1', 'https://models.example/v1'),
+        ('https://bot:hunt@er2@models.example/v1', 'https://models.example/v1'),
+        ('https://bot:hunt?er2@models.example/v1', 'https://models.example/v1'),
+        ('https://bot:hunt#er2@models.example/v1', 'https://models.example/v1'),
+        ('https://hunt?er2@models.example/v1', 'https://redacted'),
+        ('https://bot:12?hunter2@models.example/v1', 'https://redacted'),
+        ('https://models.example:443?to=a@hunter2', 'https://redacted'),
+        ('https://models.example/v1?to=a@hunter2', 'https://redacted'),
+        ('https://models.example/v1?key=hunter2', 'https://models.example/v1'),
+        ('https://models.example/v1#hunter2', 'https://models.example/v1'),
+        ('huggingface/https://bot:hunter2@models.example/v1?key=hunter2', 'huggingface/https://models.example/v1'),
+    ],
+)
+def test_a_secret_in_an_address_never_leaves(address: str, left: str, label: str, scraper: dict[str, Any]) -> None:
+    assert tags_of(requests_page((f'{label}="{address}"', 1)), scraper) == [[f'{label}:{left}']]
 
-    assert tags_of(page, scraper) == [[f'{label}:https://models.example/v1?to=a@b']]
+
+@pytest.mark.parametrize(
+    ('value', 'left'),
+    [
+        ('https://idp.example/users/me@example.com', 'https://idp.example/users/me@example.com'),
+        ('https://idp.example/?user=me@example.com', 'https://idp.example/?user=me@example.com'),
+        ('https://idp.example/?user=me&api_key=hunter2', 'https://idp.example/?user=me&'),
+        ('https://me:hunter2@idp.example/', 'https://idp.example/'),
+        ('Mozilla/5.0 (+http://example.com/bot.html?x=1)', 'Mozilla/5.0 (+http://example.com/bot.html?x=1)'),
+        ('sk-hunter2hunter2hunter2', 'redacted'),
+    ],
+)
+def test_what_identifies_somebody_is_left_but_for_secrets(value: str, left: str, scraper: dict[str, Any]) -> None:
+    assert tags_of(requests_page((f'end_user="{value}"', 1)), scraper) == [[f'end_user:{left}']]
+
+
+@pytest.mark.parametrize('value', ['5F' * 32, '5F' + '5f' * 31, 'hashed-jwt-' + '5F' * 32])
+def test_upper_case_digits_are_no_hash(value: str, scraper: dict[str, Any]) -> None:
+    assert tags_of(requests_page((f'hashed_api_key="{value}"', 1)), scraper) == [['hashed_api_key:redacted']]
 
 
 def test_the_stock_scraper_says_where_it_is_not_exact() -> None:

@@ -13,7 +13,7 @@ from PIL import Image
 from tests.fixture_proxy import start
 
 from datadog_checks.base import AgentCheck
-from datadog_checks.litellm.report.secrets import MASK, Redactor
+from datadog_checks.litellm.secrets import MASK, Redactor
 from tools.datadog_model import Dashboard, Store, Window
 from tools.preview import __main__ as command
 from tools.preview.dashboard_page import page

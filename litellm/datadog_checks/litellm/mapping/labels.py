@@ -151,7 +151,8 @@ LABEL_GROUPS: tuple[frozenset[str], ...] = (
 _KEY_NAMES = frozenset(
     {'litellm-cli', 'litellm-internal-health-check', 'litellm_internal_jobs', 'litellm_proxy_master_key'}
 )
-_KEY_HASH = re.compile(r'(?:hashed-jwt-)?[0-9a-f]{64}', re.IGNORECASE)
+# LiteLLM writes hashes in lower case. A key of 64 such digits cannot be told from one.
+_KEY_HASH = re.compile('(?:hashed-jwt-)?[0-9a-f]{64}')
 
 
 def is_personal(label: str) -> bool:

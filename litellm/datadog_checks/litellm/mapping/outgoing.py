@@ -6,10 +6,12 @@ Labels pass through here before any option of the base package sees them. So wha
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 
 from ..options import Options
-from ..transport.urls import without_user_info
+from ..secrets import Redactor
+from ..transport.urls import without_secrets
 from .labels import (
     DATABASE_LABEL,
     EMPTY_VALUES,
@@ -27,13 +29,18 @@ __all__ = ['OutgoingLabels']
 Excluders = Mapping[str, Callable[[str], bool]]
 
 
+# A key that LiteLLM generated: `sk-` and 22 characters.
+_LITELLM_KEY = re.compile(r'\bsk-[A-Za-z0-9_-]{16,}')
+
+
 class OutgoingLabels:
     """Apply the options of an instance to labels, and withhold secrets whatever the options are.
 
     `excluders` still see the values that are removed.
     """
 
-    def __init__(self, options: Options, excluders: Excluders) -> None:
+    def __init__(self, options: Options, excluders: Excluders, secrets: Redactor) -> None:
+        self._secrets = secrets
         self._exclude_personal = options.exclude_personal_labels
         self._kept = options.keep_labels
         self._drop_empty = options.drop_empty_labels
@@ -70,7 +77,12 @@ class OutgoingLabels:
             return None
         if self._drop_empty and value in EMPTY_VALUES:
             return None
-        return without_user_info(value) if '@' in value else value
+        return self._without_secrets(name, value)
+
+    def _without_secrets(self, name: str, value: str) -> str:
+        if '://' in value:
+            value = without_secrets(value, is_address=not (is_personal(name) or is_custom(name)))
+        return self._secrets(_LITELLM_KEY.sub(REDACTED, value))
 
 
 def _current(name: str, labels: Mapping[str, str]) -> str:

@@ -25,7 +25,7 @@ from ..metrics import ENDPOINT_AGE, ENDPOINT_HEALTHY_COUNT, ENDPOINT_INFO, ENDPO
 from ..scrapers.base import LitellmScraper
 from ..transport.client import Answer, Client
 from ..transport.errors import explain_probe_failure
-from ..transport.urls import Address, read_address
+from ..transport.urls import Address, read_address, without_secrets
 from .background_call import BackgroundCall
 
 __all__ = ['Health', 'HealthProbe', 'NoHealthError', 'NotCheckedYetError', 'error_class', 'health_probe', 'read_health']
@@ -52,7 +52,6 @@ _ERROR_CLASS = re.compile(
 _TIMEOUT = 'Timeout exceeded'
 # JSON can have lone surrogates, which are not UTF-8, and the Agent ends a tag at a NUL.
 _NOT_TEXT = re.compile('[\0\ud800-\udfff]')
-_QUERY = re.compile(r'[?#].*', re.DOTALL)
 _PROVIDER = re.compile(r'[A-Za-z0-9][A-Za-z0-9_.-]{0,60}', re.ASCII)
 
 URL_HINT = "set `litellm_health_endpoint` to the proxy's own health endpoint, such as `http://HOST:4000/health`."
@@ -121,10 +120,7 @@ def _text(value: object) -> str:
     """Return a name as it may be shown. The name of a model can be the address that serves it."""
     if not isinstance(value, str):
         return ''
-    name, mark, address = _NOT_TEXT.sub(UNREADABLE, value).partition('://')
-    # The password ends at the last @ at the latest, and a query can hold a key.
-    shown = name + mark + _QUERY.sub('', address.rpartition('@')[2]) if mark else name
-    return shown[:MAX_TAG_VALUE]
+    return without_secrets(_NOT_TEXT.sub(UNREADABLE, value), is_address=True)[:MAX_TAG_VALUE]
 
 
 def error_class(error: object) -> str:
@@ -188,7 +184,7 @@ class HealthProbe:
 
     def __init__(self, scraper: LitellmScraper, address: Address, interval: float, timeout: float) -> None:
         self._check = scraper.check
-        self._tags = [*scraper.static_tags, f'health_endpoint:{address.url}']
+        self._tags = [*scraper.static_tags, f'health_endpoint:{address.shown}']
         self._interval = interval
         self._next_at = 0.0
         self._health: Health | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import re
 import shutil
 import sys
 import time
@@ -18,10 +19,11 @@ from requests.exceptions import RequestException
 
 from datadog_checks.base.errors import ConfigurationError
 
+from ..secrets import Redactor, secrets_of
 from .agent_json import to_json
 from .configuration import KEY_VARIABLE, UsageError, configuration, sends_key, unknown_options
 from .measure import create_check, measure, read_page
-from .secrets import Redactor, conceal, secrets_of
+from .secrets import conceal
 from .text import HEALTH_NOTE, Style, printable, render
 
 __all__ = ['main', 'positive_seconds']
@@ -52,11 +54,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns the exit code: 0 for a report, 1 for a scrape that failed, 2 for bad usage, 130 after Ctrl-C.
     """
-    redact = Redactor(())
+    redact = Redactor()
     try:
         options = _parse(arguments)
         init_config, instance = configuration(options)
-        redact = Redactor(secrets_of(instance))
+        redact.learn(secrets_of(init_config, instance))
         for sentence in unknown_options(init_config, instance):
             _tell('warning', redact(sentence))
         return _report(init_config, instance, redact, options)
@@ -83,6 +85,8 @@ def _report(
     measurement = measure(check, partial(time.sleep, options.interval))
     if not options.json and measurement.failure is None:
         measurement = replace(measurement, page=read_page(check))
+    # Tokens that it has read.
+    redact.learn(check.secrets.known)
     # Of all that was measured, nothing gets any further with a secret in it.
     measurement = conceal(measurement, redact)
     failure = measurement.failure
@@ -101,11 +105,15 @@ def _report(
     return OK
 
 
+_QUOTED = re.compile('([\'"]).*\\1', re.DOTALL)
+
+
 class _Parser(argparse.ArgumentParser):
     """Report a wrong option in one line, with the exception that any other misuse raises."""
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(f'{message} (see --help)')
+        # It quotes what stands in the place of a value, which may be a key.
+        raise UsageError(f'{_QUOTED.sub("…", message)} (see --help)')
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -15,8 +15,8 @@ import yaml
 
 from ..config_models.instance import InstanceConfig
 from ..config_models.shared import SharedConfig
+from ..secrets import HEADER_OPTIONS
 from ..transport.client import KEY_HEADERS
-from .secrets import HEADER_OPTIONS
 
 __all__ = ['KEY_VARIABLE', 'UsageError', 'configuration', 'instances_of', 'sends_key', 'unknown_options']
 
@@ -29,6 +29,11 @@ HANDLE = re.compile(r'ENC\[[^\]]*\]')
 AGENT_OPTIONS = frozenset(
     {'debug_metrics', 'loader', 'max_returned_metrics', 'name', 'no_index', 'process_isolation', 'target_info'}
 )
+
+
+# The path of a file that cannot be read is not repeated: somebody may have passed a key in its place.
+CONFIG_FILE = 'the file of --config'
+KEY_FILE = 'the file of --key-file'
 
 
 class UsageError(Exception):
@@ -106,7 +111,7 @@ def _key(options: argparse.Namespace) -> str | None:
     if options.key is not None:
         source, key = '--key', str(options.key)
     elif options.key_file is not None:
-        source, key = str(options.key_file), _read(options.key_file)
+        source, key = str(options.key_file), _read(options.key_file, KEY_FILE)
     elif KEY_VARIABLE in os.environ:
         source, key = KEY_VARIABLE, os.environ[KEY_VARIABLE]
     else:
@@ -180,7 +185,7 @@ def instances_of(path: Path) -> list[dict[str, Any]]:
 
 def _content(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(_read(path))
+        content = yaml.safe_load(_read(path, CONFIG_FILE))
     except yaml.MarkedYAMLError as error:
         # The error's own text quotes the file, keys and all.
         line = f' in line {error.problem_mark.line + 1}' if error.problem_mark else ''
@@ -192,10 +197,10 @@ def _content(path: Path) -> dict[str, Any]:
     return content
 
 
-def _read(path: Path) -> str:
+def _read(path: Path, what: str) -> str:
     try:
         return path.read_text('utf-8')
     except OSError as error:
-        raise UsageError(f'cannot read {path}: {error.strerror}') from None
+        raise UsageError(f'cannot read {what}: {error.strerror}') from None
     except UnicodeDecodeError:
-        raise UsageError(f'cannot read {path}: not a text file') from None
+        raise UsageError(f'cannot read {what}: not a text file') from None

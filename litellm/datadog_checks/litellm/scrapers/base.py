@@ -41,14 +41,14 @@ class LitellmScraper(AdaptedScraper):
     """
 
     def __init__(self, check: Any, config: MutableMapping[str, Any], options: Options) -> None:
-        # Tags, messages and logs have the URL without its user and password.
+        # Tags, messages and logs have the URL without its user, password and query.
         self.address = read_address('openmetrics_endpoint', config['openmetrics_endpoint'])
-        config = ChainMap({'openmetrics_endpoint': self.address.url}, config)
+        config = ChainMap({'openmetrics_endpoint': self.address.shown}, config)
         super().__init__(check, config)
         self.options = options
-        self._client = Client(self.http, self.address)
+        self._client = Client(self.http, self.address, check.secrets)
         self.exclude(families_of_groups(options.exclude_metric_groups))
-        self.outgoing = OutgoingLabels(options, self.exclude_metrics_by_labels)
+        self.outgoing = OutgoingLabels(options, self.exclude_metrics_by_labels, check.secrets)
         self.rules = Rules(self, self.outgoing, options)
         self.page_limits = PageLimits(options.max_page_bytes, options.max_page_seconds)
         self.page_was_empty = False
@@ -88,10 +88,14 @@ class LitellmScraper(AdaptedScraper):
     def client_of(self, address: Address) -> Client:
         """Return a client for another endpoint of the proxy, with the options of this instance."""
         check = self.check
-        return Client(RequestsWrapper(self.config, check.init_config, check.HTTP_CONFIG_REMAPPER, check.log), address)
+        return Client(
+            RequestsWrapper(self.config, check.init_config, check.HTTP_CONFIG_REMAPPER, check.log),
+            address,
+            check.secrets,
+        )
 
     def send_request(self, **options: Any) -> Response:
-        return self._client.get(self.endpoint, **options)
+        return self._client.get(self.address.url, **options)
 
     def get_connection(self, **options: Any) -> Response:
         """Return a response with a page to read, or raise an error that says what is wrong with it."""

@@ -62,7 +62,7 @@ class ExactScraper(LitellmScraper):
         self._table = SampleTable(self.rules)
         most = options.max_contexts
         self._limit = None if most is None else ContextLimit(self._table, most)
-        self._selection = Selection(self.endpoint, options.filter_at_proxy and bool(options.exclude_metric_groups))
+        self._selection = Selection(self.address.url, options.filter_at_proxy and bool(options.exclude_metric_groups))
         self._failed_at: float | None = None
 
     def read_and_submit(self) -> None:

@@ -15,6 +15,7 @@ from urllib3.exceptions import HTTPError, TimeoutError
 from datadog_checks.base.utils.http import RequestsWrapper
 
 from ..base_package import take_token_handler
+from ..secrets import HARMLESS_HEADERS, Redactor, secrets_of_header
 from .redirects import NOT_REDIRECTED, Redirects
 from .urls import Address
 
@@ -22,9 +23,6 @@ __all__ = ['KEY_HEADERS', 'Answer', 'Client']
 
 # Headers in which LiteLLM accepts a key, in lower case.
 KEY_HEADERS = frozenset({'authorization', 'x-litellm-api-key', 'api-key'})
-
-# Headers without secrets. Any other may be a credential.
-HARMLESS_HEADERS = frozenset({'accept', 'accept-encoding', 'connection', 'user-agent'})
 
 # Pieces are at most this large, counted before decompression.
 CHUNK_BYTES = 1 << 14
@@ -55,8 +53,9 @@ class Client:
     `RequestException`s that never contain the value of a header, or `OSError`s about a file that an option names.
     """
 
-    def __init__(self, http: RequestsWrapper, address: Address) -> None:
+    def __init__(self, http: RequestsWrapper, address: Address, secrets: Redactor) -> None:
         self._http = http
+        self._secrets = secrets
         if http.options['auth'] is None:
             http.options['auth'] = address.auth
         self._token = take_token_handler(http)
@@ -111,6 +110,8 @@ class Client:
         if self._token is not None:
             renewal = {'error': 'refused'} if self._is_refused else {}
             self._token.poll(method='get', url=url, default_options=self._http.options, **renewal)
+            for name, value in self._http.options['headers'].items():
+                self._secrets.learn(secrets_of_header(name, str(value)))
         if not all(map(_can_be_sent, self._http.options['headers'].values())):
             raise InvalidHeader('a header has a line break, or a character that is none of HTTP')
         self.redirects = NOT_REDIRECTED

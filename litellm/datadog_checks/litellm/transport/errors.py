@@ -104,7 +104,7 @@ def _explained(error: Exception) -> Exception:
         return RequestException(f'the request failed ({type(error).__name__}): {URL_HINT}')
     if isinstance(error, OSError) and error.filename and error.strerror:
         return OSError(
-            f'cannot read {error.filename} ({error.strerror}): check `path` of the `auth_token` reader, and that the '
+            f'cannot read the file of a key ({error.strerror}): check `path` of the `auth_token` reader, and that the '
             'user of the Agent can read this file.'
         )
     return error

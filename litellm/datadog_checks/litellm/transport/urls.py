@@ -4,24 +4,39 @@ from __future__ import annotations
 
 import re
 from typing import NamedTuple
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from requests.utils import get_auth_from_url
 
 from datadog_checks.base.errors import ConfigurationError
 
-__all__ = ['Address', 'read_address', 'root_of', 'without_user_info']
+from ..secrets import SELECTOR
+
+__all__ = ['Address', 'read_address', 'root_of', 'without_secrets', 'without_user_info']
 
 METRICS = 'metrics'
 
+# Stands for an address of which nobody can tell where its secrets end.
+UNCLEAR = 'redacted'
+
+_UNCLEAR = re.compile(r'[^:/?#]*(?:\[[^\]]*\])?(?::\d*)?(?:/[^?#]*)?[?#].*@', re.DOTALL)
+_QUERY = re.compile(r'[?#].*', re.DOTALL)
+_SECRET_PARAMETER = re.compile(r'(?<=[?&#])[\w-]*(?:auth|key|pass|secret|sig|token)[\w-]*=[^&#\s]*', re.IGNORECASE)
 _USER_INFO = re.compile(r'(?<=://)[^/?#\s]*@')
 
 
 class Address(NamedTuple):
-    """A URL without user-info, to request, tag and log, and the user and password to request it with."""
+    """A URL without user-info, and the user and password to request it with."""
 
     url: str
     auth: tuple[str, str] | None
+
+    @property
+    def shown(self) -> str:
+        """The URL to tag and log: of its query, which may hold a key, only the names of samples to select are left."""
+        parts = urlsplit(self.url)
+        query = '&'.join(pair for pair in parts.query.split('&') if unquote(pair.partition('=')[0]) == SELECTOR)
+        return urlunsplit(parts._replace(query=query, fragment=''))
 
 
 def read_address(option: str, url: object) -> Address:
@@ -49,6 +64,21 @@ def read_address(option: str, url: object) -> Address:
 def without_user_info(text: str) -> str:
     """Return a text without the `user:password@` of URLs in it."""
     return _USER_INFO.sub('', text)
+
+
+def without_secrets(text: str, *, is_address: bool) -> str:
+    """Return a text without the parts of URLs in it that may hold secrets.
+
+    In an address, such as that of a model, these are user-info in any spelling, query and fragment. What identifies
+    somebody may be a URL as well, or hold an `@` for other reasons: of that go user-info as it should be spelt, and
+    what parameters with names like `key` hold.
+    """
+    if not is_address:
+        return _SECRET_PARAMETER.sub('', without_user_info(text))
+    before, mark, address = text.partition('://')
+    # A password ends at the last @ at the latest. Behind a host, that may also be in the query: then nobody can tell.
+    unclear = _UNCLEAR.match(address) is not None
+    return before + mark + (UNCLEAR if unclear else _QUERY.sub('', address.rpartition('@')[2]))
 
 
 def root_of(metrics_url: str) -> str | None:
