@@ -18,8 +18,8 @@ from ..__about__ import __version__
 from ..report.cli import positive_seconds
 from ..report.configuration import UsageError, configuration, instances_of, unknown_options
 from ..report.measure import create_check
-from ..report.secrets import Redactor, secrets_of
 from ..report.text import printable
+from ..secrets import Redactor, secrets_of
 from ..transport.urls import without_user_info
 from .finding import Finding, Verdict
 from .installation import look_at_installation
@@ -93,7 +93,7 @@ def _instances(options: argparse.Namespace) -> Iterator[_Section]:
     for url in urls:
         one = argparse.Namespace(**{**vars(options), 'url': url})
         init_config, instance = configuration(one, decrypted=False)
-        redact = Redactor(secrets_of(instance))
+        redact = Redactor(secrets_of(init_config, instance))
         section = _Section(redact(without_user_info(str(instance['openmetrics_endpoint']))))
         section.findings += _about(init_config, instance, redact, one)
         yield section
