@@ -16,12 +16,14 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from packaging.version import Version
+
 from datadog_checks.litellm.mapping.labels import KEY_LABEL, PLACEHOLDERS, is_personal
 
 __all__ = ['NEWEST_CAPTURE', 'CapturedPage', 'Page', 'SyntheticPage', 'busy_page', 'captured']
 
 _CAPTURES = Path(__file__).parents[2] / 'litellm' / 'tests' / 'pages'
-NEWEST_CAPTURE = max(_CAPTURES.glob('*.txt.gz'), key=lambda path: [int(part) for part in re.findall(r'\d+', path.name)])
+NEWEST_CAPTURE = max(_CAPTURES.glob('*.txt.gz'), key=lambda path: Version(path.name.removesuffix('.txt.gz')))
 
 COUNTERS = (
     'litellm_proxy_total_requests_metric',
