@@ -139,10 +139,10 @@ format: $(NEWEST)/ready  ## apply the formatter and the linter's fixes
 .PHONY: follow derive
 follow: $(NEWEST)/ready  ## take LiteLLM RELEASE=x.y.z into the lineage, the lock files and the matrix; repeat until it passes
 	@: $(or $(RELEASE),$(error which one? make follow RELEASE=x.y.z))
-	$(NEWEST)/bin/python -m tools.drift --extend $(RELEASE)
 	test -e $(lock_of_release) || printf '%s\n' '# LiteLLM $(RELEASE) with the dependencies of its own day, for tools/matrix.' \
 		"# uv: --exclude-newer $$(date -u +%F)" 'litellm[proxy]==$(RELEASE)' prometheus-client prisma==0.11.0 > $(lock_of_release)
 	test $(lock_of_release:.in=.txt) -nt $(lock_of_release) || $(MAKE) --no-print-directory lock ONLY=litellm-$(RELEASE)
+	$(NEWEST)/bin/python -m tools.drift --extend $(RELEASE)
 	$(NEWEST)/bin/python -m tools.drift $(RELEASE)
 	$(NEWEST)/bin/python -m tools.derive --write
 	$(NEWEST)/bin/python -m tools.matrix --write $(RELEASE)

@@ -1,4 +1,8 @@
-"""Say which Prometheus families a LiteLLM release can register, and which of them the check does not map yet."""
+"""Say which Prometheus families a LiteLLM release can register, and which of them the check does not map yet.
+
+The release is installed and what makes its families is called. Where that is not possible, and for what is not reached
+in that way, its sources tell as much as they spell out.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +13,10 @@ import sys
 from tests.lineage.family import DriftError
 from tests.lineage.lineage import Lineage, parsed_release
 
-from .dynamic import Run, read_dynamically
 from .page import write
 from .report import compared, lines
-from .static import Reading, read_statically
+from .run import run
+from .scan import scan
 from .wheels import newest_release, sources_of
 
 EPILOG = """\
@@ -28,73 +32,55 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument('release', nargs='?', help='default: the newest one in the package registry')
     parser.add_argument('--json', action='store_true', help='print JSON')
-    parser.add_argument(
-        '--static', action='store_true', help='read the sources only; do not install and run the release'
-    )
-    task = parser.add_mutually_exclusive_group()
-    task.add_argument('--extend', nargs='+', metavar='RELEASE', help='add releases to the lineage')
-    task.add_argument('--rebuild', action='store_true', help='read all releases of the lineage anew')
+    parser.add_argument('--scan', action='store_true', help='scan the sources only; do not install and run the release')
+    parser.add_argument('--extend', nargs='+', metavar='RELEASE', help='add releases to the lineage')
     options = parser.parse_args(arguments)
-    if options.release and (options.extend or options.rebuild):
-        parser.error('RELEASE goes with neither --extend nor --rebuild')
+    if options.extend and (options.release or options.scan):
+        parser.error('--extend goes with neither RELEASE nor --scan')
     try:
-        if options.rebuild:
-            known, lineage = Lineage.read(), Lineage((), {})
-            _extend(lineage, known.in_order())
-            lineage.described_like(known)
-            _write(lineage)
-            return 0
         if options.extend:
-            lineage = Lineage.read()
-            _extend(lineage, options.extend)
-            _write(lineage)
-            return 0
-        return _report(options.release, options.json, options.static)
+            return _extend(options.extend)
+        return _report(options.release, options.json, options.scan)
     except DriftError as error:
         print(f'drift: {error}', file=sys.stderr)
         return 2
 
 
-def _write(lineage: Lineage) -> None:
-    lineage.write()
-    write(lineage)
-
-
-def _report(release: str | None, as_json: bool, static_only: bool) -> int:
+def _report(release: str | None, as_json: bool, scan_only: bool) -> int:
     wanted = str(parsed_release(release)) if release else newest_release()
-    lineage = Lineage.read()
     with sources_of(wanted) as sources:
-        reading, notes = read_statically(sources), sources.notes
-    report = compared(wanted, reading, _run(wanted, reading, static_only), lineage, notes)
-    if as_json:
-        print(json.dumps(report.as_json(), indent=2))
-    else:
-        print('\n'.join(lines(report)))
+        scanned, notes = scan(sources), sources.notes
+    try:
+        ran = 'as asked for' if scan_only else run(wanted, scanned.entries)
+    except DriftError as error:
+        ran = str(error)
+    report = compared(wanted, scanned, ran, Lineage.read(), notes)
+    print(json.dumps(report.as_json(), indent=2) if as_json else '\n'.join(lines(report)))
     return report.exit_status
 
 
-def _run(release: str, reading: Reading, static_only: bool) -> Run | str:
-    if static_only:
-        return 'as asked for'
-    try:
-        return read_dynamically(release, reading.families)
-    except DriftError as error:
-        return str(error)
-
-
-def _extend(lineage: Lineage, releases: list[str]) -> None:
-    """Read releases into a lineage, and print a line for each."""
+def _extend(releases: list[str]) -> int:
+    """Add releases to the lineage, and print a line for each."""
+    lineage = Lineage.read()
     for release in releases:
-        with sources_of(str(parsed_release(release))) as sources:
-            reading = read_statically(sources)
-        if reading.unread:
-            raise DriftError(f'LiteLLM {release} could not be read in full: {"; ".join(reading.unread)}')
+        wanted = str(parsed_release(release))
+        if wanted in lineage.releases:
+            print(f'LiteLLM {wanted} is in the lineage: {lineage.releases[wanted]} families')
+            continue
+        with sources_of(wanted) as sources:
+            scanned = scan(sources)
+        report = compared(wanted, scanned, run(wanted, scanned.entries), lineage)
+        if missing := [*report.unread, *report.notes]:
+            raise DriftError(f'LiteLLM {wanted} could not be read in full: {"; ".join(missing)}')
         known = set(lineage.rows)
-        misfits = lineage.extend(release, reading.families)
+        misfits = lineage.extend(wanted, report.families)
         new = ', '.join(sorted(lineage.rows.keys() - known)) or 'none'
-        print(f'LiteLLM {release}: {len(reading.families)} families, new in the lineage: {new}', flush=True)
+        print(f'LiteLLM {wanted}: {len(report.families)} families, new in the lineage: {new}', flush=True)
         for misfit in misfits:
             print(f'  {misfit}')
+    lineage.write()
+    write(lineage)
+    return 0
 
 
 if __name__ == '__main__':

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from tests.lineage.family import CLIENT_BUCKETS, Family
@@ -10,12 +10,10 @@ from tests.lineage.lineage import Lineage, parsed_release
 
 from datadog_checks.litellm import metrics as names
 
-from .dynamic import Run
-from .static import Reading
+from .run import Run
+from .scan import Scan
 
 __all__ = ['Report', 'compared', 'lines']
-
-_FIELDS_READ_TWICE = ('type', 'labels', 'buckets', 'multiprocess_mode', 'help')
 
 
 class Report(NamedTuple):
@@ -25,7 +23,6 @@ class Report(NamedTuple):
     families: dict[str, Family]
     how: str
     notes: list[str]
-    disagreements: list[str]
     unread: list[str]
     unmapped: list[Family]
     type_changed: list[dict[str, str]]
@@ -47,9 +44,15 @@ class Report(NamedTuple):
         return plain
 
 
-def compared(release: str, reading: Reading, run: Run | str, lineage: Lineage, notes: tuple[str, ...] = ()) -> Report:
-    """Compare what was read of a release; `run` is what it registered when it ran, or why it did not run."""
-    families, disagreements = _joined(reading.families, run)
+def compared(release: str, scanned: Scan, run: Run | str, lineage: Lineage, notes: Sequence[str] = ()) -> Report:
+    """Compare what is known of a release; `run` is what it registered when it ran, or why it did not run."""
+    ran = Run({}, frozenset(), ()) if isinstance(run, str) else run
+    families = {name: {**scanned.families, **ran.families}[name] for name in sorted({*scanned.families, *ran.families})}
+    nameless = [place for place in scanned.nameless if place not in ran.calls]
+    unread = [
+        *scanned.unread,
+        *(f'{place}: a family is made here, but its name could not be read' for place in nameless),
+    ]
     types = {
         **dict.fromkeys(names.COUNTERS, 'counter'),
         **dict.fromkeys(names.GAUGES, 'gauge'),
@@ -59,10 +62,9 @@ def compared(release: str, reading: Reading, run: Run | str, lineage: Lineage, n
     return Report(
         release=release,
         families=families,
-        how=_how(reading, run, disagreements),
-        notes=[*notes, *([] if isinstance(run, str) else run.failures)],
-        disagreements=disagreements,
-        unread=reading.unread,
+        how=_how(families, run),
+        notes=[*notes, *ran.failures],
+        unread=unread,
         unmapped=[family for family in families.values() if family.name not in mapped],
         type_changed=[
             {'family': family.name, 'mapped_as': types[family.name], 'is': family.type}
@@ -70,40 +72,17 @@ def compared(release: str, reading: Reading, run: Run | str, lineage: Lineage, n
             if types.get(family.name, family.type) != family.type
         ],
         labels_changed=_labels_changed(release, families, lineage),
-        gone=sorted(lineage.families_of(release) - families.keys()),
+        # What could not be read may be there.
+        gone=[] if unread else sorted(lineage.families_of(release) - families.keys()),
         not_in_lineage=sorted(families.keys() - lineage.families_of(release)),
     )
 
 
-def _joined(static: dict[str, Family], run: Run | str) -> tuple[dict[str, Family], list[str]]:
-    """Return families as far as possible as they ran, and where the two readings differ."""
+def _how(families: Mapping[str, Family], run: Run | str) -> str:
     if isinstance(run, str):
-        return static, []
-    disagreements = []
-    families = {}
-    for name in sorted(static.keys() | run.families.keys()):
-        if name not in run.families:
-            families[name] = static[name]
-        elif name not in static:
-            families[name] = run.families[name]
-            disagreements.append(f'{name}: registered when it ran, not seen in the sources')
-        else:
-            families[name] = run.families[name]._replace(read_by='static, dynamic')
-            for field in _FIELDS_READ_TWICE:
-                seen, ran = getattr(static[name], field), getattr(run.families[name], field)
-                if seen != ran:
-                    disagreements.append(f'{name}: {field} {_shown(seen)} in the sources, {_shown(ran)} when it ran')
-    return families, disagreements
-
-
-def _how(reading: Reading, run: Run | str, disagreements: list[str]) -> str:
-    if isinstance(run, str):
-        return f'read from its sources only ({run})'
-    both = len(run.families.keys() & reading.families.keys())
-    verdict = 'both agree' if not disagreements else f'{len(disagreements)} disagreements'
-    rest = len(reading.families) - both
-    only = f', {rest} from its sources only' if rest else ''
-    return f'{both} read from its sources and from its registry when it ran: {verdict}{only}'
+        return f'as far as its sources tell ({run})'
+    only = sum(name not in run.families for name in families)
+    return f'{len(run.families)} of them registered when it ran{f", {only} in its sources only" if only else ""}'
 
 
 def _labels_changed(release: str, families: dict[str, Family], lineage: Lineage) -> list[dict[str, Any]]:
@@ -129,7 +108,6 @@ def lines(report: Report) -> Iterator[str]:
     yield f'LiteLLM {report.release}: {len(report.families)} families, {report.how}'
     for note in report.notes:
         yield f'  note: {note}'
-    yield from _section('disagreements between the two readings', report.disagreements)
     yield from _section('could not be read', report.unread)
     yield from _section(
         'unmapped', [f'{family.name} ({family.type}, {family.evidence or "no evidence"})' for family in report.unmapped]

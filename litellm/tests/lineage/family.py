@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from prometheus_client import Histogram
 
-__all__ = ['CLIENT_BUCKETS', 'COLLECTOR_TYPES', 'DriftError', 'Family', 'family_name', 'upper_bounds']
+__all__ = ['CLIENT_BUCKETS', 'COLLECTOR_TYPES', 'DriftError', 'Family', 'family_name']
 
 # The classes of prometheus_client that make a family, and the type that a scrape reports for it.
 COLLECTOR_TYPES = {
@@ -26,8 +26,6 @@ COLLECTOR_TYPES = {
     'UnknownMetricFamily': 'unknown',
 }
 
-_INF = float('inf')
-
 
 class DriftError(Exception):
     """A release could not be had or read; the message says why in one line."""
@@ -40,7 +38,7 @@ class Family(NamedTuple):
     of a histogram without +Inf, None for other types and when unreadable. `multiprocess_mode` is that of a gauge while
     PROMETHEUS_MULTIPROC_DIR is set, the only time it has a meaning. `evidence` is `file:line` in the wheel,
     `registered_by` the callable that makes it, as `module:qualified name`, '' when a module's import does. `read_by` is
-    `static`, `dynamic` or `static, dynamic`.
+    `run`, or `scan` for one that is known from its sources only: of it no labels and no help are known.
     """
 
     name: str
@@ -54,17 +52,10 @@ class Family(NamedTuple):
     read_by: str
 
 
-def family_name(name: str, type_: str, prefix: tuple[str, ...] = (), unit: str = '') -> str:
-    """Return the name of the family that prometheus_client makes of a constructor's arguments."""
-    full = '_'.join(filter(None, (*prefix, name)))
-    if unit and not full.endswith(f'_{unit}'):
-        full = f'{full}_{unit}'
-    return full.removesuffix('_total') if type_ == 'counter' else full
+def family_name(name: str, type_: str) -> str:
+    """Return the name of the family that prometheus_client makes of the name that a constructor is given."""
+    return name.removesuffix('_total') if type_ == 'counter' else name
 
 
-def upper_bounds(buckets: list[float] | tuple[float, ...]) -> tuple[float, ...]:
-    """Return finite upper bounds as floats; every histogram has +Inf besides."""
-    return tuple(float(bound) for bound in buckets if bound != _INF)
-
-
-CLIENT_BUCKETS = upper_bounds(Histogram.DEFAULT_BUCKETS)
+# Upper bounds without the last, which every histogram has.
+CLIENT_BUCKETS = tuple(map(float, Histogram.DEFAULT_BUCKETS[:-1]))

@@ -177,12 +177,6 @@ class Lineage:
             (one, known[one]) for one, next_ in pairwise(in_order) if _differ(known[one], known[next_])
         ]
 
-    def described_like(self, other: Lineage) -> None:
-        """Take over what was written by hand in another lineage: what values are, and when families are registered."""
-        for name, row in self.rows.items():
-            if name in other.rows:
-                row.update({column: other.rows[name][column] for column in ('value', 'registered_when')})
-
     @staticmethod
     def _first(row: Mapping[str, str]) -> Version:
         return Version(row['first_release'])

@@ -5,24 +5,26 @@ from __future__ import annotations
 import itertools
 import json
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
 from tests.lineage import lineage as lineage_module
-from tests.lineage.family import CLIENT_BUCKETS, DriftError, Family
+from tests.lineage.family import DriftError, Family
 from tests.lineage.lineage import FILES, Files, Lineage
 
 from datadog_checks.litellm import metrics as names
+from tools.drift import __main__ as drift_command
 from tools.drift import page, wheels
 from tools.drift.__main__ import main
-from tools.drift.dynamic import Run, read_dynamically
 from tools.drift.report import compared
-from tools.drift.static import Reading, read_statically
+from tools.drift.run import Run, run
+from tools.drift.scan import Place, Scan
+from tools.drift.scan import scan as scan_sources
 from tools.real_litellm.environment import RELEASE
 
-Read = Callable[..., Reading]
+Scanned = Callable[..., Scan]
 
 
 def wheel(folder: Path, project: str, version: str, files: dict[str, str], requires: str = '') -> Path:
@@ -40,13 +42,13 @@ def wheel(folder: Path, project: str, version: str, files: dict[str, str], requi
 
 
 @pytest.fixture
-def read(tmp_path: Path) -> Read:
-    """Read the families out of sources: one module, and others by their paths."""
+def scanned(tmp_path: Path) -> Scanned:
+    """Scan sources: one module, and others by their names."""
 
-    def of(module: str = '', **others: str) -> Reading:
+    def of(module: str = '', **others: str) -> Scan:
         files = {'litellm/metrics.py': module, **{f'litellm/{name}.py': text for name, text in others.items()}}
         with wheels.Sources([wheel(tmp_path, 'litellm', '1.0.0', files)]) as sources:
-            return read_statically(sources)
+            return scan_sources(sources)
 
     return of
 
@@ -64,46 +66,28 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-# Reading sources
+# Scanning sources
 
 
-def test_a_constructor_tells_everything_about_its_family(read: Read) -> None:
-    reading = read("""\
-        from prometheus_client import Counter, Gauge, Histogram
+def test_a_site_that_spells_a_name_tells_family_and_place(scanned: Scanned) -> None:
+    scan = scanned("""\
+        from prometheus_client import Counter, Gauge
 
         class Logger:
             def __init__(self, **kwargs):
                 self.requests = Counter(name='litellm_requests_total', documentation='Requests.', labelnames=['team'])
                 self.state = Gauge('litellm_state', 'State.', ('model',), multiprocess_mode='livemax')
-                self.latency = Histogram('litellm_latency', 'Latency.', buckets=(0.5, 1, float('inf')))
     """)
 
-    logger = 'litellm.metrics:Logger'
-    assert list(reading.families.values()) == [
-        Family(
-            'litellm_latency', 'histogram', (), (0.5, 1.0), '', 'Latency.', 'litellm/metrics.py:7', logger, 'static'
-        ),
-        Family(
-            'litellm_requests', 'counter', ('team',), None, '', 'Requests.', 'litellm/metrics.py:5', logger, 'static'
-        ),
-        Family(
-            'litellm_state', 'gauge', ('model',), None, 'livemax', 'State.', 'litellm/metrics.py:6', logger, 'static'
-        ),
+    assert [(family.name, family.type, family.evidence, family.labels) for family in scan.families.values()] == [
+        ('litellm_requests', 'counter', 'litellm/metrics.py:5', None),
+        ('litellm_state', 'gauge', 'litellm/metrics.py:6', None),
     ]
-    assert reading.unread == []
+    assert (scan.entries, scan.nameless, scan.unread) == (['litellm.metrics:Logger'], [], [])
 
 
-def test_a_histogram_without_buckets_has_those_of_the_client(read: Read) -> None:
-    reading = read("""\
-        from prometheus_client import Histogram
-        latency = Histogram('litellm_latency', 'Latency.')
-    """)
-
-    assert reading.families['litellm_latency'].buckets == CLIENT_BUCKETS
-
-
-def test_a_class_of_the_client_is_known_by_any_name(read: Read) -> None:
-    reading = read("""\
+def test_a_class_of_the_client_is_known_by_any_name(scanned: Scanned) -> None:
+    scan = scanned("""\
         import prometheus_client
         from prometheus_client import Gauge as PrometheusGauge
 
@@ -117,7 +101,7 @@ def test_a_class_of_the_client_is_known_by_any_name(read: Read) -> None:
                 self.histogram('litellm_fourth', '')
     """)
 
-    assert list(reading.families) == ['litellm_first', 'litellm_fourth', 'litellm_second', 'litellm_third']
+    assert sorted(scan.families) == ['litellm_first', 'litellm_fourth', 'litellm_second', 'litellm_third']
 
 
 @pytest.mark.parametrize(
@@ -126,270 +110,95 @@ def test_a_class_of_the_client_is_known_by_any_name(read: Read) -> None:
         'import prometheus_client as client',
         'import prometheus_client.metrics as client',
         'from prometheus_client import metrics as client',
+        "import importlib\nclient = importlib.import_module('prometheus_client')",
     ],
 )
-def test_the_client_is_known_by_any_name(imported: str, read: Read) -> None:
-    reading = read(f"{imported}\nclient.Counter('litellm_requests', '')\n")
+def test_the_client_is_known_by_any_name(imported: str, scanned: Scanned) -> None:
+    scan = scanned(f"{imported}\nclient.Counter('litellm_requests', '')\n")
 
-    assert (list(reading.families), reading.unread) == (['litellm_requests'], [])
+    assert (list(scan.families), scan.unread) == (['litellm_requests'], [])
 
 
-def test_a_counter_of_things_in_python_is_no_family(read: Read) -> None:
-    reading = read("""\
+def test_a_counter_of_things_in_python_is_no_family(scanned: Scanned) -> None:
+    scan = scanned("""\
         from collections import Counter
         from prometheus_client import Gauge
 
-        def count(words):
-            return Counter(words)
+        words = Counter('some text')
     """)
 
-    assert reading == Reading({}, [])
+    assert (scan.families, scan.nameless) == ({}, [])
 
 
-def test_labels_are_put_together_from_constants_enums_and_classes_of_other_modules(read: Read) -> None:
-    reading = read(
-        """\
-        from litellm.labels import *
-        from prometheus_client import Counter
+def test_a_factory_makes_families_of_its_class(scanned: Scanned) -> None:
+    scan = scanned("""\
+        from prometheus_client import Counter, Gauge
 
         class Logger:
             def __init__(self):
-                team_labels = ['team']
-                Counter('litellm_sums', '', labelnames=[MODEL] + team_labels + EXCEPTIONS)
-                Counter('litellm_class', '', labelnames=Labels.tokens)
-                Counter('litellm_enum', '', labelnames=MoreLabels.failures.value)
-        """,
-        labels="""\
-        from enum import Enum
+                self.counter_factory = self.create_factory(Counter)
+                self.requests = self.counter_factory('litellm_requests', documentation='Requests.')
+                self.state = create(Gauge, 'litellm_state', 'State.')
+    """)
 
-        MODEL = 'model'
-        EXCEPTIONS = ['exception_class']
-
-        class Names(Enum):
-            MODEL = MODEL
-            TAG = 'tag'
-
-        class Labels:
-            tokens = [Names.MODEL.value, Names.TAG.value]
-
-        class MoreLabels(Enum):
-            failures = [Names.TAG.value] + EXCEPTIONS
-        """,
-    )
-
-    assert {name: family.labels for name, family in reading.families.items()} == {
-        'litellm_class': ('model', 'tag'),
-        'litellm_enum': ('tag', 'exception_class'),
-        'litellm_sums': ('model', 'team', 'exception_class'),
+    assert {family.name: family.type for family in scan.families.values()} == {
+        'litellm_requests': 'counter',
+        'litellm_state': 'gauge',
     }
+    assert scan.nameless == []
 
 
-def test_a_factory_passes_on_what_it_is_given_and_labels_follow_the_default_settings(read: Read) -> None:
-    reading = read(
-        """\
-        import litellm
-        from litellm.labels import Labels
-        from prometheus_client import Counter
-
-        class Logger:
-            def __init__(self):
-                self.exclude = frozenset(litellm.excluded_metrics or ())
-                self._counter_factory = self._create_factory(Counter)
-                self.requests = self._counter_factory(
-                    'litellm_requests', 'Requests.', labelnames=self.get_labels_for_metric('litellm_requests'),
-                )
-
-            def _create_factory(self, metric_class):
-                def factory(*args, **kwargs):
-                    name = args[0] if args else kwargs.get('name', '')
-                    if name in self.exclude:
-                        return None
-                    return metric_class(*args, **kwargs)
-                return factory
-
-            def get_labels_for_metric(self, metric_name):
-                return [label for label in Labels.get_labels(metric_name) if label not in self.exclude]
-        """,
-        labels="""\
-        import litellm
-
-        class Labels:
-            litellm_requests = ['model']
-
-            @staticmethod
-            def get_labels(name):
-                labels = list(getattr(Labels, name))
-                if litellm.emit_stream_label is True:
-                    labels.append('stream')
-                labels.extend(f'tag_{tag}' for tag in litellm.custom_tags)
-                return labels + ['org_id']
-        """,
-        __init__="""\
-        from typing import List, Optional
-        excluded_metrics: Optional[List[str]] = None
-        emit_stream_label: bool = False
-        custom_tags: List[str] = []
-        """,
-    )
-
-    family = reading.families['litellm_requests']
-    assert (family.labels, family.evidence) == (('model', 'org_id'), 'litellm/metrics.py:9')
-
-
-def test_families_are_generated_for_every_service_and_the_kinds_it_has(read: Read) -> None:
-    reading = read(
-        """\
-        from litellm.services import KINDS, Kind, Services
-
-        class ServicesLogger:
-            def __init__(self):
-                from prometheus_client import Counter, Gauge
-                self.Counter, self.Gauge = Counter, Gauge
-                for service in Services:
-                    kinds = self._kinds(service)
-                    if Kind.COUNTER in kinds:
-                        self.create_counter(service.value, 'failed_requests', additional=['error_class'])
-                    if Kind.GAUGE in kinds:
-                        self.create_gauge(service.value, type_of_request='size')
-
-            def _kinds(self, service):
-                if service not in KINDS:
-                    return [Kind.COUNTER]
-                return KINDS.get(service, [])
-
-            def create_counter(self, service, type_of_request, additional=None):
-                name = 'litellm_{}_{}'.format(service, type_of_request)
-                return self.Counter(name, f'Total {type_of_request}', labelnames=[service] + (additional or []))
-
-            def create_gauge(self, service, type_of_request):
-                return self.Gauge(f'litellm_{service}_{type_of_request}', 'Size', labelnames=[service])
-        """,
-        services="""\
-        import enum
-
-        class Kind(enum.Enum):
-            COUNTER = 'counter'
-            GAUGE = 'gauge'
-
-        class Services(str, enum.Enum):
-            REDIS = 'redis'
-            QUEUE = 'queue'
-
-        KINDS = {Services.QUEUE.value: [Kind.GAUGE]}
-        """,
-    )
-
-    assert {name: family.labels for name, family in reading.families.items()} == {
-        'litellm_queue_size': ('queue',),
-        'litellm_redis_failed_requests': ('redis', 'error_class'),
-    }
-    assert reading.unread == []
-
-
-def test_a_gauge_has_the_mode_that_it_has_in_multiprocess_mode(read: Read) -> None:
-    reading = read("""\
-        import os
-
-        class Middleware:
-            @staticmethod
-            def _get_gauge():
-                from prometheus_client import Gauge
-                if 'PROMETHEUS_MULTIPROC_DIR' in os.environ:
-                    return Gauge('litellm_in_flight', 'In flight.', multiprocess_mode='livesum')
-                return Gauge('litellm_in_flight', 'In flight.')
-    """)
-
-    assert reading.families['litellm_in_flight'].multiprocess_mode == 'livesum'
-
-
-def test_a_function_that_is_given_the_class_makes_the_family_of_its_caller(read: Read) -> None:
-    reading = read("""\
-        from prometheus_client import Gauge
-
-        def _create_gauge(gauge_type, name, description):
-            return gauge_type(name, description, multiprocess_mode='livesum')
-
-        def create_metrics():
-            return Metrics(queued=_create_gauge(Gauge, 'litellm_queued', 'Queued.'))
-    """)
-
-    family = reading.families['litellm_queued']
-    assert (family.evidence, family.registered_by) == ('litellm/metrics.py:7', 'litellm.metrics:create_metrics')
-
-
-def test_a_function_of_another_module_that_names_the_family_is_found(read: Read) -> None:
-    reading = read(
-        """\
-        from prometheus_client import Counter
-
-        def counter(name):
-            return Counter(name, 'Something.')
-
-        HERE = counter('litellm_here')
-        """,
-        elsewhere="""\
-        from litellm.metrics import counter
-
-        def make():
-            return counter('litellm_elsewhere')
-        """,
-    )
-
-    assert list(reading.families) == ['litellm_elsewhere', 'litellm_here']
-
-
-def test_what_follows_a_licence_check_is_found_as_well(read: Read) -> None:
-    reading = read("""\
-        from prometheus_client import Counter
-        premium_user = False
-
-        class Logger:
-            def __init__(self):
-                if premium_user is not True:
-                    self.gate = Counter('litellm_not_premium', '')
-                    return
-                self.requests = Counter('litellm_requests', '')
-    """)
-
-    assert list(reading.families) == ['litellm_not_premium', 'litellm_requests']
-
-
-def test_what_the_default_settings_do_not_register_is_found_as_well(read: Read) -> None:
-    reading = read("""\
-        from prometheus_client import Counter
-        EXPERIMENTS = False
-
-        def make():
-            if EXPERIMENTS:
-                Counter('litellm_experiments', '')
-    """)
-
-    assert list(reading.families) == ['litellm_experiments']
-
-
-def test_the_enterprise_wheel_is_read_together_with_litellm(tmp_path: Path) -> None:
-    logger = 'from litellm.labels import LABELS\nfrom prometheus_client import Counter\n'
-    logger += "def make():\n    Counter('litellm_requests', '', LABELS)\n"
+def test_the_enterprise_wheel_is_scanned_together_with_litellm(tmp_path: Path) -> None:
+    logger = "from prometheus_client import Counter\ndef make():\n    Counter('litellm_requests', '')\n"
     parts = [
         wheel(tmp_path, 'litellm', '1.0.0', {'litellm/labels.py': "LABELS = ['team']"}),
         wheel(tmp_path, 'litellm-enterprise', '0.1.0', {'litellm_enterprise/prometheus.py': logger}),
     ]
 
     with wheels.Sources(parts) as sources:
-        family = read_statically(sources).families['litellm_requests']
+        scan = scan_sources(sources)
 
-    assert (family.labels, family.evidence) == (('team',), 'litellm_enterprise/prometheus.py:4')
+    assert scan.families['litellm_requests'].evidence == 'litellm_enterprise/prometheus.py:3'
+    assert scan.entries == ['litellm_enterprise.prometheus:make']
 
 
-def test_a_family_whose_name_cannot_be_read_is_reported_with_its_place(read: Read) -> None:
-    reading = read("""\
+@pytest.mark.parametrize(
+    'site',
+    [
+        "Counter(f'litellm_{kind}', 'Something.')",
+        "Counter(kind, 'Something.')",
+        "Counter('requests', 'Something.', namespace='litellm')",
+        "Counter(**{'name': kind})",
+    ],
+)
+def test_a_name_that_is_put_together_has_a_place_only(site: str, scanned: Scanned) -> None:
+    scan = scanned(f"from prometheus_client import Counter\nkind = 'requests'\nrequests = {site}\n")
+
+    assert (scan.families, list(map(str, scan.nameless))) == ({}, ['litellm/metrics.py:3'])
+
+
+def test_every_call_of_a_function_that_is_given_the_name_has_a_place(scanned: Scanned) -> None:
+    scan = scanned(
+        """\
         from prometheus_client import Counter
 
-        def make(name):
-            return Counter(name, 'Something.')
-    """)
+        class Counters:
+            def __init__(self):
+                self.counter('first')
 
-    assert reading.unread == ['litellm/metrics.py:4: a family is made here, but its name could not be read']
+            def counter(self, name):
+                return Counter(f'litellm_{name}', 'Something.')
+        """,
+        elsewhere="""\
+        from litellm.metrics import Counters
+
+        def make():
+            return Counters().counter('second')
+        """,
+    )
+
+    assert sorted(map(str, scan.nameless)) == ['litellm/elsewhere.py:4', 'litellm/metrics.py:5', 'litellm/metrics.py:8']
+    assert sorted(scan.entries) == ['litellm.elsewhere:make', 'litellm.metrics:Counters']
 
 
 @pytest.mark.parametrize(
@@ -404,12 +213,10 @@ def test_a_family_whose_name_cannot_be_read_is_reported_with_its_place(read: Rea
         'modules = [prometheus_client]',
     ],
 )
-def test_a_class_that_goes_where_it_cannot_be_followed_is_reported_with_its_place(line: str, read: Read) -> None:
-    reading = read(f'import prometheus_client\nfrom prometheus_client import Counter\n{line}\n')
+def test_a_class_that_goes_where_it_cannot_be_followed_is_reported_with_its_place(line: str, scanned: Scanned) -> None:
+    scan = scanned(f'import prometheus_client\nfrom prometheus_client import Counter\n{line}\n')
 
-    assert reading.unread == [
-        'litellm/metrics.py:3: what makes families is handed on here, and what becomes of it could not be read'
-    ]
+    assert set(scan.unread) == {'litellm/metrics.py:3: what makes families is handed on here, and not followed'}
 
 
 @pytest.mark.parametrize(
@@ -423,56 +230,31 @@ def test_a_class_that_goes_where_it_cannot_be_followed_is_reported_with_its_plac
         'app = prometheus_client.make_asgi_app()',
     ],
 )
-def test_a_class_that_is_only_named_makes_no_family(line: str, read: Read) -> None:
-    reading = read(f'import prometheus_client\nfrom prometheus_client import Counter, Gauge\n{line}\n')
+def test_a_class_that_is_only_named_makes_no_family(line: str, scanned: Scanned) -> None:
+    scan = scanned(f'import prometheus_client\nfrom prometheus_client import Counter, Gauge\n{line}\n')
 
-    assert reading == Reading({}, [])
-
-
-def test_one_caller_with_a_name_does_not_hide_another_one_without(read: Read) -> None:
-    reading = read("""\
-        from prometheus_client import Counter
-
-        def counter(name):
-            return Counter(name, 'Something.')
-
-        def first():
-            counter('litellm_first')
-
-        def second(configured):
-            counter(f'litellm_{configured}')
-    """)
-
-    assert list(reading.families) == ['litellm_first']
-    assert reading.unread == ['litellm/metrics.py:10: a family is made here, but its name could not be read']
+    assert scan == Scan({}, [], [], [])
 
 
-def test_labels_that_cannot_be_read_are_not_made_up(read: Read) -> None:
-    reading = read("""\
-        from prometheus_client import Counter
+def test_a_module_that_cannot_be_parsed_is_reported(scanned: Scanned) -> None:
+    scan = scanned('from prometheus_client import Counter\ndef broken(:\n')
 
-        def make(labels):
-            return Counter('litellm_requests', '', ['team', *labels])
-    """)
-
-    assert reading.families['litellm_requests'].labels is None
-
-
-def test_a_module_that_cannot_be_parsed_is_reported(read: Read) -> None:
-    reading = read('from prometheus_client import Counter\ndef broken(:\n')
-
-    assert reading.unread == ['litellm/metrics.py:1: not Python that this tool can parse']
+    assert scan.unread == ['litellm/metrics.py:1: not Python that this tool can parse']
 
 
 # Comparing
 
 
 def family(name: str, type_: str = 'counter', labels: tuple[str, ...] = ()) -> Family:
-    return Family(name, type_, labels, None, '', '', 'litellm/metrics.py:1', '', 'static')
+    return Family(name, type_, labels, None, '', '', 'litellm/metrics.py:1', '', 'run')
 
 
-def reading_of(*families: Family) -> Reading:
-    return Reading({one.name: one for one in families}, [])
+def families_of(*families: Family) -> dict[str, Family]:
+    return {one.name: one for one in families}
+
+
+def scan_of(*families: Family, nameless: Sequence[Place] = (), unread: Sequence[str] = ()) -> Scan:
+    return Scan(families_of(*families), nameless, [], list(unread))
 
 
 def lineage_of(*rows: tuple[str, str, str, str], newest: str = '1.2.0') -> Lineage:
@@ -482,7 +264,7 @@ def lineage_of(*rows: tuple[str, str, str, str], newest: str = '1.2.0') -> Linea
 
 
 def test_a_changed_type_is_told_with_both_types() -> None:
-    report = compared('1.2.0', reading_of(family('litellm_deployment_state', 'counter')), 'unused', lineage_of())
+    report = compared('1.2.0', scan_of(family('litellm_deployment_state', 'counter')), 'unused', lineage_of())
 
     assert report.type_changed == [{'family': 'litellm_deployment_state', 'mapped_as': 'gauge', 'is': 'counter'}]
     assert report.exit_status == 0
@@ -491,7 +273,7 @@ def test_a_changed_type_is_told_with_both_types() -> None:
 def test_a_changed_label_set_is_told_label_by_label() -> None:
     known = lineage_of(('litellm_spend_metric', 'team|user', '1.0.0', ''))
 
-    report = compared('1.3.0', reading_of(family('litellm_spend_metric', labels=('user', 'org_id'))), 'unused', known)
+    report = compared('1.3.0', scan_of(family('litellm_spend_metric', labels=('user', 'org_id'))), 'unused', known)
 
     assert report.labels_changed == [{'family': 'litellm_spend_metric', 'added': ['org_id'], 'removed': ['team']}]
 
@@ -499,7 +281,7 @@ def test_a_changed_label_set_is_told_label_by_label() -> None:
 def test_labels_in_another_order_are_the_same_set() -> None:
     known = lineage_of(('litellm_spend_metric', 'team|user', '1.0.0', ''))
 
-    report = compared('1.3.0', reading_of(family('litellm_spend_metric', labels=('user', 'team'))), 'unused', known)
+    report = compared('1.3.0', scan_of(family('litellm_spend_metric', labels=('user', 'team'))), 'unused', known)
 
     assert report.labels_changed == []
 
@@ -511,16 +293,32 @@ def test_a_family_is_gone_when_the_lineage_has_it_for_that_release() -> None:
         ('litellm_to_come', '', '1.4.0', ''),
     )
 
-    assert compared('1.3.0', reading_of(), 'unused', known).gone == ['litellm_current']
+    assert compared('1.3.0', scan_of(), 'unused', known).gone == ['litellm_current']
 
 
-def test_two_readings_that_differ_are_told_field_by_field() -> None:
+def test_nothing_is_said_to_be_gone_while_something_could_not_be_read() -> None:
+    known = lineage_of(('litellm_current', '', '1.0.0', ''))
+
+    assert compared('1.3.0', scan_of(unread=['litellm/metrics.py:1: why']), 'unused', known).gone == []
+
+
+def test_what_ran_is_known_better_than_what_was_scanned() -> None:
+    spelled = family('litellm_spend_metric')._replace(labels=None)
     ran = family('litellm_spend_metric', labels=('team',))
 
-    report = compared('1.2.0', reading_of(family('litellm_spend_metric')), Run({ran.name: ran}, []), lineage_of())
+    report = compared('1.2.0', scan_of(spelled), Run({ran.name: ran}, frozenset(), []), lineage_of())
 
-    assert report.disagreements == ['litellm_spend_metric: labels none in the sources, team when it ran']
     assert report.families['litellm_spend_metric'].labels == ('team',)
+    assert report.how == '1 of them registered when it ran'
+
+
+def test_a_name_that_is_put_together_is_read_if_its_place_was_run_and_makes_it_fail_otherwise() -> None:
+    places = [Place('litellm/metrics.py', line, line) for line in (7, 9)]
+
+    report = compared('1.2.0', scan_of(nameless=places), Run({}, frozenset(places[:1]), []), lineage_of())
+
+    assert report.unread == ['litellm/metrics.py:9: a family is made here, but its name could not be read']
+    assert report.exit_status == 1
 
 
 # The command line
@@ -539,7 +337,7 @@ def test_an_unknown_family_makes_it_fail_and_is_named_with_its_place(
 ) -> None:
     wheel(cache, 'litellm', '9.9.9', UNKNOWN_FAMILY)
 
-    status = main(['9.9.9', '--static'])
+    status = main(['9.9.9', '--scan'])
 
     assert status == 1
     assert 'unmapped: 1\n  litellm_planted (counter, litellm/metrics.py:3)\n' in capsys.readouterr().out
@@ -553,14 +351,14 @@ def test_known_families_alone_make_it_succeed(cache: Path, capsys: pytest.Captur
         {'litellm/m.py': UNKNOWN_FAMILY['litellm/metrics.py'].replace('planted', 'self_failed_requests')},
     )
 
-    assert main(['9.9.9', '--static']) == 0
+    assert main(['9.9.9', '--scan']) == 0
     assert 'unmapped: none' in capsys.readouterr().out
 
 
 def test_json_holds_every_family_and_the_verdict(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
     wheel(cache, 'litellm', '9.9.9', UNKNOWN_FAMILY)
 
-    main(['9.9.9', '--static', '--json'])
+    main(['9.9.9', '--scan', '--json'])
     report = json.loads(capsys.readouterr().out)
 
     assert report['unmapped'] == ['litellm_planted']
@@ -568,15 +366,15 @@ def test_json_holds_every_family_and_the_verdict(cache: Path, capsys: pytest.Cap
     assert report['families'][0] == {
         'name': 'litellm_planted',
         'type': 'counter',
-        'labels': [],
+        'labels': None,
         'buckets': None,
         'multiprocess_mode': '',
-        'help': 'Planted.',
+        'help': '',
         'evidence': 'litellm/metrics.py:3',
         'registered_by': '',
-        'read_by': 'static',
+        'read_by': 'scan',
     }
-    assert {'type_changed', 'labels_changed', 'gone', 'not_in_lineage', 'unread', 'disagreements'} <= report.keys()
+    assert {'type_changed', 'labels_changed', 'gone', 'not_in_lineage', 'unread'} <= report.keys()
 
 
 def test_without_a_release_it_takes_the_newest_of_the_registry(
@@ -585,7 +383,7 @@ def test_without_a_release_it_takes_the_newest_of_the_registry(
     for version in ('9.9.0', '9.10.0', '9.11.0rc1'):
         wheel(tmp_path / 'registry', 'litellm', version, UNKNOWN_FAMILY)
 
-    main(['--static'])
+    main(['--scan'])
 
     assert '\nLiteLLM 9.10.0: 2 families' in capsys.readouterr().out
 
@@ -598,7 +396,7 @@ def test_a_withdrawn_enterprise_pin_is_replaced_by_its_nearest_version_and_told(
     for version in ('0.1.79', '0.1.79.post1', '0.1.80'):
         wheel(tmp_path / 'registry', 'litellm-enterprise', version, UNKNOWN_FAMILY)
 
-    assert main(['9.9.9', '--static']) == 1
+    assert main(['9.9.9', '--scan']) == 1
     assert 'litellm-enterprise 0.1.79.post2 is not in the package registry' in capsys.readouterr().out
     assert (cache / 'litellm_enterprise-0.1.79.post1-py3-none-any.whl').exists()
 
@@ -611,7 +409,7 @@ def test_what_was_read_once_is_read_without_a_registry(
     wheel(cache, 'litellm-enterprise', '0.1.79', UNKNOWN_FAMILY)
     monkeypatch.delenv('PIP_FIND_LINKS')
 
-    assert main(['9.9.9', '--static']) == 1
+    assert main(['9.9.9', '--scan']) == 1
     assert 'read instead: litellm_enterprise-0.1.79-py3-none-any.whl' in capsys.readouterr().out
 
 
@@ -648,10 +446,10 @@ def test_a_registry_out_of_reach_is_one_line_and_a_usage_error(
 def history() -> dict[str, dict[str, Family]]:
     """Four releases: one family stays and changes its labels, one ends, one begins."""
     return {
-        '1.53.1': reading_of(family('litellm_stays'), family('litellm_ends')).families,
-        '1.53.10': reading_of(family('litellm_stays'), family('litellm_ends')).families,
-        '1.54.0': reading_of(family('litellm_stays')).families,
-        '1.60.0': reading_of(family('litellm_stays', labels=('team',)), family('litellm_begins', 'gauge')).families,
+        '1.53.1': families_of(family('litellm_stays'), family('litellm_ends')),
+        '1.53.10': families_of(family('litellm_stays'), family('litellm_ends')),
+        '1.54.0': families_of(family('litellm_stays')),
+        '1.60.0': families_of(family('litellm_stays', labels=('team',)), family('litellm_begins', 'gauge')),
     }
 
 
@@ -693,7 +491,7 @@ def test_a_release_without_a_family_of_the_releases_around_it_is_told() -> None:
 def test_a_new_family_says_what_registers_it_and_keeps_the_words_of_its_help() -> None:
     new = family('litellm_new')._replace(help='New.', registered_by='litellm.tracing.exporter:make')
     lineage = Lineage((), {})
-    lineage.extend('1.53.1', reading_of(new).families)
+    lineage.extend('1.53.1', families_of(new))
 
     row = lineage.rows['litellm_new']
     assert (row['value'], row['registered_when']) == ('New.', 'first use of litellm.tracing.exporter:make')
@@ -725,13 +523,20 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Files:
     return files
 
 
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> list[Family]:
+    """Let a release that is run register these families."""
+    families: list[Family] = []
+    monkeypatch.setattr(drift_command, 'run', lambda release, entries: Run(families_of(*families), frozenset(), []))
+    return families
+
+
 def test_one_command_extends_data_and_page_by_a_release(
-    cache: Path, files: Files, capsys: pytest.CaptureFixture[str]
+    cache: Path, files: Files, ran: list[Family], capsys: pytest.CaptureFixture[str]
 ) -> None:
+    ran += [family('litellm_spend_metric'), family('litellm_planted')]
     before = Lineage((), {})
-    before.extend(
-        '9.9.8', reading_of(family('litellm_ends'), family('litellm_spend_metric', labels=('team',))).families
-    )
+    before.extend('9.9.8', families_of(family('litellm_ends'), family('litellm_spend_metric', labels=('team',))))
     before.write()
     wheel(cache, 'litellm', '9.9.9', UNKNOWN_FAMILY)
 
@@ -749,6 +554,32 @@ def test_one_command_extends_data_and_page_by_a_release(
     assert '| 9.9.9 | 2 | `litellm_planted` | `litellm_ends` |' in rows
 
 
+def test_a_release_of_the_lineage_is_not_read_again(
+    cache: Path, files: Files, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lineage = Lineage((), {})
+    lineage.extend('9.9.8', families_of(family('litellm_spend_metric')))
+    lineage.write()
+    before = [path.read_text() for path in files]
+
+    assert main(['--extend', '9.9.8']) == 0
+    assert capsys.readouterr().out == 'LiteLLM 9.9.8 is in the lineage: 1 families\n'
+    assert [path.read_text() for path in files] == before
+
+
+def test_a_release_of_which_not_all_could_be_run_does_not_enter_the_lineage(
+    cache: Path, files: Files, ran: list[Family], capsys: pytest.CaptureFixture[str]
+) -> None:
+    lineage = Lineage((), {})
+    lineage.extend('9.9.8', {})
+    lineage.write()
+    wheel(cache, 'litellm', '9.9.9', UNKNOWN_FAMILY)
+
+    assert main(['--extend', '9.9.9']) == 2
+    assert capsys.readouterr().err == 'drift: The labels of litellm_planted, litellm_spend_metric could not be read\n'
+    assert files.releases.read_text() == 'release,families\n9.9.8,0\n'
+
+
 def test_the_files_are_as_the_tool_writes_them(tmp_path: Path) -> None:
     written = Files(*(tmp_path / path.name for path in FILES))
     Lineage.read().write(written)
@@ -763,8 +594,8 @@ def test_the_page_shows_the_lineage() -> None:
 def test_the_page_tells_renamed_families_from_new_and_gone_ones() -> None:
     old, new = 'litellm_total_tokens', 'litellm_total_tokens_metric'
     lineage = Lineage((), {})
-    lineage.extend('1.74.15', reading_of(family(old), family('litellm_ends')).families)
-    lineage.extend('1.75.0', reading_of(family(new), family('litellm_begins')).families)
+    lineage.extend('1.74.15', families_of(family(old), family('litellm_ends')))
+    lineage.extend('1.75.0', families_of(family(new), family('litellm_begins')))
 
     _, _, row, _ = page.table(lineage).splitlines()
     assert row == f'| 1.75.0 | 2 | `litellm_begins`; `{old}` → `{new}` | `litellm_ends` |'
@@ -781,7 +612,7 @@ def test_former_labels_are_known_in_whatever_order_releases_are_added(order: tup
     }
     lineage = Lineage((), {})
     for release in order:
-        lineage.extend(release, reading_of(family('litellm_stays', labels=labels[release])).families)
+        lineage.extend(release, families_of(family('litellm_stays', labels=labels[release])))
 
     found = {release: set(lineage.labels_of('litellm_stays', release).split('|')) - {''} for release in labels}
     assert found == {release: set(names) for release, names in labels.items()}
@@ -801,13 +632,24 @@ def test_no_family_of_the_lineage_is_unmapped() -> None:
 # A real release
 
 
-def test_sources_and_registry_of_the_newest_release_agree_and_nothing_is_unmapped() -> None:
+def test_all_that_the_newest_release_registers_is_reached_and_as_the_lineage_has_it() -> None:
     """Needs the package registry when wheel and environment are not there yet, and then fails saying so."""
+    lineage = Lineage.read()
     with wheels.sources_of(RELEASE) as sources:
-        reading = read_statically(sources)
+        scan = scan_sources(sources)
 
-    report = compared(RELEASE, reading, read_dynamically(RELEASE, reading.families), Lineage.read())
+    report = compared(RELEASE, scan, run(RELEASE, scan.entries), lineage)
 
-    assert (report.disagreements, report.notes, report.unread) == ([], [], [])
-    assert {family.read_by for family in report.families.values()} == {'static, dynamic'}
+    assert (report.notes, report.unread) == ([], [])
+    assert {family.read_by for family in report.families.values()} == {'run'}
     assert (report.unmapped, report.type_changed, report.labels_changed, report.gone) == ([], [], [], [])
+    assert report.not_in_lineage == []
+    spend = report.families['litellm_spend_metric']
+    file, _, line = spend.evidence.partition(':')
+    assert (file, spend.registered_by) == (
+        'litellm/integrations/prometheus.py',
+        'litellm.integrations.prometheus:PrometheusLogger',
+    )
+    with wheels.sources_of(RELEASE) as sources:
+        lines = (sources.text('litellm.integrations.prometheus') or '').splitlines()
+    assert any('"litellm_spend_metric"' in text for text in lines[int(line) - 1 : int(line) + 1])
