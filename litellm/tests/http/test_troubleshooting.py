@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 import socket
 import ssl
@@ -15,14 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from datadog_checks.base.stubs import aggregator
 from datadog_checks.base.utils.replay.constants import EnvVars
 from datadog_checks.litellm import LitellmCheck
 from datadog_checks.litellm.probes import health
+from tests.support.certificates import certificate
 from tests.support.documents import Row, page
 from tests.support.endpoint import (
     OPENMETRICS,
@@ -176,18 +173,8 @@ def tls_with_a_certificate_of_its_own(folder: Path) -> Shown:
 @contextmanager
 def tls_server(folder: Path) -> Iterator[str]:
     """Accept TLS connections with a certificate that nobody has signed, and yield an https URL."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, 'localhost')])
-    now = datetime.datetime.now(datetime.UTC)
-    day = datetime.timedelta(days=1)
-    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, now - day, now + day)
-    certificate = builder.sign(key, hashes.SHA256())
-    pem = serialization.Encoding.PEM
-    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    file = folder / 'both.pem'
-    file.write_bytes(private + certificate.public_bytes(pem))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(file)
+    context.load_cert_chain(certificate(folder).file)
 
     def accept() -> None:
         with suppress(OSError):

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import datetime
 import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from datadog_checks.litellm import LitellmCheck
+from tests.support.certificates import Certificate, certificate
 from tests.support.endpoint import serving_page
 
 RunCheck = Callable[..., object]
@@ -39,41 +34,16 @@ class Page(BaseHTTPRequestHandler):
         """Keep the output of the tests clean."""
 
 
-def certificate(folder: Path) -> Path:
-    """Write a certificate for 127.0.0.1 that nobody has signed but its own key, with that key, and return its path."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, 'litellm')])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address('127.0.0.1'))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    path = folder / 'certificate.pem'
-    path.write_bytes(
-        made.public_bytes(serialization.Encoding.PEM)
-        + key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return path
-
-
 @contextmanager
-def serving_over_tls(path: Path, asks_for_certificate: bool = False) -> Iterator[str]:
-    """Serve a metrics page with this certificate; asks for one of those that it trusts, itself, if it is to."""
+def serving_over_tls(made: Certificate, asks_for_certificate: bool = False) -> Iterator[str]:
+    """Serve a metrics page with this certificate; asks for one of the same authority, if it is to."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(path)
+    context.load_cert_chain(made.file)
     if asks_for_certificate:
         # From 1.3 on a client learns that its certificate is missing only after it has sent its request.
         context.maximum_version = ssl.TLSVersion.TLSv1_2
         context.verify_mode = ssl.CERT_REQUIRED
-        context.load_verify_locations(path)
+        context.load_verify_locations(made.authority)
     with ThreadingHTTPServer(('127.0.0.1', 0), Page) as server:
         server.socket = context.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
@@ -107,17 +77,17 @@ def test_a_certificate_that_is_not_trusted_is_said_to_be_that(tmp_path: Path, dd
 
 @pytest.mark.parametrize('remedy', ['tls_ca_cert', 'tls_verify'])
 def test_either_remedy_helps(tmp_path: Path, remedy: str, dd_run_check: RunCheck) -> None:
-    path = certificate(tmp_path)
-    with serving_over_tls(path) as url:
-        dd_run_check(check_of(url, **{remedy: str(path) if remedy == 'tls_ca_cert' else False}))
+    made = certificate(tmp_path)
+    with serving_over_tls(made) as url:
+        dd_run_check(check_of(url, **{remedy: str(made.authority) if remedy == 'tls_ca_cert' else False}))
 
 
 def test_a_certificate_that_the_agent_lacks_leads_to_the_options_of_tls(tmp_path: Path, dd_run_check: RunCheck) -> None:
-    path = certificate(tmp_path)
-    with serving_over_tls(path, asks_for_certificate=True) as url:
+    made = certificate(tmp_path)
+    with serving_over_tls(made, asks_for_certificate=True) as url:
         with pytest.raises(Exception, match='check the `tls_'):
-            dd_run_check(check_of(url, tls_ca_cert=str(path)))
-        dd_run_check(check_of(url, tls_ca_cert=str(path), tls_cert=str(path)))
+            dd_run_check(check_of(url, tls_ca_cert=str(made.authority)))
+        dd_run_check(check_of(url, tls_ca_cert=str(made.authority), tls_cert=str(made.file)))
 
 
 def test_a_forward_proxy_that_refuses_is_said_to_be_that(dd_run_check: RunCheck) -> None:
