@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from datadog_checks.litellm import LitellmCheck
-from datadog_checks.litellm.probes import health, version
+from datadog_checks.litellm.probes import health, paid_answers, version
 
 SEND_HEARTBEAT = LitellmCheck.send_heartbeat
 
@@ -19,6 +19,12 @@ def patience() -> Iterator[None]:
         patch.setattr(health, 'PATIENCE_SECONDS', 60.0)
         patch.setattr(version, 'PATIENCE_SECONDS', 60.0)
         yield
+
+
+@pytest.fixture(autouse=True)
+def nothing_paid() -> None:
+    """Begin as a new process, which has asked no proxy for anything yet."""
+    paid_answers.forget_all()
 
 
 @pytest.fixture(autouse=True, scope='session')

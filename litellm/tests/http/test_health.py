@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import threading
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler
@@ -15,8 +16,9 @@ from datadog_checks.base.stubs.aggregator import AggregatorStub
 from datadog_checks.base.utils.replay.constants import EnvVars
 from datadog_checks.litellm import LitellmCheck
 from datadog_checks.litellm.options import Options
-from datadog_checks.litellm.probes import health
-from datadog_checks.litellm.probes.health import error_class
+from datadog_checks.litellm.probes import health, paid_answers
+from datadog_checks.litellm.probes.health import NoHealthError, error_class, read_health
+from datadog_checks.litellm.transport import client
 from tests.support.endpoint import PROMETHEUS, Answer, answering, answering_json, serving_paths
 
 RunCheck = Callable[..., object]
@@ -574,3 +576,78 @@ def test_an_answer_is_fresh_for_longer_than_a_proxy_may_take_to_give_the_next() 
         default.litellm_health_timeout + default.litellm_health_interval
         < default.litellm_health_interval * health.INTERVALS_UNTIL_OUTDATED
     )
+
+
+def test_a_reload_and_a_second_instance_do_not_pay_again(aggregator: AggregatorStub, dd_run_check: RunCheck) -> None:
+    """An Agent makes a new check object on each reload."""
+    with proxy(answering_json(body([HEALTHY], []))) as running:
+        for _ in range(5):
+            aggregator.reset()
+            dd_run_check(running.check())
+            aggregator.assert_metric('litellm.endpoint.healthy_count', 1)
+        dd_run_check(running.check(litellm_health_endpoint=f'{running.url}/health/', tags=['a:b']))
+
+    assert len(running.asked) == 1
+
+
+def test_who_sends_another_key_asks_for_itself(dd_run_check: RunCheck) -> None:
+    with proxy(answering_json(body([HEALTHY], []))) as running:
+        for key in ('sk-1', 'sk-2', 'sk-1'):
+            dd_run_check(running.check(extra_headers={'x-litellm-api-key': key}))
+
+    assert len(running.asked) == 2
+
+
+def test_many_instances_at_once_pay_once() -> None:
+    """However many threads run them."""
+    with proxy(answering_json(body([HEALTHY], []))) as running:
+        checks = [running.check() for _ in range(8)]
+        threads = [threading.Thread(target=check.run) for check in checks]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    assert len(running.asked) == 1
+
+
+def test_what_is_remembered_of_proxies_is_limited() -> None:
+    for number in range(paid_answers.MOST_ANSWERS + 10):
+        paid_answers.paid_answer(number)
+
+    assert len(paid_answers._answers) == paid_answers.MOST_ANSWERS
+
+
+def test_more_endpoints_than_anybody_has_are_cut_healthy_ones_first(
+    aggregator: AggregatorStub, dd_run_check: RunCheck, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, 'MAX_ENDPOINTS', 3)
+    healthy = [{'model': f'healthy-{number}'} for number in range(5)]
+    with proxy(answering_json(body(healthy, [{'model': 'ill'}, {'model': 'ill'}]))) as running:
+        check = running.check()
+        dd_run_check(check)
+
+    tags = sorted(tag for sample in aggregator.metrics(INFO) for tag in sample.tags if tag.startswith('llm_model'))
+    assert tags == ['llm_model:healthy-0', 'llm_model:healthy-1', 'llm_model:ill']
+    aggregator.assert_metric('litellm.endpoint.healthy_count', 5)
+    assert any('more than 3 different endpoints: 3 are not sent' in warning for warning in check.warnings)
+
+
+@pytest.mark.parametrize(
+    'shape',
+    [b'0,', b'[],', b'{},', b'{"a":1},', b'{"model":"a"},', b'"%s",' % ('\U0001f999' * 8).encode(), b'"",'],
+    ids=['numbers', 'lists', 'objects', 'members', 'models', 'emoji', 'strings'],
+)
+def test_an_answer_takes_no_more_than_ten_times_its_size(shape: bytes) -> None:
+    size = 4 << 20
+    start, end = b'{"healthy_endpoints":[', b'0],"unhealthy_endpoints":[]}'
+    answer = client.Answer(200, start + shape * (size // len(shape)) + end, True)
+    tracemalloc.start()
+    try:
+        with suppress(NoHealthError):
+            read_health(answer, has_key=True)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert most < 10 * size

@@ -12,6 +12,7 @@ import re
 import time
 from collections import Counter
 from functools import partial
+from itertools import islice
 from typing import NamedTuple
 
 from requests.exceptions import ConnectTimeout, RequestException, Timeout
@@ -25,8 +26,9 @@ from ..metrics import ENDPOINT_AGE, ENDPOINT_HEALTHY_COUNT, ENDPOINT_INFO, ENDPO
 from ..scrapers.base import LitellmScraper
 from ..transport.client import Answer, Client
 from ..transport.errors import explain_probe_failure
-from ..transport.urls import Address, read_address, without_secrets
+from ..transport.urls import Address, one_spelling, read_address, without_secrets
 from .background_call import BackgroundCall
+from .paid_answers import PaidAnswer, paid_answer
 
 __all__ = ['Health', 'HealthProbe', 'NoHealthError', 'NotCheckedYetError', 'error_class', 'health_probe', 'read_health']
 
@@ -38,6 +40,14 @@ INTERVALS_UNTIL_OUTDATED = 3
 
 # Stack traces make answers long: several kB for each failing model.
 MAX_BODY_BYTES = 32 << 20
+
+# Objects of Python take many times what they take as JSON. A large body with more texts, commas and opening brackets
+# than one in so many bytes is none of LiteLLM's, and would take more than ten times its size.
+BYTES_PER_TOKEN = 10
+SMALL_BODY_BYTES = 1 << 20
+
+# Each is a context, on top of `max_contexts`. Those that are unhealthy come first.
+MAX_ENDPOINTS = 5000
 
 # Datadog truncates tags at 200 characters.
 MAX_TAG_VALUE = 150
@@ -52,6 +62,7 @@ _ERROR_CLASS = re.compile(
 _TIMEOUT = 'Timeout exceeded'
 # JSON can have lone surrogates, which are not UTF-8, and the Agent ends a tag at a NUL.
 _NOT_TEXT = re.compile('[\0\ud800-\udfff]')
+_TOKEN = re.compile(rb'[\[{,]|"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 _PROVIDER = re.compile(r'[A-Za-z0-9][A-Za-z0-9_.-]{0,60}', re.ASCII)
 
 URL_HINT = "set `litellm_health_endpoint` to the proxy's own health endpoint, such as `http://HOST:4000/health`."
@@ -77,10 +88,14 @@ class Health(NamedTuple):
     unhealthy: int
     answered_at: float
     """On the monotonic clock."""
+    left_out: int = 0
+    """How many sets of tags are not kept, as there are too many."""
 
 
 def read_health(answer: Answer, *, has_key: bool) -> Health:
     """Return what is kept of an answer. Raises `NoHealthError` or `NotCheckedYetError`."""
+    if _is_too_fine(answer.body):
+        raise NoHealthError(_advice(answer, has_key))
     try:
         body = answer.json()
     except ValueError:
@@ -93,10 +108,24 @@ def read_health(answer: Answer, *, has_key: bool) -> Health:
     # For a URL that names one model, an unhealthy one comes with 503 and otherwise the same answer.
     if answer.status not in (200, 503) or not isinstance(healthy, list) or not isinstance(unhealthy, list):
         raise NoHealthError(_advice(answer, has_key))
-    endpoints = Counter(
-        [*(_tags(endpoint, True) for endpoint in healthy), *(_tags(endpoint, False) for endpoint in unhealthy)]
-    )
-    return Health(endpoints, len(healthy), len(unhealthy), time.monotonic())
+    endpoints: Counter[tuple[str, ...]] = Counter()
+    left_out = 0
+    for is_healthy, members in ((False, unhealthy), (True, healthy)):
+        for endpoint in members:
+            tags = _tags(endpoint, is_healthy)
+            if tags in endpoints or len(endpoints) < MAX_ENDPOINTS:
+                endpoints[tags] += 1
+            else:
+                left_out += 1
+    return Health(endpoints, len(healthy), len(unhealthy), time.monotonic(), left_out)
+
+
+def _is_too_fine(body: bytes) -> bool:
+    """Tell whether a body consists of so many small values that they would take many times its size."""
+    if len(body) <= SMALL_BODY_BYTES:
+        return False
+    most = len(body) // BYTES_PER_TOKEN
+    return next(islice(_TOKEN.finditer(body), most, None), None) is not None
 
 
 def _tags(endpoint: object, is_healthy: bool) -> tuple[str, ...]:
@@ -186,31 +215,23 @@ class HealthProbe:
         self._check = scraper.check
         self._tags = [*scraper.static_tags, f'health_endpoint:{address.shown}']
         self._interval = interval
-        self._next_at = 0.0
-        self._health: Health | None = None
-        self._connection: tuple[int, str] | None = None
         self._client = client = scraper.client_of(address)
-        self._call = BackgroundCall(partial(_ask_health, client, address.url, timeout), timeout)
+        self._answer: PaidAnswer[Health] = paid_answer((one_spelling(address.url), client.identity))
+        self._call = BackgroundCall(partial(_ask_health, client, address.url, timeout, self._answer), timeout)
 
     def run(self) -> None:
         """Submit the last answer, and query the next when it is due. Raises nothing."""
-        now = time.monotonic()
-        is_asking = now >= self._next_at and self._call.start()
-        if is_asking:
-            self._next_at = now + self._interval
+        is_asking = self._answer.ask(time.monotonic(), self._interval, self._call.start)
         self._take_answer(PATIENCE_SECONDS if is_asking else 0.0)
         self._submit(time.monotonic())
 
     def _take_answer(self, patience: float) -> None:
         try:
-            health = self._call.result(patience)
+            self._call.result(patience)
         except NotCheckedYetError:
-            self._connection = (ServiceCheck.OK, '')
+            self._answer.connection = (ServiceCheck.OK, '')
         except Exception as error:  # noqa: BLE001, whatever it is must not cost the run
-            self._connection = (ServiceCheck.CRITICAL, self._explain(error))
-        else:
-            if health is not None:
-                self._health, self._connection = health, (ServiceCheck.OK, '')
+            self._answer.connection = (ServiceCheck.CRITICAL, self._explain(error))
 
     def _explain(self, error: Exception) -> str:
         if isinstance(error, NoHealthError):
@@ -222,19 +243,28 @@ class HealthProbe:
         return message
 
     def _submit(self, now: float) -> None:
-        if self._connection is not None:
-            status, message = self._connection
+        health, connection = self._answer.value, self._answer.connection
+        if connection is not None:
+            status, message = connection
             self._check.service_check('health.can_connect', status, tags=self._tags, message=message)
-        if self._health is None:
+        if health is None:
             return
-        age = now - self._health.answered_at
+        age = now - health.answered_at
         self._check.gauge(ENDPOINT_AGE, age, tags=self._tags)
         if age <= INTERVALS_UNTIL_OUTDATED * self._interval:
-            self._check.gauge(ENDPOINT_HEALTHY_COUNT, self._health.healthy, tags=self._tags)
-            self._check.gauge(ENDPOINT_UNHEALTHY_COUNT, self._health.unhealthy, tags=self._tags)
-            for tags, endpoints in self._health.endpoints.items():
+            self._check.gauge(ENDPOINT_HEALTHY_COUNT, health.healthy, tags=self._tags)
+            self._check.gauge(ENDPOINT_UNHEALTHY_COUNT, health.unhealthy, tags=self._tags)
+            if health.left_out:
+                self._check.warning(
+                    '/health lists more than %d different endpoints: %d are not sent, healthy ones first.',
+                    MAX_ENDPOINTS,
+                    health.left_out,
+                )
+            for tags, endpoints in health.endpoints.items():
                 self._check.gauge(ENDPOINT_INFO, endpoints, tags=[*self._tags, *tags])
 
 
-def _ask_health(client: Client, url: str, seconds: float) -> Health:
-    return read_health(client.ask(url, seconds, MAX_BODY_BYTES), has_key=client.sends_credentials)
+def _ask_health(client: Client, url: str, seconds: float, answer: PaidAnswer[Health]) -> None:
+    health = read_health(client.ask(url, seconds, MAX_BODY_BYTES), has_key=client.sends_credentials)
+    # What was paid for is kept, even if the check that asked is gone by now.
+    answer.value, answer.connection = health, (ServiceCheck.OK, '')

@@ -92,6 +92,7 @@ class LitellmScraper(AdaptedScraper):
             RequestsWrapper(self.config, check.init_config, check.HTTP_CONFIG_REMAPPER, check.log),
             address,
             check.secrets,
+            self.config.get('auth_token'),
         )
 
     def send_request(self, **options: Any) -> Response:

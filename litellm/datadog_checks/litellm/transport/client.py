@@ -53,12 +53,13 @@ class Client:
     `RequestException`s that never contain the value of a header, or `OSError`s about a file that an option names.
     """
 
-    def __init__(self, http: RequestsWrapper, address: Address, secrets: Redactor) -> None:
+    def __init__(self, http: RequestsWrapper, address: Address, secrets: Redactor, token_source: object = None) -> None:
         self._http = http
         self._secrets = secrets
         if http.options['auth'] is None:
             http.options['auth'] = address.auth
         self._token = take_token_handler(http)
+        self._token_source = token_source
         self._is_refused = False
         self.redirects = NOT_REDIRECTED
         """What redirects the last request has followed."""
@@ -67,6 +68,12 @@ class Client:
     def timeout(self) -> float:
         """The read timeout of the instance in seconds."""
         return float(self._http.options['timeout'][1])
+
+    @property
+    def identity(self) -> int:
+        """What tells apart clients that send different credentials. Says nothing of them."""
+        options = self._http.options
+        return hash(repr((options['auth'], sorted(options['headers'].items(), key=repr), self._token_source)))
 
     @property
     def sends_credentials(self) -> bool:

@@ -12,7 +12,7 @@ from datadog_checks.base.errors import ConfigurationError
 
 from ..secrets import SELECTOR
 
-__all__ = ['Address', 'read_address', 'root_of', 'without_secrets', 'without_user_info']
+__all__ = ['Address', 'one_spelling', 'read_address', 'root_of', 'without_secrets', 'without_user_info']
 
 METRICS = 'metrics'
 
@@ -79,6 +79,13 @@ def without_secrets(text: str, *, is_address: bool) -> str:
     # A password ends at the last @ at the latest. Behind a host, that may also be in the query: then nobody can tell.
     unclear = _UNCLEAR.match(address) is not None
     return before + mark + (UNCLEAR if unclear else _QUERY.sub('', address.rpartition('@')[2]))
+
+
+def one_spelling(url: str) -> str:
+    """Return the same for URLs that differ in spelling only: in case, default port, or a slash at the end."""
+    parts = urlsplit(url)
+    port = parts.port or {'http': 80, 'https': 443}.get(parts.scheme.lower())
+    return urlunsplit((parts.scheme.lower(), f'{parts.hostname}:{port}', parts.path.rstrip('/'), parts.query, ''))
 
 
 def root_of(metrics_url: str) -> str | None:
