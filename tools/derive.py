@@ -4,7 +4,8 @@
 | --- | --- | --- |
 | metadata.csv | a row for each metric; the releases that end a description; the tags | `metrics.py`, the lineage |
 | manifest.json | the list of dashboards and monitors | their files |
-| docs/agents.md | what changes for users of the published integration | metadata.csv |
+| docs/agents.md, docs/added_metrics.md | what changes for users of the published integration | metadata.csv |
+| docs/proxy.md | the smallest page that keeps monitors and overview alive | monitors, the overview |
 | README.md, litellm/README.md | how many monitors there are | their files |
 
 The row of a new metric has a unit and a description as the lineage knows them: words for whoever finishes it.
@@ -24,7 +25,7 @@ from pathlib import Path
 from tests.support.known_metrics import families_of_metrics, releases_of, tags_of
 
 from datadog_checks.litellm.metrics import submitted_names
-from tools import upgrade
+from tools import minimal_page, upgrade
 from tools.markdown import with_table
 
 __all__ = ['DERIVED']
@@ -97,10 +98,18 @@ def counts(text: str) -> str:
 
 
 def compatibility(text: str) -> str:
-    """Return docs/agents.md with what changes for users of the published integration."""
-    for name, changes in upgrade.texts().items():
-        text = with_table(text, changes, name)
-    return text
+    """Return docs/agents.md with the units that change for users of the published integration."""
+    return with_table(text, upgrade.table_of_units(), 'table of units')
+
+
+def added_metrics(text: str) -> str:
+    """Return docs/added_metrics.md with the metrics that the published integration does not have."""
+    return with_table(text, upgrade.table_of_added())
+
+
+def proxy(text: str) -> str:
+    """Return docs/proxy.md with the settings of LiteLLM that leave what the assets need."""
+    return with_table(text, minimal_page.block(), 'minimal')
 
 
 def _assets(kind: str) -> list[Path]:
@@ -111,7 +120,9 @@ def _assets(kind: str) -> list[Path]:
 DERIVED: dict[Path, Callable[[str], str]] = {
     ROOT / 'litellm' / 'metadata.csv': metadata,
     ROOT / 'litellm' / 'manifest.json': manifest,
+    ROOT / 'docs' / 'added_metrics.md': added_metrics,
     ROOT / 'docs' / 'agents.md': compatibility,
+    ROOT / 'docs' / 'proxy.md': proxy,
     ROOT / 'README.md': counts,
     ROOT / 'litellm' / 'README.md': counts,
 }

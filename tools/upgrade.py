@@ -1,48 +1,75 @@
-"""What changes for users of the published integration, for docs/agents.md; `tools.derive` puts it there.
+"""What changes for users of the published integration: tables of docs/agents.md and docs/added_metrics.md.
 
-Both sides are data: `published_metrics.csv` has the metrics that their dashboards use, `metadata.csv` has ours.
+Both sides are data: `published_metrics.csv` has the metrics that version 2.4.1 documents, `metadata.csv` has ours. What
+other versions of the bundled check have is known of some metrics only. `tools.derive` writes the tables.
 """
 
 from __future__ import annotations
 
 import csv
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
-from textwrap import fill
 
 from datadog_checks.litellm.metrics import HISTOGRAM_PARTS
 from tools.markdown import render_table
 
-__all__ = ['texts']
+__all__ = ['table_of_added', 'table_of_units']
 
 _TESTS = Path(__file__).parents[1] / 'litellm' / 'tests'
-_WIDTH = 120
+
+# Metrics that 2.4.1 does not document, and the version of the bundled check from which on it sends them.
+_BUNDLED_SINCE = {
+    r'endpoint\..+': '2.0.0',
+    r'deployment\.[rt]pm_limit|guardrail\..+|in_flight_requests|input_(audio|cache_creation|cached)_tokens\..+': '2.5',
+}
 
 
-def texts() -> dict[str, str]:
-    """Return each text under the name of its markers."""
-    published = _units(_TESTS / 'published_metrics.csv')
-    ours = _units(_TESTS.parent / 'metadata.csv')
+def table_of_units() -> str:
+    """Return the metrics whose unit differs from the published one."""
+    published, ours = _published(), _ours()
     mended = defaultdict(list)
-    for name, unit in published.items():
-        if ours[name] != unit:
-            mended[unit, ours[name]].append(name)
-    units = [(was or '(none)', now, _in_short(names)) for (was, now), names in sorted(mended.items())]
-    added = _in_short(name for name in ours if name not in published)
-    return {
-        'table of units': render_table(('published unit', 'unit now', 'metrics'), units),
-        'list of added metrics': fill(added, width=_WIDTH, break_on_hyphens=False),
-    }
+    for name, row in published.items():
+        if ours[name]['unit_name'] != row['unit_name']:
+            mended[row['unit_name'], ours[name]['unit_name']].append(name)
+    rows = [
+        (was or '(none)', now, ', '.join(f'`{name}`' for name in _in_short(names)))
+        for (was, now), names in sorted(mended.items())
+    ]
+    return render_table(('published unit', 'unit now', 'metrics'), rows)
 
 
-def _units(path: Path) -> dict[str, str]:
-    with path.open(newline='') as file:
-        return {row['metric_name']: row['unit_name'] for row in csv.DictReader(file)}
+def table_of_added() -> str:
+    """Return the metrics that the published integration does not document, and what each is."""
+    published, ours = _published(), _ours()
+    rows = [
+        (f'`{name}`', _bundled_since(name), ours[full]['description'])
+        for name, full in _in_short(name for name in ours if name not in published).items()
+    ]
+    return render_table(('metric', 'bundled check', 'what it is'), rows)
 
 
-def _in_short(names: Iterable[str]) -> str:
-    """Write the parts of one histogram as one name."""
+def _published() -> dict[str, dict[str, str]]:
+    return _rows(_TESTS / 'published_metrics.csv')
+
+
+def _ours() -> dict[str, dict[str, str]]:
+    return _rows(_TESTS.parent / 'metadata.csv')
+
+
+def _rows(path: Path) -> dict[str, dict[str, str]]:
+    with path.open(newline='', encoding='utf-8') as file:
+        return {row['metric_name']: row for row in csv.DictReader(file)}
+
+
+def _bundled_since(name: str) -> str:
+    short = name.removeprefix('litellm.')
+    return next((f'since {version}' for pattern, version in _BUNDLED_SINCE.items() if re.fullmatch(pattern, short)), '')
+
+
+def _in_short(names: Iterable[str]) -> dict[str, str]:
+    """Return the parts of one histogram as one name, each name with that of its last part."""
     parts = defaultdict(list)
     for name in sorted(names):
         stem, _, part = name.rpartition('.')
@@ -50,7 +77,7 @@ def _in_short(names: Iterable[str]) -> str:
             parts[stem].append(part)
         else:
             parts[name] = []
-    return ', '.join(f'`{stem}{_suffix(found)}`' for stem, found in parts.items())
+    return {f'{stem}{_suffix(found)}': f'{stem}.{found[-1]}' if found else stem for stem, found in parts.items()}
 
 
 def _suffix(parts: list[str]) -> str:

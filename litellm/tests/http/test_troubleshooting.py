@@ -406,7 +406,7 @@ SYMPTOMS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     'No `litellm.proxy.ready`': page_on_a_port_of_its_own,
     'No `litellm.proxy.database`': proxy_that_tells_nothing_of_a_database,
     '`litellm.endpoint.info` stops, and `litellm.endpoint.age` grows': health_that_fails_for_long,
-    'Too many custom metrics': labels_with_many_values,
+    'Too many contexts': labels_with_many_values,
     'Calls with `api_key_alias:litellm-internal-health-check`': models_called_for_the_answer,
 }
 

@@ -33,6 +33,9 @@ RunCheck = Callable[[LitellmCheck], object]
 # Hosts that pages may lead to. Nothing is fetched.
 HOSTS = {'docs.datadoghq.com', 'docs.litellm.ai', 'github.com'}
 
+# From a page on GitHub to the releases of the same repository, whatever its name.
+RELEASES = re.compile(r'(\.\./)+releases/latest')
+
 # Programs, modules, and languages of blocks, of which no test runs anything, and why.
 NOT_RUN = {
     'datadog-agent': 'needs an Agent',
@@ -41,6 +44,7 @@ NOT_RUN = {
     'helm': 'needs a cluster',
     'jq': 'pipes into a request to Datadog',
     'kubectl': 'needs a cluster',
+    'unzip': 'needs the wheel of a release',
     'pip': 'builds into a folder of the checkout',
     '../.venvs/ddev/bin/towncrier': 'changes the changelog',
 }
@@ -48,16 +52,19 @@ AGENT_SETTINGS = {'logs_enabled': 'a setting of datadog.yaml, read by an Agent o
 
 # Names that look like options or labels, and are neither, or only in an example.
 OTHER_NAMES = {
+    'check_version': 'a tag of the check',
     'datadog_cost_management': 'a callback of LiteLLM',
     'datadog_llm_observability': 'a callback of LiteLLM',
     'datadog_metrics': 'a callback of LiteLLM',
     'health_endpoint': 'a tag of the check',
     'litellm_new_metric': 'a family that does not exist',
+    'llm_model_name': 'a label of forks',
     'litellm_settings': 'a section of the configuration of LiteLLM',
     'model_group': 'a tag of the callback',
     'model_name': 'a tag of the callback',
     'prometheus_system': 'a callback of LiteLLM',
     'status_code': 'a tag of the callback',
+    'upper_bound': 'a tag of buckets',
 }
 # What the Agent makes of any check, or tags by itself.
 AGENT_NAMES = {'cluster_check', 'kube_deployment', 'pod_name', 'process_isolation'}
@@ -66,7 +73,7 @@ OTHER_METRICS = {'litellm.new_metric': 'an example of a family that does not exi
 # Files of the user's host or of LiteLLM, endpoints, and patterns: nothing that the repository has.
 NOT_OURS = re.compile(
     r'/.*'  # A path of a URL.
-    r'|(config|datadog|conf|litellm\.d/conf|litellm)\.yaml|(conf|litellm)\.d/.*|ad\.datadoghq\.com/.*'
+    r'|(config|datadog|conf|litellm\.d/conf|litellm)\.yaml|requirements-agent-release\.txt|(conf|litellm)\.d/.*|ad\.datadoghq\.com/.*'
     r'|\.\w+'  # A suffix.
     r'|.*RELEASE.*|(\.\./)*\.venvs/.*|dist/?'
 )
@@ -102,6 +109,8 @@ def test_every_link_leads_somewhere(one: Page) -> None:
     broken = []
     for link in one.links():
         url = urlsplit(link)
+        if RELEASES.fullmatch(link):
+            continue
         if url.scheme:
             if url.scheme != 'https' or url.netloc not in HOSTS:
                 broken.append(link)
@@ -138,7 +147,8 @@ def test_every_metric_in_a_page_exists(one: Page) -> None:
     assert {name for name in named if not name.endswith('.yaml')} - known == set()
 
 
-@pytest.mark.parametrize('one', USER_PAGES, ids=str)
+# The descriptions of metadata.csv name values of labels as well.
+@pytest.mark.parametrize('one', [one for one in USER_PAGES if one.path.name != 'added_metrics.md'], ids=str)
 def test_every_option_and_label_in_a_page_exists(one: Page) -> None:
     found = (_OPTION_LIKE.fullmatch(code) for code in one.code())
     options = {*OPTIONS, *InstanceConfig.model_fields}
@@ -275,7 +285,10 @@ def test_an_instance_in_a_page_collects(
     tmp_path: Path,
     aggregator: AggregatorStub,
     dd_run_check: RunCheck,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # The stand-in for the Agent refuses tags such as `env`, which are for users to set.
+    monkeypatch.setenv('DDEV_SKIP_GENERIC_TAGS_CHECK', 'true')
     key_file = tmp_path / 'key'
     key_file.write_text(proxy.key)
     instance = filled_in(instance, proxy, key_file)
@@ -313,9 +326,10 @@ def test_what_is_no_instance_is_of_a_known_kind(block: Block, document: Any) -> 
 
 
 REPORTS = [command for command in commands() if 'datadog_checks.litellm' in command.words]
+DOCTORS = [command for command in REPORTS if 'doctor' in command.words]
 
 
-@pytest.mark.parametrize('command', REPORTS, ids=str)
+@pytest.mark.parametrize('command', [command for command in REPORTS if command not in DOCTORS], ids=str)
 def test_the_report_runs_as_a_page_says(command: Command, proxy: FixtureProxy, tmp_path: Path) -> None:
     (tmp_path / 'key.txt').write_text(proxy.key)
     arguments = [proxy.metrics_url if word.startswith('http') else word for word in command.words[1:]]
@@ -331,6 +345,23 @@ def test_the_report_runs_as_a_page_says(command: Command, proxy: FixtureProxy, t
     assert report.returncode == 0, report.stderr
     assert 'litellm.' in report.stdout
     assert proxy.key not in report.stdout
+
+
+@pytest.mark.parametrize('command', DOCTORS, ids=str)
+def test_the_doctor_runs_as_a_page_says(command: Command, proxy: FixtureProxy, tmp_path: Path) -> None:
+    instance = {'openmetrics_endpoint': proxy.metrics_url, 'extra_headers': proxy.headers}
+    (tmp_path / 'conf.yaml').write_text(json.dumps({'instances': [instance]}))
+    arguments = [Path(word).name if word.endswith('conf.yaml') else word for word in command.words[1:]]
+    doctor = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=tmp_path,
+        env={'NO_PROXY': '127.0.0.1'},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+    assert f'\n{proxy.metrics_url}\n  ok       metrics page: ' in doctor.stdout, doctor.stderr
 
 
 def braces(code: str) -> list[str]:

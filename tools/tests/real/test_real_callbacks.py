@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from tests.support.documents import page
 
 from datadog_checks.litellm.metrics import submitted_names
 from tools.doc_blocks import proxy_settings
+from tools.minimal_page import settings
 from tools.real_litellm.environment import HarnessError, environment
 
 CALLBACKS = page('docs/callbacks.md')
@@ -55,6 +57,28 @@ def test_every_callback_of_litellm_for_datadog_is_listed(litellm: Path) -> None:
 
     assert listed >= found
     assert listed - found == {'prometheus'}
+
+
+def test_litellm_takes_the_settings_of_the_smallest_page(tmp_path: Path) -> None:
+    selected = settings()['litellm_settings']['prometheus_metrics_config']
+    program = (
+        f'import litellm; litellm.prometheus_metrics_config = {selected!r}\n'
+        'from litellm.integrations.prometheus import PrometheusLogger; PrometheusLogger()\n'
+        'from prometheus_client import REGISTRY\n'
+        "print('families', *sorted(family.name for family in REGISTRY.collect()))"
+    )
+    run = subprocess.run(
+        [environment().path / 'bin' / 'python', '-c', program],
+        cwd=tmp_path,
+        env={'LITELLM_LOCAL_MODEL_COST_MAP': 'True'},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+    assert run.returncode == 0, run.stderr
+    families = set(run.stdout.rpartition('families ')[2].split())
+    assert {name for group in selected for name in group['metrics']} <= families
 
 
 def test_every_setting_of_the_proxy_in_the_pages_exists(litellm: Path) -> None:

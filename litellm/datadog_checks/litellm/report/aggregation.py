@@ -15,7 +15,7 @@ __all__ = ['Aggregation', 'Context', 'MonotonicCount', 'Point']
 
 
 class Context(NamedTuple):
-    """A metric with one set of tags on one host: what Datadog stores, and bills as one custom metric."""
+    """A metric with one set of tags on one host: what Datadog stores as one time series."""
 
     name: str
     host: str

@@ -85,7 +85,7 @@ def _overview(measurement: Measurement, metrics: Sequence[Row], common: Iterable
         lines.append(f'  The page has {samples} in {_size(measurement.page.size)}.')
     lines += style.wrap(
         f'The Agent would send {count_of(names, "metric")} in {contexts}{merged}. '
-        'A context is a metric with a unique set of tags, which Datadog counts as one custom metric.'
+        'A context is a metric with a unique set of tags. What Datadog may charge for it: see docs/cost.md.'
     )
     if common:
         lines += style.wrap(f'Tags on all contexts: {", ".join(sorted(common))}')
