@@ -13,9 +13,9 @@ import sys
 from tests.lineage.family import DriftError
 from tests.lineage.lineage import Lineage, parsed_release
 
+from .dynamic import run
 from .page import write
 from .report import compared, lines
-from .run import run
 from .scan import scan
 from .wheels import newest_release, sources_of
 

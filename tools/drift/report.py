@@ -10,7 +10,7 @@ from tests.lineage.lineage import Lineage, parsed_release
 
 from datadog_checks.litellm import metrics as names
 
-from .run import Run
+from .dynamic import Run
 from .scan import Scan
 
 __all__ = ['Report', 'compared', 'lines']

@@ -2,8 +2,8 @@
 
 A *site* is a call that may make a family: of a class of prometheus_client under whatever name, of a factory made from
 such a class, and of a function that is given one. A family is read where its site spells the name. Labels, and names
-that are put together, are left to running the release (see `run`). What neither tells is reported with its place, and
-so is a class that goes where no call of it can be seen, into a table for one.
+that are put together, are left to running the release (see `dynamic`). What neither tells is reported with its place,
+and so is a class that goes where no call of it can be seen, into a table for one.
 """
 
 from __future__ import annotations

@@ -18,8 +18,8 @@ from datadog_checks.litellm import metrics as names
 from tools.drift import __main__ as drift_command
 from tools.drift import page, wheels
 from tools.drift.__main__ import main
+from tools.drift.dynamic import Run, run
 from tools.drift.report import compared
-from tools.drift.run import Run, run
 from tools.drift.scan import Place, Scan
 from tools.drift.scan import scan as scan_sources
 from tools.real_litellm.environment import RELEASE
