@@ -30,7 +30,7 @@ A small stand-in for a LiteLLM proxy is listening at {url} and has served
 NEXT = """
 For your own proxy, with its key in the environment variable LITELLM_METRICS_KEY or in a file (--key-file):
 
-    cd litellm && ../.venvs/base-newest/bin/python -m datadog_checks.litellm http://YOUR-PROXY:4000/metrics/
+    .venvs/base-newest/bin/python -m datadog_checks.litellm http://YOUR-PROXY:4000/metrics/
 
 --all shows every row, --json prints what `agent check --json` would, --help lists all options.
 """

@@ -1,1 +1,1 @@
-"""Inputs that no one would write, and what must hold of each: `python -m tools.fuzz` in the folder `litellm`."""
+"""Inputs that no one would write, and what must hold of each: `python -m tools.fuzz`."""
