@@ -142,7 +142,7 @@ follow: $(NEWEST)/ready  ## take LiteLLM RELEASE=x.y.z into the lineage, the loc
 	test -e $(lock_of_release) || printf '%s\n' '# LiteLLM $(RELEASE) with the dependencies of its own day, for tools/matrix.' \
 		"# uv: --exclude-newer $$(date -u +%F)" 'litellm[proxy]==$(RELEASE)' prometheus-client prisma==0.11.0 > $(lock_of_release)
 	test $(lock_of_release:.in=.txt) -nt $(lock_of_release) || $(MAKE) --no-print-directory lock ONLY=litellm-$(RELEASE)
-	$(NEWEST)/bin/python -m tools.drift --extend $(RELEASE)
+	$(NEWEST)/bin/python -m tools.drift --write $(RELEASE)
 	$(NEWEST)/bin/python -m tools.drift $(RELEASE)
 	$(NEWEST)/bin/python -m tools.derive --write
 	$(NEWEST)/bin/python -m tools.matrix --write $(RELEASE)

@@ -33,51 +33,47 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument('release', nargs='?', help='default: the newest one in the package registry')
     parser.add_argument('--json', action='store_true', help='print JSON')
     parser.add_argument('--scan', action='store_true', help='scan the sources only; do not install and run the release')
-    parser.add_argument('--extend', nargs='+', metavar='RELEASE', help='add releases to the lineage')
+    parser.add_argument('--write', action='store_true', help='add the release to the lineage and to FAMILIES.md')
     options = parser.parse_args(arguments)
-    if options.extend and (options.release or options.scan):
-        parser.error('--extend goes with neither RELEASE nor --scan')
+    if options.write and options.scan:
+        parser.error('what is written has to be seen running: --write does not go with --scan')
     try:
-        if options.extend:
-            return _extend(options.extend)
-        return _report(options.release, options.json, options.scan)
+        release = str(parsed_release(options.release)) if options.release else newest_release()
+        return _write(release) if options.write else _report(release, options.json, options.scan)
     except DriftError as error:
         print(f'drift: {error}', file=sys.stderr)
         return 2
 
 
-def _report(release: str | None, as_json: bool, scan_only: bool) -> int:
-    wanted = str(parsed_release(release)) if release else newest_release()
-    with sources_of(wanted) as sources:
+def _report(release: str, as_json: bool, scan_only: bool) -> int:
+    with sources_of(release) as sources:
         scanned, notes = scan(sources), sources.notes
     try:
-        ran = 'as asked for' if scan_only else run(wanted, scanned.entries)
+        ran = 'as asked for' if scan_only else run(release, scanned.entries)
     except DriftError as error:
         ran = str(error)
-    report = compared(wanted, scanned, ran, Lineage.read(), notes)
+    report = compared(release, scanned, ran, Lineage.read(), notes)
     print(json.dumps(report.as_json(), indent=2) if as_json else '\n'.join(lines(report)))
     return report.exit_status
 
 
-def _extend(releases: list[str]) -> int:
-    """Add releases to the lineage, and print a line for each."""
+def _write(release: str) -> int:
+    """Add a release to the lineage, unless it is there."""
     lineage = Lineage.read()
-    for release in releases:
-        wanted = str(parsed_release(release))
-        if wanted in lineage.releases:
-            print(f'LiteLLM {wanted} is in the lineage: {lineage.releases[wanted]} families')
-            continue
-        with sources_of(wanted) as sources:
-            scanned = scan(sources)
-        report = compared(wanted, scanned, run(wanted, scanned.entries), lineage)
-        if missing := [*report.unread, *report.notes]:
-            raise DriftError(f'LiteLLM {wanted} could not be read in full: {"; ".join(missing)}')
-        known = set(lineage.rows)
-        misfits = lineage.extend(wanted, report.families)
-        new = ', '.join(sorted(lineage.rows.keys() - known)) or 'none'
-        print(f'LiteLLM {wanted}: {len(report.families)} families, new in the lineage: {new}', flush=True)
-        for misfit in misfits:
-            print(f'  {misfit}')
+    if release in lineage.releases:
+        print(f'LiteLLM {release} is in the lineage: {lineage.releases[release]} families')
+        return 0
+    with sources_of(release) as sources:
+        scanned = scan(sources)
+    report = compared(release, scanned, run(release, scanned.entries), lineage)
+    if missing := [*report.unread, *report.notes]:
+        raise DriftError(f'LiteLLM {release} could not be read in full: {"; ".join(missing)}')
+    known = set(lineage.rows)
+    misfits = lineage.extend(release, report.families)
+    new = ', '.join(sorted(lineage.rows.keys() - known)) or 'none'
+    print(f'LiteLLM {release}: {len(report.families)} families, new in the lineage: {new}')
+    for misfit in misfits:
+        print(f'  {misfit}')
     lineage.write()
     write(lineage)
     return 0

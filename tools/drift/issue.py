@@ -36,10 +36,10 @@ def issue_of(drift: Mapping[str, Any]) -> Issue | None:
     lines += [f'- could not be read: {place}' for place in drift['unread']]
     lines += [
         '',
-        'To map it, record the release, then add each family as CONTRIBUTING.md says under "Add a metric":',
+        'To map it, add each family as CONTRIBUTING.md says under "Add a metric", and repeat until this passes:',
         '',
         '```shell',
-        f'.venvs/base-newest/bin/python -m tools.drift --extend {release}',
+        f'make follow RELEASE={release}',
         '```',
         '',
         'Until then the check lists the families in a warning, and collects them with `collect_unknown_metrics: true`.',

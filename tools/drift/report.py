@@ -131,7 +131,7 @@ def lines(report: Report) -> Iterator[str]:
     )
     yield from _section('gone', report.gone)
     if report.not_in_lineage:
-        yield from _section('not in families.csv for this release (--extend adds them)', report.not_in_lineage)
+        yield from _section('not in families.csv for this release (--write adds them)', report.not_in_lineage)
 
 
 def _section(title: str, entries: list[str]) -> Iterator[str]:

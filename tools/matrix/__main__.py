@@ -16,7 +16,7 @@ from tools.real_litellm.environment import RELEASE, RELEASES, HarnessError
 
 from .access import needs_licence
 from .release_table import README, table, write
-from .run import Result, run
+from .row import Result, run
 
 __all__ = ['CI_RELEASES', 'main']
 

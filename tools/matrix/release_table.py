@@ -10,7 +10,7 @@ from packaging.version import Version
 from tools.markdown import between_markers, put_table, render_table
 
 from .access import needs_licence
-from .run import Result
+from .row import Result
 
 __all__ = ['README', 'table', 'write', 'written_rows']
 

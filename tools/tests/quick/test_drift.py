@@ -540,7 +540,7 @@ def test_one_command_extends_data_and_page_by_a_release(
     before.write()
     wheel(cache, 'litellm', '9.9.9', UNKNOWN_FAMILY)
 
-    assert main(['--extend', '9.9.9']) == 0
+    assert main(['--write', '9.9.9']) == 0
     assert 'new in the lineage: litellm_planted\n' in capsys.readouterr().out
     assert files.releases.read_text() == 'release,families\n9.9.8,2\n9.9.9,2\n'
     assert [line.split(',')[:5] for line in files.families.read_text().splitlines()[1:]] == [
@@ -562,7 +562,7 @@ def test_a_release_of_the_lineage_is_not_read_again(
     lineage.write()
     before = [path.read_text() for path in files]
 
-    assert main(['--extend', '9.9.8']) == 0
+    assert main(['--write', '9.9.8']) == 0
     assert capsys.readouterr().out == 'LiteLLM 9.9.8 is in the lineage: 1 families\n'
     assert [path.read_text() for path in files] == before
 
@@ -575,7 +575,7 @@ def test_a_release_of_which_not_all_could_be_run_does_not_enter_the_lineage(
     lineage.write()
     wheel(cache, 'litellm', '9.9.9', UNKNOWN_FAMILY)
 
-    assert main(['--extend', '9.9.9']) == 2
+    assert main(['--write', '9.9.9']) == 2
     assert capsys.readouterr().err == 'drift: The labels of litellm_planted, litellm_spend_metric could not be read\n'
     assert files.releases.read_text() == 'release,families\n9.9.8,0\n'
 

@@ -11,7 +11,7 @@ from tools.matrix.__main__ import CI_RELEASES
 from tools.matrix.access import expected_status, needs_licence
 from tools.matrix.capture import Capture
 from tools.matrix.differences import DIFFERENCES
-from tools.matrix.run import Result
+from tools.matrix.row import Result
 from tools.real_litellm.environment import RELEASES
 from tools.real_litellm.families import Coverage
 from tools.real_litellm.sums import SUMS

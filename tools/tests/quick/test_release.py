@@ -138,7 +138,7 @@ def test_an_issue_names_the_family_and_the_command_that_records_the_release() ->
     assert issue is not None
     assert '1.111.0' in issue.title
     assert '`litellm_new_metric` is not mapped' in issue.body
-    assert '-m tools.drift --extend 1.111.0\n' in issue.body
+    assert 'make follow RELEASE=1.111.0\n' in issue.body
 
 
 def test_what_is_mapped_needs_no_issue() -> None:
