@@ -123,7 +123,7 @@ hooks: $(NEWEST)/ready  ## install git hooks: formatter, linter, types and quick
 # In this order, one after the other: `exactness` wants the machine for itself, as it kills workers of the real LiteLLM.
 check: lint validate test faults coverage fuzz soak exactness e2e-ci drills agents  ## run everything that CI requires
 
-lint: $(NEWEST)/ready .venvs/workflows/ready  ## check formatting, lint, types and workflow files
+lint: $(NEWEST)/ready .venvs/workflows/ready  ## check formatting, lint, types, workflow files and examples
 	$(NEWEST)/bin/ruff format --check .
 	$(NEWEST)/bin/ruff check .
 	$(NEWEST)/bin/mypy
@@ -131,6 +131,8 @@ lint: $(NEWEST)/ready .venvs/workflows/ready  ## check formatting, lint, types a
 	.venvs/workflows/bin/zizmor --offline --no-progress -q --persona auditor .github
 	.venvs/workflows/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	.venvs/workflows/bin/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	.venvs/workflows/bin/check-jsonschema --builtin-schema vendor.compose-spec litellm/examples/docker/compose.yaml
+	.venvs/workflows/bin/cfn-lint litellm/examples/ecs/task.yaml
 
 format: $(NEWEST)/ready  ## apply the formatter and the linter's fixes
 	$(NEWEST)/bin/ruff check --fix-only .

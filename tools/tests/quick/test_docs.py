@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import yaml
 from tests.fixture_proxy import FixtureProxy, start
 from tests.support.documents import ROOT, Block, Page, page, pages
 
@@ -271,6 +272,17 @@ def filled_in(document: Any, proxy: FixtureProxy, key_file: Path) -> Any:
     ]:
         text = re.sub(pattern, value, text)
     return json.loads(text)
+
+
+def test_the_typical_instance_is_the_same_in_the_readmes_and_in_the_sample_file() -> None:
+    sample = EXAMPLE[EXAMPLE.index('A typical instance') :].partition('\n    #\n')[0].replace('    ##', '')
+    (typical,) = yaml.safe_load(sample[sample.index('- openmetrics_endpoint') :])
+    first = [
+        next(instance for block, instance in INSTANCES if block.page is page(name))
+        for name in ('README.md', 'litellm/README.md')
+    ]
+
+    assert first == [typical, typical]
 
 
 YAML = [(block, document) for block in blocks('yaml') for document in documents_of(block)]
