@@ -8,6 +8,7 @@ import pytest
 
 from datadog_checks.litellm import LitellmCheck
 from datadog_checks.litellm.probes import health, paid_answers, version
+from datadog_checks.litellm.scrapers.exact import ExactScraper
 
 SEND_HEARTBEAT = LitellmCheck.send_heartbeat
 
@@ -39,3 +40,12 @@ def without_heartbeat() -> Iterator[None]:
 def heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the check send it after all."""
     monkeypatch.setattr(LitellmCheck, 'send_heartbeat', SEND_HEARTBEAT)
+
+
+@pytest.fixture
+def first_page_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what the first page has counted be sent, as of a proxy that started after the Agent with the option for it.
+
+    For tests of what a page says, which read one.
+    """
+    monkeypatch.setattr(ExactScraper, '_counts_history', lambda *_: True)

@@ -18,7 +18,7 @@ _MODULES_WITH_A_CLOCK = (
     'prometheus_client.metrics.time',
     'tests.fixture_proxy.jobs.time',
 )
-_FUNCTIONS_THAT_TELL_TIME = ('datadog_checks.litellm.scrapers.exact.get_timestamp',)
+_FUNCTIONS_THAT_TELL_TIME = ('datadog_checks.litellm.scrapers.submission.get_timestamp',)
 # Real seconds that a run waits for an answer beside the page: time stands still meanwhile, so it has to have it.
 _PATIENCE = {
     'datadog_checks.litellm.probes.health.PATIENCE_SECONDS': 60.0,

@@ -67,6 +67,7 @@ __all__ = [
     'buckets_of',
     'full_name',
     'is_isolated',
+    'is_trial',
     'mapped_metrics',
     'metadata_of',
     'normalized_tags',
@@ -176,8 +177,16 @@ def submitter(check: Any) -> Submit:
             check._submit_metric(type_, name, value, tags=tags, hostname=hostname, raw=True, flush_first_value=flush)
 
         return submit
-    receiver = check._aggregator() if hasattr(check, '_aggregator') else aggregator
-    return partial(receiver.submit_metric, check, check.check_id)
+    return partial(_receiver(check).submit_metric, check, check.check_id)
+
+
+def is_trial(check: Any) -> bool:
+    """Tell whether a run is the trial run of config discovery."""
+    return _receiver(check) is not aggregator
+
+
+def _receiver(check: Any) -> Any:
+    return check._aggregator() if hasattr(check, '_aggregator') else aggregator
 
 
 def take_token_handler(http: Any) -> TokenHandler | None:

@@ -33,6 +33,7 @@ class Options:
     exclude_personal_labels: bool = _option(is_affirmative, defaults.instance_exclude_personal_labels())
     expect_database: bool = _option(is_affirmative, defaults.instance_expect_database())
     filter_at_proxy: bool = _option(is_affirmative, defaults.instance_filter_at_proxy())
+    idle_counts: str = _option(str, defaults.instance_idle_counts())
     keep_labels: frozenset[str] = _option(frozenset, frozenset())
     litellm_health_endpoint: str | None = _option(str)
     litellm_health_interval: float = _option(float, defaults.instance_litellm_health_interval())

@@ -20,8 +20,8 @@ from tests.support.endpoint import PROMETHEUS, Answer, answering, answering_json
 
 RunCheck = Callable[..., object]
 
-REQUESTS = 'litellm.requests.metric.count'
-TEXT = '# TYPE litellm_requests_metric_total counter\nlitellm_requests_metric_total 3.0\n'
+REQUESTS = 'litellm.in_flight_requests'
+TEXT = '# TYPE litellm_in_flight_requests gauge\nlitellm_in_flight_requests 3.0\n'
 
 ANSWERS: dict[str, Answer] = {
     '/metrics/': answering(200, TEXT, {'Content-Type': PROMETHEUS}),

@@ -61,6 +61,7 @@ def newest() -> Iterator[FixtureProxy]:
         yield proxy
 
 
+@pytest.mark.usefixtures('first_page_counts')
 def test_every_family_arrives_as_metadata_describes_it(
     newest: FixtureProxy, aggregator: AggregatorStub, dd_run_check: RunCheck
 ) -> None:
@@ -140,6 +141,7 @@ def test_a_proxy_without_the_callback_is_explained(dd_run_check: RunCheck) -> No
         dd_run_check(check_of(proxy))
 
 
+@pytest.mark.usefixtures('first_page_counts')
 def test_an_unlicensed_proxy_is_collected_with_a_warning(aggregator: AggregatorStub, dd_run_check: RunCheck) -> None:
     with start('--release', '1.74.0', '--unlicensed') as proxy:
         exercise(proxy.url, proxy.key)

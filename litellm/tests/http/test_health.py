@@ -25,9 +25,9 @@ RunCheck = Callable[..., object]
 
 CAN_CONNECT = 'litellm.health.can_connect'
 INFO = 'litellm.endpoint.info'
-REQUESTS = 'litellm.requests.metric.count'
+REQUESTS = 'litellm.in_flight_requests'
 
-PAGE = answering(200, '# TYPE litellm_requests_metric_total counter\nlitellm_requests_metric_total 3.0\n', {
+PAGE = answering(200, '# TYPE litellm_in_flight_requests gauge\nlitellm_in_flight_requests 3.0\n', {
     'Content-Type': PROMETHEUS
 })  # fmt: skip
 

@@ -162,6 +162,7 @@ def test_each_form_of_annotation_is_shown() -> None:
 
 
 @pytest.mark.parametrize('one', ANNOTATED, ids=lambda one: one.manifest)
+@pytest.mark.usefixtures('first_page_counts')
 def test_an_annotation_collects(one: Annotated, pod: Pod, aggregator: AggregatorStub, dd_run_check: RunCheck) -> None:
     dd_run_check(LitellmCheck(one.template.check, dict(one.template.init_config), [instance_of(one, pod)]))
 
@@ -215,6 +216,7 @@ def test_the_cluster_check_is_the_same_with_operator_and_helm() -> None:
     assert operator['cluster_check'] is True
 
 
+@pytest.mark.usefixtures('first_page_counts')
 def test_the_cluster_check_collects(pod: Pod, aggregator: AggregatorStub, dd_run_check: RunCheck) -> None:
     (instance,) = cluster_checks()['operator']['instances']
     assert instance['openmetrics_endpoint'] == 'https://litellm.example.com/metrics/'

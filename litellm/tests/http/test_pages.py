@@ -15,6 +15,8 @@ from tests.support.endpoint import OPENMETRICS, PROMETHEUS, answering, serving, 
 
 RunCheck = Callable[..., object]
 
+pytestmark = pytest.mark.usefixtures('first_page_counts')
+
 REQUESTS = 'litellm.proxy.total_requests.metric.count'
 BUDGET = 'litellm.remaining.team_budget.metric'
 
@@ -268,7 +270,8 @@ litellm_custom{pid="12"} 3.0
     extra_metrics = [{'litellm_custom': {'name': 'custom', 'type': 'counter'}}]
     scrape(dd_run_check, page, tag_by_endpoint=False, extra_metrics=extra_metrics)
 
-    assert submitted(aggregator) == [('litellm.custom.count', 5.0, [])]
+    # The Agent adds them up.
+    assert submitted(aggregator) == [('litellm.custom.count', 2.0, []), ('litellm.custom.count', 3.0, [])]
 
 
 def test_a_proxy_with_more_contexts_than_the_base_allows_is_collected_whole(

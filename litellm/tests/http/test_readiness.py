@@ -20,12 +20,12 @@ RunCheck = Callable[..., object]
 
 READY = 'litellm.proxy.ready'
 DATABASE = 'litellm.proxy.database'
-REQUESTS = 'litellm.requests.metric.count'
+REQUESTS = 'litellm.in_flight_requests'
 
 OK, CRITICAL, UNKNOWN = LitellmCheck.OK, LitellmCheck.CRITICAL, LitellmCheck.UNKNOWN
 
 PATH = '/health/readiness'
-TEXT = '# TYPE litellm_requests_metric_total counter\nlitellm_requests_metric_total 3.0\n'
+TEXT = '# TYPE litellm_in_flight_requests gauge\nlitellm_in_flight_requests 3.0\n'
 PAGE = answering(200, TEXT, {'Content-Type': PROMETHEUS})
 
 # What releases before 1.84 tell besides.

@@ -97,12 +97,12 @@ def test_a_page_that_fails_is_not_remembered() -> None:
         watch = Watch(proxy, LitellmCheck)
         proxy.count(REQUESTS, 40, model='a')
         watch.scrape()
-        ledger = watch.check.scrapers[proxy.url]._table.ledger
-        samples = len(ledger.owners)
+        slots = watch.check.scrapers[proxy.url]._table.slots
+        samples = len(slots)
         for model in 'bcdefgh':
             proxy.count(REQUESTS, 1, model=model)
         watch.fail(Cut(0.9))
-        assert len(ledger.owners) == samples
+        assert len(slots) == samples
 
 
 def test_a_worker_that_returns_after_a_long_time_is_not_counted_twice() -> None:

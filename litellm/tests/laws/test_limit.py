@@ -32,7 +32,8 @@ def proxy() -> Iterator[SimulatedProxy]:
 
 def watch(proxy: SimulatedProxy, most: int, **options: Any) -> Watch:
     """Return a watch that collects nothing but what the tests let happen."""
-    return Watch(proxy, LitellmCheck, max_contexts=most, exclude_metrics=['process_start_time_seconds'], **options)
+    options = {'exclude_metrics': ['process_start_time_seconds'], 'idle_counts': 'always', **options}
+    return Watch(proxy, LitellmCheck, max_contexts=most, **options)
 
 
 def sent(flush: Flush) -> set[Context]:

@@ -35,7 +35,9 @@ def requests_page(*series: tuple[str, float], end: str = '') -> str:
 
 
 def check_of(url: str, options: dict[str, Any]) -> LitellmCheck:
-    return LitellmCheck('litellm', {}, [{'openmetrics_endpoint': url, 'tag_by_endpoint': False, **options}])
+    # The tests look at contexts, whether anything happened or not.
+    instance = {'openmetrics_endpoint': url, 'tag_by_endpoint': False, 'idle_counts': 'always', **options}
+    return LitellmCheck('litellm', {}, [instance])
 
 
 def contexts_of(page: str, options: dict[str, Any]) -> set[Context]:

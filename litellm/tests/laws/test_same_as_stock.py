@@ -1,8 +1,8 @@
-"""Where no fault is in play the submissions are those of the base package's own scraper, to the letter.
+"""Where no fault is in play the Agent flushes what it does with the base package's own scraper, to the last digit.
 
 Both checks scrape the same pages: one that a long-lived proxy would send and one of a little later, with counts gone
-up, gauges moved and new series. What is compared is every submission of both scrapes with type, name, value, tags,
-hostname and `flush_first_value`, and the service checks; only the order does not matter.
+up, gauges moved and new series. What is compared is all that the Agent would flush after both scrapes, with type, name,
+value, tags and hostname, and the service checks; see `agent_model`.
 
 "No fault in play" means, for these pages: no two series get the same tags, nothing starts over or disappears, an
 OpenMetrics page has no `_created` samples (the stock scraper submits them as counts), no gauge says "no limit", and no
@@ -32,7 +32,7 @@ from datadog_checks.base import OpenMetricsBaseCheckV2
 from datadog_checks.base.stubs import datadog_agent
 from datadog_checks.litellm import LitellmCheck
 from datadog_checks.litellm.metrics import NO_LIMIT
-from tests.support.agent_model import Submissions, recorded
+from tests.support.agent_model import AgentModel, Flush, ServiceCheck, Submissions, recorded
 from tests.support.simulated_proxy import PageServer
 from tests.support.stock_check import StockCheck
 
@@ -116,22 +116,30 @@ def _metric(family: Family, page: int, now: float | None) -> Metric:
     return metric
 
 
-def submissions(check_class: type[OpenMetricsBaseCheckV2], pages: Pages, options: dict[str, Any]) -> list[Submissions]:
-    """Return what a check submits for each of two pages, two minutes apart; raise what goes wrong."""
+class Run(NamedTuple):
+    """What comes of one scrape: what the Agent flushes, and the service checks."""
+
+    flush: Flush
+    service_checks: list[ServiceCheck]
+
+
+def runs(check_class: type[OpenMetricsBaseCheckV2], pages: Pages, options: dict[str, Any]) -> list[Run]:
+    """Return what comes of a check's scrapes of two pages, two minutes apart; raise what goes wrong."""
     clock = time.monotonic
+    agent = AgentModel()
     with PageServer('', pages.content_type) as server:
-        # The other endpoints of a proxy are asked by ours only.
-        instance = {'openmetrics_endpoint': server.url, 'collect_readiness': False, **options}
+        # The other endpoints of a proxy are asked by ours only, and only ours can leave out what did not move.
+        instance = {'openmetrics_endpoint': server.url, 'collect_readiness': False, 'idle_counts': 'always', **options}
         check = check_class('litellm', {}, [instance])
-        runs = []
+        found = []
         for page, later in ((pages.first, 0), (pages.second, 120)):
             server.page = page
             with recorded() as run, patch('time.monotonic', lambda later=later: clock() + later):
                 if error := check.run():
                     raise ValueError(error)
             hide_endpoint(run, server.url)
-            runs.append(run)
-        return runs
+            found.append(Run(agent.commit(run), run.service_checks))
+        return found
 
 
 def hide_endpoint(run: Submissions, url: str) -> None:
@@ -145,13 +153,15 @@ def hide_endpoint(run: Submissions, url: str) -> None:
     run.service_checks[:] = [check._replace(tags=hidden(check.tags), message='') for check in run.service_checks]
 
 
-def assert_same(ours: list[Submissions], stock: list[Submissions]) -> None:
+def assert_same(ours: list[Run], stock: list[Run]) -> None:
     differences = []
     for number, (our_run, stock_run) in enumerate(zip(ours, stock, strict=True), 1):
-        for kind in ('samples', 'buckets', 'service_checks'):
-            of_ours, of_stock = Counter(getattr(our_run, kind)), Counter(getattr(stock_run, kind))
-            differences += [f'only ours, scrape {number}: {each}' for each in (of_ours - of_stock).elements()]
-            differences += [f'only stock, scrape {number}: {each}' for each in (of_stock - of_ours).elements()]
+        for kind in ('counts', 'gauges', 'buckets'):
+            of_ours, of_stock = (Counter(getattr(run.flush, kind).items()) for run in (our_run, stock_run))
+            differences += [f'only ours, scrape {number}, {kind}: {each}' for each in (of_ours - of_stock).elements()]
+            differences += [f'only stock, scrape {number}, {kind}: {each}' for each in (of_stock - of_ours).elements()]
+        if Counter(our_run.service_checks) != Counter(stock_run.service_checks):
+            differences.append(f'scrape {number}: {our_run.service_checks} is not {stock_run.service_checks}')
     assert not differences, '\n'.join(differences)
 
 
@@ -300,15 +310,15 @@ def test_an_option_means_the_same(name: str, form: str) -> None:
     options = OPTIONS[name]
     now = time.time()
     with patch('datadog_checks.base.utils.time.epoch_offset', lambda: now), patch('time.time', lambda: now):
-        assert_same(submissions(LitellmCheck, pages, options), submissions(StockCheck, pages, options))
+        assert_same(runs(LitellmCheck, pages, options), runs(StockCheck, pages, options))
 
 
 @pytest.mark.parametrize('options', [{}, {'use_latest_spec': True}], ids=str)
 def test_openmetrics_means_the_same_whether_asked_for_or_not(options: dict[str, Any]) -> None:
     pages = render(ORDINARY, True, False)
     assert_same(
-        submissions(LitellmCheck, pages, {**options, 'exclude_metrics': ['process_start_time_seconds']}),
-        submissions(StockCheck, pages, {**options, 'exclude_metrics': ['process_start_time_seconds']}),
+        runs(LitellmCheck, pages, {**options, 'exclude_metrics': ['process_start_time_seconds']}),
+        runs(StockCheck, pages, {**options, 'exclude_metrics': ['process_start_time_seconds']}),
     )
 
 
@@ -322,7 +332,7 @@ def test_use_process_start_time_means_the_same_when_the_agent_started(form: str,
         patch.object(datadog_agent, '_process_start_time', agent_start),
         patch('datadog_checks.base.utils.time.epoch_offset', lambda: now),
     ):
-        assert_same(submissions(LitellmCheck, pages, options), submissions(StockCheck, pages, options))
+        assert_same(runs(LitellmCheck, pages, options), runs(StockCheck, pages, options))
 
 
 def test_target_info_means_the_same() -> None:
@@ -336,10 +346,10 @@ def test_target_info_means_the_same() -> None:
     )
     options = {'target_info': True}
     pages = Pages(first, second, TEXT)
-    assert_same(submissions(LitellmCheck, pages, options), submissions(StockCheck, pages, options))
+    assert_same(runs(LitellmCheck, pages, options), runs(StockCheck, pages, options))
 
 
-def refused(check_class: type[OpenMetricsBaseCheckV2], **options: Any) -> tuple[Submissions, bool]:
+def refused(check_class: type[OpenMetricsBaseCheckV2], **options: Any) -> tuple[Run, bool]:
     """Scrape where nobody listens; return what was submitted and whether the check run was an error."""
     with PageServer() as server:
         server.stop_listening()
@@ -349,7 +359,7 @@ def refused(check_class: type[OpenMetricsBaseCheckV2], **options: Any) -> tuple[
         with recorded() as run:
             error = check.run()
         hide_endpoint(run, server.url)
-        return run, bool(error)
+        return Run(AgentModel().commit(run), run.service_checks), bool(error)
 
 
 @pytest.mark.parametrize('ignore', [False, True])
@@ -434,10 +444,10 @@ def test_a_hostile_page_means_the_same(families: list[Family], options: dict[str
     assume(any(family.name.startswith(('litellm_', 'llm_')) for family in families))
     pages = render(families, form == 'OpenMetrics', form == 'text with _created')
     try:
-        stock = submissions(StockCheck, pages, options)
+        stock = runs(StockCheck, pages, options)
     except ValueError:
         assume(False)
-    assert_same(submissions(LitellmCheck, pages, options), stock)
+    assert_same(runs(LitellmCheck, pages, options), stock)
 
 
 HAND_WRITTEN = {
@@ -483,7 +493,7 @@ HAND_WRITTEN = {
 def test_a_hand_written_page_means_the_same(form: str) -> None:
     page = HAND_WRITTEN[form]
     pages = Pages(page, page, TEXT)
-    assert_same(submissions(LitellmCheck, pages, {}), submissions(StockCheck, pages, {}))
+    assert_same(runs(LitellmCheck, pages, {}), runs(StockCheck, pages, {}))
 
 
 HAND_WRITTEN_OPENMETRICS = {
@@ -505,7 +515,7 @@ HAND_WRITTEN_OPENMETRICS = {
 def test_a_hand_written_openmetrics_page_means_the_same(form: str) -> None:
     page = HAND_WRITTEN_OPENMETRICS[form]
     pages = Pages(page, page, OPENMETRICS)
-    assert_same(submissions(LitellmCheck, pages, {}), submissions(StockCheck, pages, {}))
+    assert_same(runs(LitellmCheck, pages, {}), runs(StockCheck, pages, {}))
 
 
 # Pages of real proxies.
@@ -548,4 +558,4 @@ def test_a_real_page_means_the_same(capture: Path) -> None:
     # Uptime depends on the moment of the scrape.
     options = {'exclude_metrics': ['process_start_time_seconds']}
     pages = Pages(page, later(page), TEXT)
-    assert_same(submissions(LitellmCheck, pages, options), submissions(StockCheck, pages, options))
+    assert_same(runs(LitellmCheck, pages, options), runs(StockCheck, pages, options))

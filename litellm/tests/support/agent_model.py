@@ -11,6 +11,7 @@ the run ends, whether the run succeeded or not. This module restates that behavi
 - A monotonic histogram bucket of zero is not even looked at: it neither starts nor refreshes anything.
 - A context that two runs in a row leave out is expired. Gauges, counts and the last values of histogram buckets go with
   it; a monotonic count is remembered for 25 hours more.
+- A check that is scheduled again under the same id within a flush interval meets the state of the object before it.
 - Samples that are not finite are dropped.
 """
 
@@ -231,10 +232,30 @@ class _MonotonicCount:
         return rise
 
 
-_METRIC_TYPES: dict[str, type[_Gauge | _MonotonicCount]] = {
+class _Rate:
+    """The difference of the last two samples, by the number of runs between them: the model's only unit of time."""
+
+    outlives_its_context = False
+
+    def __init__(self) -> None:
+        self._previous: float | None = None
+        self._latest: float | None = None
+
+    def add(self, value: float, flush_first_value: bool) -> None:
+        self._previous, self._latest = self._latest, value
+
+    def flush(self) -> float | None:
+        if self._previous is None or self._latest is None or self._latest < self._previous:
+            return None
+        rate, self._previous = self._latest - self._previous, None
+        return rate
+
+
+_METRIC_TYPES: dict[str, type[_Gauge | _MonotonicCount | _Rate]] = {
     'gauge': _Gauge,
     'count': _Count,
     'monotonic_count': _MonotonicCount,
+    'rate': _Rate,
 }
 
 _Bounds = tuple[float, float]
@@ -252,13 +273,16 @@ class Flush(NamedTuple):
 class AgentModel:
     """The Agent around one check: runs it and remembers all that was flushed.
 
+    State belongs to the id of a check, which all check objects that are run here are taken to have: one that is run
+    after another meets what the other has left.
+
     `now` tells the Agent's time in seconds; only the 25 hours of a forgotten monotonic count are measured with it.
     """
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         self._now = now
         self._run = 0
-        self._metrics: dict[Context, _Gauge | _MonotonicCount] = {}
+        self._metrics: dict[Context, _Gauge | _MonotonicCount | _Rate] = {}
         self._last_sampled: dict[Context, int] = {}
         self._forget_at: dict[Context, float] = {}
         self._last_bucket_values: dict[Context, dict[_Bounds | None, int]] = {}
@@ -286,7 +310,7 @@ class AgentModel:
         for context, metric in self._metrics.items():
             value = metric.flush()
             if value is not None:
-                (gauges if type(metric) is _Gauge else counts)[context] = value
+                (gauges if type(metric) in (_Gauge, _Rate) else counts)[context] = value
         self._expire()
         for context, value in counts.items():
             self.count_totals[context] += value

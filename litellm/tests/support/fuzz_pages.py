@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -89,36 +89,39 @@ def _reads_alike_whatever_it_remembers(pages: list[bytes]) -> None:
             # Which samples there are depends on how their families were declared before, what they say does not.
             if isinstance(first, dict) and isinstance(other, dict):
                 assert all(other[key] == value for key, value in first.items() if key in other)
-    table.forget(range(len(table._keys)))
+    table.forget(range(len(table.slots)))
     table.forget_families()
-    kept = (table._slots, table._families, table._roles, table.contexts, table._first_with_tags, table._bound_tags)
-    assert not any(kept), 'all that was learned belongs to samples, and goes with them'
+    kept = (table.slots, table._families, table._names, table.gauges, table._tag_sets)
+    assert not any(len(each) for each in kept), 'all that was learned belongs to samples, and goes with them'
 
 
 def _read(table: SampleTable, page: bytes) -> dict[int, float] | str:
     try:
-        values = table.read_page(read_lines([page], Counter()), Counter())
+        reading = table.read_page(read_lines([page], Counter()), Counter())
     except FAILURES as error:
         table.forget_new()
         return str(error)
     finally:
         _fits_together(table)
-    read = {key: values[slot] for key, slot in table._slots.items() if not math.isnan(values[slot])}
-    table.ledger.close_page(values)
+    keys = table.slots.keys
+    read = {keys[slot]: value for slot, value in enumerate(reading.values) if slot not in reading.absent}
+    table.accept(reading)
     return read
 
 
 def _fits_together(table: SampleTable) -> None:
-    count = len(table._keys)
-    lists = (table.metrics, table.bounds, table.series, table.ledger.last, table.ledger.carried, table.ledger.owners)
-    assert {len(each) for each in lists} == {count}
-    assert all(table._keys[slot] == key for key, slot in table._slots.items())
+    slots = table.slots
+    columns = (slots.keys, slots.kinds, slots.series, slots.last, slots.warmth, slots.held)
+    assert {len(each) for each in columns} == {len(slots)}
     owned = [slot for series in table.all_series() for slot in series.slots]
     assert len(owned) == len(set(owned))
-    assert all(table.series[slot] in table.all_series() for slot in owned)
-    counts = [slot for slot in range(count) if table.metrics[slot] is not None]
-    in_contexts = [slot for context in table.contexts.values() for slot in context.slots]
-    assert sorted(counts + in_contexts) == sorted(owned), 'a sample is submitted once'
+    known = list(table.all_series())
+    assert all(slots.series[slot] in known for slot in owned)
+    submitted = [slot for slot, kind in enumerate(slots.kinds) if kind.metric is not None and slots.series[slot]]
+    assert sorted(submitted) == sorted(owned)
+    gauges = [slot for context in table.gauges.values() for slot in context.slots]
+    counts = [slot for slot in submitted if slots.kinds[slot].is_count]
+    assert sorted(gauges + counts) == sorted(owned), 'a sample is submitted once'
 
 
 class _Body(io.BytesIO):
@@ -131,6 +134,10 @@ class _Scraper(ExactScraper):
 
     page = b''
 
+    def _start_over(self) -> None:
+        """Forget all pages."""
+        self.__init__(self.check, self.config)  # type: ignore[misc]
+
     def get_connection(self, **_: Any) -> Response:
         response = Response()
         response.raw = _Body(self.page)
@@ -140,8 +147,7 @@ class _Scraper(ExactScraper):
 
 def _submits_nothing_that_could_mislead(pages: list[bytes]) -> None:
     scraper = _scraper()
-    scraper._table, scraper._failed_at, scraper.flush_first_value = SampleTable(scraper.rules), None, None
-    totals: defaultdict[tuple[str, tuple[str, ...], str], float] = defaultdict(lambda: -math.inf)
+    scraper._start_over()
     for scraper.page in pages:
         with recorded() as submissions:
             try:
@@ -150,17 +156,13 @@ def _submits_nothing_that_could_mislead(pages: list[bytes]) -> None:
                 assert submissions.samples == []
         scraper.check.warnings.clear()
         for sample in submissions.samples:
-            _is_fit_to_submit(sample, totals)
+            _is_fit_to_submit(sample)
 
 
-def _is_fit_to_submit(sample: Sample, totals: defaultdict[tuple[str, tuple[str, ...], str], float]) -> None:
+def _is_fit_to_submit(sample: Sample) -> None:
     assert math.isfinite(sample.value)
     assert all('\0' not in tag for tag in sample.tags)
-    if sample.type == 'monotonic_count':
-        key = sample.name, sample.tags, sample.hostname
-        is_closed = sample.value == 0.0 and sample.flush_first_value
-        assert sample.value >= totals[key] or is_closed, 'the Agent would take it for a counter that starts over'
-        totals[key] = sample.value
+    assert sample.type == 'gauge' or (sample.type == 'count' and sample.value >= 0.0)
 
 
 _SCRAPERS: list[_Scraper] = []

@@ -42,7 +42,7 @@ python_gc_collections_total{generation="2"} 4
 # TYPE python_gc_objects_collected_total counter
 python_gc_objects_collected_total{generation="2"} 40
 # TYPE python_gc_objects_uncollectable_total counter
-python_gc_objects_uncollectable_total{generation="2"} 0
+python_gc_objects_uncollectable_total{generation="2"} 1
 """
 PROCESS_TAGS: dict[str, set[str]] = {
     'litellm.process.cpu_seconds.count': set(),

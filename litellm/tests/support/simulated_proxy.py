@@ -82,6 +82,8 @@ class Series:
 
     type: str
     created: float
+    stamp: float
+    """The same on the clock of its process, which may be wrong, and set right later."""
     values: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     """Running totals by suffix: `_total`, or `_sum`, `_count` and one `_bucket{le}` per bound, or '' of a gauge."""
     first_shown: dict[str, float] | None = None
@@ -131,17 +133,17 @@ Fault = Status | Cut | RestartInside
 class _Process:
     """What one process of the proxy keeps in its memory, or all workers together in multiprocess mode."""
 
-    def __init__(self, started: float) -> None:
+    def __init__(self, started: float, skew: float) -> None:
         self.started = started
+        self.stamp = started + skew
         self.series: dict[SeriesKey, Series] = {}
 
 
 class _Page:
     """A collector for prometheus_client over some processes' series."""
 
-    def __init__(self, families: dict[str, str], skew: float, single_process: bool) -> None:
+    def __init__(self, families: dict[str, str], single_process: bool) -> None:
         self._metrics = {name: Metric(name, 'Help.', declared) for name, declared in families.items()}
-        self._skew = skew
         self._single_process = single_process
 
     def add(self, key: SeriesKey, series: Series) -> None:
@@ -151,11 +153,11 @@ class _Page:
             suffix, _, bound = suffix.partition('|')
             metric.add_sample(name + suffix, {**dict(labels), **({'le': bound} if bound else {})}, value)
         if self._single_process and series.type != 'gauge':
-            metric.add_sample(name + '_created', dict(labels), series.created + self._skew)
+            metric.add_sample(name + '_created', dict(labels), series.stamp)
 
-    def add_start_time(self, started: float) -> None:
+    def add_start_time(self, stamp: float) -> None:
         metric = self._metrics['process_start_time_seconds'] = Metric('process_start_time_seconds', 'Help.', 'gauge')
-        metric.add_sample(metric.name, {}, round(started + self._skew, 2))
+        metric.add_sample(metric.name, {}, round(stamp, 2))
 
     def collect(self) -> Iterator[Metric]:
         # In multiprocess mode only families with samples are on the page.
@@ -265,10 +267,16 @@ class SimulatedProxy(_LoopbackServer):
         self.paths: list[str] = []
         """What was asked for, in order."""
         self._families: dict[str, str] = {} if multiprocess else dict(FAMILIES_FROM_THE_START)
-        self._processes = [_Process(self.clock.now()) for _ in range(1 if multiprocess else workers)]
+        self._processes = [_Process(self.clock.now(), skew) for skew in self._skews[: 1 if multiprocess else workers]]
         self._instances: dict[SeriesKey, list[Series]] = defaultdict(list)
+        self._asked_at = 0.0
         self._watched_since: float | None = None
         self._last_failure: float | None = None
+        self.seconds_to_render = 0.0
+        self.seconds_to_send = 0.0
+        """How long an answer takes until its page is made, and from then until its headers arrive."""
+        self.dates: list[str] | None = None
+        """The `Date` headers, if not one with the time of the process."""
         super().__init__()
         if not up:
             self.stop_listening()
@@ -302,7 +310,11 @@ class SimulatedProxy(_LoopbackServer):
     def restart(self, worker: int = 0) -> None:
         """Replace a process by a new one that remembers nothing; in multiprocess mode the whole proxy."""
         self.clock.advance(0.5)
-        self._processes[0 if self._multiprocess else worker] = _Process(self.clock.now())
+        self._processes[0 if self._multiprocess else worker] = _Process(self.clock.now(), self._skews[worker])
+
+    def step_clocks(self, seconds: float) -> None:
+        """Set the clocks of all processes, forward or back: what they have stamped before stays as it is."""
+        self._skews = [skew + seconds for skew in self._skews]
 
     def _process(self, worker: int) -> _Process:
         return self._processes[0 if self._multiprocess else worker]
@@ -313,7 +325,7 @@ class SimulatedProxy(_LoopbackServer):
         key = family, tuple(sorted(labels.items()))
         process = self._process(worker)
         if key not in process.series:
-            series = process.series[key] = Series(kind, self.clock.now())
+            series = process.series[key] = Series(kind, self.clock.now(), self.clock.now() + self._skews[worker])
             self._instances[key].append(series)
         return process.series[key]
 
@@ -327,8 +339,8 @@ class SimulatedProxy(_LoopbackServer):
         """Return how far each series' totals went up since the first scrape, over all processes and restarts.
 
         Of an instance of a series this counts what whole pages have shown of it. If it is older than the first
-        scrape, what its first page showed had happened before. The watch begins with the first page, or with the last
-        failed attempt before it: what is younger than that attempt has happened under the scraper's eyes.
+        scrape, what its first page showed had happened before. The watch begins when the first page is asked for, or
+        with the last failed attempt before it: what is younger has happened under the scraper's eyes.
         """
         events: dict[SeriesKey, dict[str, float]] = {}
         for key, instances in self._instances.items():
@@ -343,7 +355,7 @@ class SimulatedProxy(_LoopbackServer):
 
     def _shown(self, series: list[Series]) -> None:
         if self._watched_since is None:
-            self._watched_since = self.clock.now() if self._last_failure is None else self._last_failure
+            self._watched_since = self._asked_at if self._last_failure is None else self._last_failure
         for one in series:
             one.show()
 
@@ -352,6 +364,8 @@ class SimulatedProxy(_LoopbackServer):
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         """Answer one request, with the next fault if there is one."""
         self.paths.append(request.path)
+        self._asked_at = self.clock.now()
+        self.clock.advance(self.seconds_to_render)
         if len(request.path) > self._longest_url:
             self._send(request, self._refusal, 'text/plain', b'Refused')
             return
@@ -360,12 +374,12 @@ class SimulatedProxy(_LoopbackServer):
             self._send(request, fault.status, 'text/plain', fault.body.encode())
             return
         series = dict(self._process(self.answering).series)
-        started = self._process(self.answering).started
+        started = self._process(self.answering).stamp
         if isinstance(fault, RestartInside):
             old_families = list(self._families)[: list(self._families).index(fault.family)]
             self.restart(self.answering)
             series = {key: one for key, one in series.items() if key[0] in old_families}
-        page = _Page(self._families, self._skews[self.answering], not self._multiprocess)
+        page = _Page(self._families, not self._multiprocess)
         for key, one in series.items():
             page.add(key, one)
         if not self._multiprocess:
@@ -385,8 +399,11 @@ class SimulatedProxy(_LoopbackServer):
         self, request: BaseHTTPRequestHandler, status: int, content_type: str, body: bytes, cut: Cut | None = None
     ) -> None:
         now = self.clock.now() + self._skews[self.answering]
+        own = [formatdate(math.floor(now - self._date_lag), usegmt=True)]
+        self.clock.advance(self.seconds_to_send)
         request.send_response_only(status)
-        request.send_header('Date', formatdate(math.floor(now - self._date_lag), usegmt=True))
+        for date in own if self.dates is None else self.dates:
+            request.send_header('Date', date)
         request.send_header('Server', 'uvicorn')
         request.send_header('Content-Type', content_type)
         if cut is None and 'gzip' in request.headers.get('Accept-Encoding', ''):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from hypothesis import strategies as st
@@ -45,8 +46,13 @@ class Watch:
         self.proxy = proxy
         self.agent = AgentModel(proxy.clock.now)
         instance = {'openmetrics_endpoint': proxy.url, 'tag_by_endpoint': False, **options}
-        self.check = check_class('litellm', {}, [instance])
+        self._make = partial(check_class, 'litellm', {}, [instance])
+        self.check = self._make()
         self.warnings: list[str] = []
+
+    def reschedule(self) -> None:
+        """Replace the check object by a new one with the same id: it meets what the Agent has kept for the old one."""
+        self.check = self._make()
 
     def scrape(self, worker: int = 0, fault: Fault | None = None) -> Flush:
         """Let the Agent run the check 15 seconds after what was last, answered by this worker or in this wrong way.

@@ -221,6 +221,7 @@ def test_a_file_named_by_an_untrusted_provider_is_refused_where_the_agent_says_s
         load_models(instance, provider='kubernetes')
 
 
+@pytest.mark.usefixtures('first_page_counts')
 def test_the_key_in_a_file_is_sent_as_the_example_says(
     tmp_path: Path, aggregator: AggregatorStub, dd_run_check: RunCheck
 ) -> None:
@@ -263,6 +264,7 @@ def test_discovery_finds_an_open_metrics_page_and_configures_nothing_but_its_url
 
 
 @needs_discovery
+@pytest.mark.usefixtures('first_page_counts')
 def test_a_discovered_configuration_collects(aggregator: AggregatorStub, dd_run_check: RunCheck) -> None:
     with serving(PAGE) as proxy:
         (config,) = discover(proxy.port)

@@ -88,6 +88,7 @@ def test_the_metrics_are_sorted_and_appear_once() -> None:
 
 
 @pytest.mark.usefixtures('heartbeat')
+@pytest.mark.usefixtures('first_page_counts')
 def test_a_run_on_every_known_family_and_the_health_submits_what_the_metadata_describe(
     aggregator: AggregatorStub, dd_run_check: RunCheck
 ) -> None:

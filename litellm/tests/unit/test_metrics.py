@@ -121,6 +121,7 @@ def test_every_family_belongs_to_exactly_one_group_in_all_its_spellings() -> Non
 
 @pytest.mark.parametrize('scraper', ['exact', 'stock'])
 @pytest.mark.parametrize('prefix', [names.PREFIX, names.FORK_PREFIX])
+@pytest.mark.usefixtures('first_page_counts')
 def test_a_group_that_is_switched_off_is_not_collected_and_not_called_unknown(
     prefix: str, scraper: str, aggregator: AggregatorStub
 ) -> None:
@@ -141,13 +142,14 @@ def test_the_old_name_of_redis_failures_maps_to_the_new_metric(old: str) -> None
 
 
 @pytest.mark.parametrize('prefix', [names.PREFIX, names.FORK_PREFIX])
+@pytest.mark.usefixtures('first_page_counts')
 def test_every_known_family_arrives_as_all_its_metrics(
     prefix: str, aggregator: AggregatorStub, dd_run_check: RunCheck
 ) -> None:
     scrape(exposition(prefix), dd_run_check)
 
     expected = {metric: kind for family in families() for metric, kind in metrics_of(family).items()}
-    submission_types = {'count': AggregatorStub.MONOTONIC_COUNT, 'gauge': AggregatorStub.GAUGE}
+    submission_types = {'count': AggregatorStub.COUNT, 'gauge': AggregatorStub.GAUGE}
     arrived = {(sample.name, sample.type) for name in aggregator.metric_names for sample in aggregator.metrics(name)}
     assert {(metric, submission_types[kind]) for metric, kind in expected.items()} - arrived == set()
 

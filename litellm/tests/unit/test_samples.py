@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from array import array
 from collections import Counter
 
 import pytest
@@ -14,13 +13,13 @@ from datadog_checks.litellm.transport.errors import NotMetricsError
 
 
 class CountingTable(SampleTable):
-    """Counts the lines that had to be taken apart."""
+    """Counts the samples that had to be learned, with those that were learned in vain."""
 
-    unknown = 0
+    learned = 0
 
-    def _read_unknown(self, line: bytes, values: array[float], slot_before: int) -> int:
-        self.unknown += 1
-        return super()._read_unknown(line, values, slot_before)
+    def _learn(self, sample: bytes) -> int:
+        self.learned += 1
+        return super()._learn(sample)
 
 
 @pytest.fixture
@@ -31,10 +30,9 @@ def table() -> CountingTable:
 
 def read(table: CountingTable, page: str) -> list[float]:
     """Read a page as the scraper does, and return the values by slot."""
-    values = table.read_page([page.encode().split(b'\n')], Counter())
-    read = list(values)
-    table.ledger.close_page(values)
-    return read
+    reading = table.read_page([page.encode().split(b'\n')], Counter())
+    table.accept(reading)
+    return [math.nan if slot in reading.absent else value for slot, value in enumerate(reading.values)]
 
 
 def samples(*labels: str, value: float = 1.0) -> str:
@@ -44,26 +42,26 @@ def samples(*labels: str, value: float = 1.0) -> str:
 
 def test_a_page_that_was_seen_needs_no_parsing(table: CountingTable) -> None:
     read(table, samples('a', 'b', 'c'))
-    table.unknown = 0
+    table.learned = 0
 
     assert read(table, samples('a', 'b', 'c', value=2.0)) == [2.0, 2.0, 2.0]
-    assert table.unknown == 1, 'only the TYPE line'
+    assert table.learned == 0
 
 
 def test_lines_in_another_order_are_found(table: CountingTable) -> None:
     read(table, samples('a', 'b', 'c'))
-    table.unknown = 0
+    table.learned = 0
 
     assert read(table, samples('c', 'a', 'b', value=2.0)) == [2.0, 2.0, 2.0]
-    assert table.unknown <= 2, 'the TYPE line, and the line after the last slot'
+    assert table.learned == 0
 
 
 def test_a_new_line_in_the_middle_does_not_make_the_rest_unknown(table: CountingTable) -> None:
     read(table, samples('a', 'c', 'd', 'e'))
-    table.unknown = 0
+    table.learned = 0
 
     assert read(table, samples('a', 'b', 'c', 'd', 'e')) == [1.0] * 5
-    assert table.unknown <= 3, 'the TYPE line, the new one, and the line after the last slot'
+    assert table.learned == 1
 
 
 def test_a_line_that_is_missing_has_no_value(table: CountingTable) -> None:
@@ -75,8 +73,8 @@ def test_a_line_that_is_missing_has_no_value(table: CountingTable) -> None:
 def submitted(table: SampleTable, values: list[float], value: float) -> list[str]:
     """Return the metrics that a page's samples with this value are submitted as."""
     slots = [slot for slot, each in enumerate(values) if each == value]
-    alone = [metric.name for slot in slots if (metric := table.metrics[slot])]
-    return alone + [context.metric.name for context in table.contexts.values() if set(slots) & set(context.slots)]
+    kinds = [table.slots.kinds[slot] for slot in slots if table.slots.series[slot] is not None]
+    return [kind.metric.name for kind in kinds if kind.metric is not None]
 
 
 @pytest.mark.parametrize(
@@ -121,10 +119,10 @@ def test_a_family_keeps_the_type_that_it_was_declared_with(table: CountingTable)
 def test_a_gauge_and_a_counter_of_one_name_are_two_families(table: CountingTable) -> None:
     page = '# TYPE litellm_requests_metric gauge\nlitellm_requests_metric{model="a"} 6.0\n' + samples('a', value=7.0)
     read(table, page)
-    table.unknown = 0
+    table.learned = 0
     values = read(table, page)
 
-    assert table.unknown == 2, 'the TYPE lines'
+    assert table.learned == 0
     assert submitted(table, values, 6.0) == ['litellm.requests.metric']
     assert submitted(table, values, 7.0) == ['litellm.requests.metric.count']
 
@@ -150,7 +148,7 @@ def test_forgetting_moves_the_other_samples_up(table: CountingTable) -> None:
     table.forget({1})
 
     assert read(table, samples('a', 'c', value=2.0)) == [2.0, 2.0]
-    assert [series.slots for series in table.all_series()] == [[0], [1]]
+    assert [list(series.slots) for series in table.all_series()] == [[0], [1]]
 
 
 def test_a_page_of_bad_lines_that_declares_no_family_is_no_metrics_page(table: CountingTable) -> None:
@@ -170,19 +168,17 @@ def test_nothing_is_remembered_of_a_bad_line(table: CountingTable, line: str) ->
     values = read(table, f'{samples("a")}\n{line}\n{samples("c", value=3.0)}')
 
     assert values == [1.0, 3.0]
-    assert [series.tags[0] for series in table.all_series()] == ['model:a', 'model:c']
+    assert [series.tags.tags[0] for series in table.all_series()] == ['model:a', 'model:c']
     assert read(table, samples('a', 'b', 'c', value=4.0)) == [4.0, 4.0, 4.0]
 
 
 @pytest.mark.parametrize('line', BAD_LINES.values(), ids=BAD_LINES)
 def test_a_known_sample_whose_line_turns_bad_is_absent_from_that_page(table: CountingTable, line: str) -> None:
     read(table, samples('a', 'b', 'c'))
-    table.unknown = 0
 
     values = read(table, f'{samples("a", value=2.0)}\n{line}\n{samples("c", value=2.0)}')
     assert [values[0], values[2]] == [2.0, 2.0]
     assert math.isnan(values[1])
-    assert table.unknown <= 4, 'the TYPE lines and the bad line, and the line after the last slot'
     assert read(table, samples('a', 'b', 'c', value=4.0)) == [4.0, 4.0, 4.0]
 
 
@@ -199,12 +195,12 @@ def test_a_family_that_was_declared_wrongly_is_submitted_once_it_is_declared_wel
 
 def test_families_without_samples_are_forgotten(table: CountingTable) -> None:
     read(table, samples('a'))
-    before = len(table._families), len(table._roles)
+    before = len(table._families), len(table._names)
     for number in range(100):
         read(table, f'{samples("a")}\n# TYPE litellm_new_{number} histogram\n')
     table.forget_families()
 
-    assert (len(table._families), len(table._roles)) == before
+    assert (len(table._families), len(table._names)) == before
     assert submitted(table, read(table, samples('a', value=2.0)), 2.0) == ['litellm.requests.metric.count']
 
 
@@ -218,4 +214,58 @@ litellm_auth_latency_count{auth="auth"} 2.0
 
     assert submitted(table, read(table, page), 2.0) == ['litellm.auth.latency.count']
     assert submitted(table, read(table, page), 7.0) == []
-    assert [series.slots for series in table.all_series()] == [[1]]
+    assert [list(series.slots) for series in table.all_series()] == [[1]]
+
+
+def test_a_bound_in_another_spelling_is_the_same_sample(table: CountingTable) -> None:
+    def page(bound: str, value: float) -> str:
+        return f'# TYPE litellm_auth_latency histogram\nlitellm_auth_latency_bucket{{a="b",le="{bound}"}} {value}'
+
+    assert [read(table, page(bound, value)) for value, bound in enumerate(('1', '1.0', '1.00', '1e0'))] == [
+        [0.0],
+        [1.0],
+        [2.0],
+        [3.0],
+    ]
+
+
+def test_labels_in_another_order_are_the_same_series(table: CountingTable) -> None:
+    def page(labels: str, value: float) -> str:
+        return f'# TYPE litellm_requests_metric_total counter\nlitellm_requests_metric_total{{{labels}}} {value}'
+
+    assert [read(table, page('a="1",b="2"', 1.0)), read(table, page('b="2",a="1"', 2.0))] == [[1.0], [2.0]]
+
+
+def test_a_sample_that_is_on_the_page_twice_is_noticed(table: CountingTable) -> None:
+    page = samples('a', 'b', 'a', value=2.0)
+    reading = table.read_page([page.encode().split(b'\n')], Counter())
+
+    assert reading.repeated == 1
+
+
+def test_the_value_of_an_unchanged_line_is_kept(table: CountingTable) -> None:
+    read(table, samples('a', 'b'))
+    reading = table.read_page([samples('a', 'b').encode().split(b'\n')], Counter())
+
+    assert list(reading.moved) == []
+    assert list(reading.values) == [1.0, 1.0]
+
+
+def test_a_page_of_nothing_but_bad_lines_is_given_up(table: CountingTable) -> None:
+    bad_lines: Counter[str] = Counter()
+    with pytest.raises(NotMetricsError):
+        table.read_page(([b'# TYPE litellm_requests_metric counter', *[b'x'] * 1000] for _ in range(100)), bad_lines)
+
+    assert bad_lines.total() < 20_000
+
+
+def test_what_is_forgotten_goes_on_from_where_it_was(table: CountingTable) -> None:
+    read(table, samples('a', 'b', value=5.0))
+    table.forget({1})
+    read(table, samples('a', 'b', value=7.0))
+
+    assert list(table.slots.last) == [7.0, 7.0]
+    table.forget({1})
+    reading = table.read_page([samples('a', 'b', value=8.0).encode().split(b'\n')], Counter())
+    assert list(table.slots.last) == [7.0, 7.0], 'the archived value'
+    assert list(reading.values) == [8.0, 8.0]

@@ -80,6 +80,10 @@ def instance_histogram_buckets_as_distributions():
     return False
 
 
+def instance_idle_counts():
+    return 'sparse'
+
+
 def instance_ignore_connection_errors():
     return False
 

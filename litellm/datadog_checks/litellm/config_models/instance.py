@@ -138,6 +138,7 @@ class InstanceConfig(BaseModel):
     histogram_buckets_as_distributions: Optional[bool] = None
     hostname_format: Optional[str] = None
     hostname_label: Optional[str] = None
+    idle_counts: Optional[Literal['sparse', 'always', 'never']] = None
     ignore_connection_errors: Optional[bool] = None
     ignore_tags: Optional[tuple[str, ...]] = None
     include_labels: Optional[tuple[str, ...]] = None

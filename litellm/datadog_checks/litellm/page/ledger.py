@@ -1,331 +1,377 @@
-"""Turn the raw values of successive pages into totals that grow by exactly what happened at the proxy.
+"""Work out from the values of successive pages what happened at the proxy in between.
 
-A raw counter starts over when its process restarts or its series expires, and the next scrape may be answered by
-another process with other values. The Agent knows nothing of that: it takes the difference between two values. So what
-is submitted for a sample is `raw + carried`, and `carried` changes whenever raw jumps for any reason but an event.
+A counter starts over when its process restarts or its series expires, and the next page may come from another process
+with other values. So a value alone tells nothing, and neither does its difference from the last one.
 
 The `_created` time of a series tells which process made it, as two processes never agree to the microsecond. A series
 as created by one process at one time is called an incarnation here, and each incarnation is followed on its own:
 
-- the incarnation seen on the last page: the difference counts, and after a decrease the new value counts in full;
-- an incarnation seen before that (several processes answer in turn): the difference from its own last value counts;
-- an incarnation never seen: its value counts in full if it was created while we were watching, otherwise counting
+- the incarnation on the page before: what it has beyond its highest value so far counts. A lower value is no restart:
+  the page is older than another, out of a cache, or a sum has observed something negative;
+- an incarnation seen before that (several processes answer in turn): the same;
+- an incarnation never seen: its value counts in full if it came to be while we were watching, and otherwise counting
   starts from it.
 
-Without `_created` (several workers in multiprocess mode) a page always covers all processes: only a decrease is a
-restart, and from the second page on a new series counts in full.
+When did it come to be? If any incarnation on the page is one that an earlier page showed, the process is known, and
+what is new on its page happened since. No clock is needed for that, so constant skew, steps of the clock and slow
+answers do not matter. Only for a process that was never seen, a restarted one or another worker, the age counts: the
+`Date` of its page minus the time of creation, both on its own clock. It came to be while we were watching if that is
+less than the time between the requests for the first page and for this one: what a process counts before its own first
+page is lost if it came to be after the first request by less than that page takes to arrive. `Date` has whole seconds,
+and a busy server updates it late: what another worker counted in the few seconds before the first page may be taken for
+new. Without `Date` the process is taken to have our time, and does not count before its own first page if it is a day
+ahead.
 
-Creation times are on the clock of the answering process, which may be minutes off ours. The `Date` header of its page
-gives the current time on that clock, so we know how long before the page an incarnation was created, and therefore when
-on our clock. `Date` has whole seconds and a busy server updates it late: what a second process counted in the few
-seconds before our first scrape may be taken for new. A reverse proxy that sets `Date` itself must have the same time
-as LiteLLM.
+Without `_created` (several workers in multiprocess mode) a page covers all processes, and nothing but a restart of them
+all makes a counter lower. So one that fell from one page to the next proves that all have started over, and the values
+of all count in full. What is new from the second page on counts in full. See `levels` for several such pods.
 
-A sample is forgotten once the proxy has left it out for `FORGET_AFTER` pages, or for more where several processes
-answer, as each of them leaves out what only the others have. A forgotten incarnation that returns must not count twice,
-so from then on only incarnations younger than the forgotten ones count in full.
+What is forgotten and returns goes on from where it was, within the limits of the `archive`. What other processes hold
+is remembered for `PARKED_PAGES`; beyond that, only incarnations younger than the forgotten ones count in full.
 
-Not exact, because a page does not tell: several pods in multiprocess mode behind one URL, which look like one proxy
-that keeps restarting; what a process counts before its own first page, if it is older than our first page; incarnations
-that stay away for longer than they are remembered. Nor are sums of negative observations, as totals only grow.
+Not exact, because a page does not tell: what a process counts before its own first page, if it is older than our first
+page; incarnations that stay away for longer than they are remembered; observations below zero.
 """
 
 from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Collection, Iterable, Iterator, Mapping, Set
-from itertools import compress, count, repeat
-from operator import add, lt
-from typing import NamedTuple, TypeAlias
+from collections.abc import Iterable
+from typing import NamedTuple
 
-__all__ = ['ABSENT', 'CLOCKS_DIFFER', 'Ledger', 'Series', 'Slot']
+from .levels import Levels
+from .recognition import Reading
+from .slots import Parked, Series, Slot, Slots
 
-# The value of a sample that is not on the page. NaN on a page itself is treated the same.
-ABSENT = math.nan
+__all__ = ['Ledger', 'Times']
 
-# Pages, not seconds: scrape intervals differ. Even 80 pages at 15 minutes are less than the Agent remembers a count
-# for. If it forgot first, it would take the next total for new events.
+# Pages, not seconds: scrape intervals differ.
 FORGET_AFTER = 5
-FORGET_AFTER_WITH_SEVERAL_PROCESSES = 80
+PARKED_PAGES = 80
+
+# For how many pages evidence of several processes lasts: of one that returned after another had answered, and of one
+# that is older than a page it was not on, which a clock may feign.
+RETURN_LASTS = PARKED_PAGES
+AGE_LASTS = 10
+
+# A time of creation that is so many seconds ahead of `Date` does not tell the age.
+CLOCKS_DIFFER = 24 * 3600.0
 
 # How far in seconds `Date` may lag behind: it has whole seconds, and a server updates it once a second.
 DATE_IS_BEHIND = 3.0
 
-# Beyond this a double cannot count single events: such a value is broken, and would spoil the total for good.
-LARGEST_COUNT = 2.0**53
 
-# How far in seconds a proxy's clock may be ahead of its own `Date` or differ from ours before it is ignored.
-CLOCKS_DIFFER = 24 * 3600.0
+class Times(NamedTuple):
+    """When a page was asked for and answered on our monotonic clock, and answered on the clock of the proxy."""
 
-# What precedes a sample's first value.
-NEVER = -math.inf
-
-# A sample's index in every list that has one entry per sample.
-Slot: TypeAlias = int
-
-
-class Parked(NamedTuple):
-    """An incarnation that the last page did not show because another process answered."""
-
-    raws: list[float]
-    """In the order of the series' slots."""
-    born: float
-    absent_since: int
-    """The number of the first page that left it out."""
-
-
-class Series:
-    """The samples that share one label set, and the incarnation that the last page showed of them."""
-
-    __slots__ = ('born', 'created', 'created_slot', 'parked', 'slots')
-
-    def __init__(self) -> None:
-        self.slots: list[Slot] = []
-        # The slot of `_created`, and its last value: seconds on the proxy's clock.
-        self.created_slot: Slot | None = None
-        self.created: float | None = None
-        # The same time on our clock, at most `DATE_IS_BEHIND` late.
-        self.born = -math.inf
-        # The incarnations that other processes hold, by their creation time.
-        self.parked: dict[float, Parked] | None = None
-
-    def renumber(self, moved: Mapping[Slot, Slot]) -> None:
-        """Adopt new slots, and forget the samples that have none."""
-        kept = [position for position, slot in enumerate(self.slots) if slot in moved]
-        if self.parked and len(kept) < len(self.slots):
-            self.parked = {
-                created: incarnation._replace(raws=[incarnation.raws[n] for n in kept if n < len(incarnation.raws)])
-                for created, incarnation in self.parked.items()
-            }
-        self.slots = [moved[self.slots[position]] for position in kept]
-        if self.created_slot is not None:
-            self.created_slot = moved.get(self.created_slot)
+    asked: float
+    answered: float
+    date: float
 
 
 class Ledger:
-    """Keep the last raw value of each sample and what to add to it, by slot.
+    """Tell for each page what happened since the one before."""
 
-    For each page: `add` new samples, `recognize` who made them, `start_at_zero` those that are new but not young, take
-    the totals from `settle`, then `close_page`. From time to time `forget` what was `left_out`, and `keep` the rest.
-    """
-
-    def __init__(self) -> None:
-        self.last = array('d')
-        self.carried: list[float] = []
-        # The series of each count. None for other samples, which have slots only because slots follow the page's order.
-        self.owners: list[Series | None] = []
-        # Slots from this one on are new on the current page.
-        self.settled: Slot = 0
+    def __init__(self, slots: Slots) -> None:
+        self._slots = slots
         self.pages = 0
-        self.several_processes = False
-        # Whether samples that are new on this page may be older than they look, because they could not be read before.
-        self.reveals = False
+        self._levels = Levels(slots)
+        # On our clock. Incarnations of unknown processes that are younger count in full.
+        self._watching_since = math.inf
+        # The same, for incarnations of any process: those that are older may have been forgotten.
+        self._forgotten_until = -math.inf
+        # When the last page was asked for, and the last one with all families.
+        self._page_asked = 0.0
+        self._whole_page_asked = 0.0
+        self._started: float | None = None
+        # The number of the first page that left out a sample, for those that the last page left out.
+        self._absent_since: dict[Slot, int] = {}
+        # Counts that had no number on the first page, nor since.
+        self._never_read: set[Slot] = set()
         # The smallest number of unreadable lines on any page so far.
         self._fewest_unread = 0
-        # On our clock. Incarnations created later have counted only what happened while we were watching.
-        self.watching_since = math.inf
-        # When the last page was answered, and the last one with all families, on our clock.
-        self.page_answered_at = 0.0
-        self._whole_page_answered_at = 0.0
-        # The first page that left out a sample, for those that the last page left out.
-        self._absent: dict[Slot, int] = {}
+        self._several_until = 0
 
-    def add(self, owner: Series | None) -> None:
-        """Make a slot for one more sample."""
-        self.last.append(NEVER)
-        self.carried.append(0.0)
-        self.owners.append(owner)
+    @property
+    def several_processes(self) -> bool:
+        """Whether several processes have taken turns lately."""
+        return self.pages < self._several_until
 
-    def recognize(
+    @property
+    def levels_alternate(self) -> bool:
+        """Whether pages without times of creation have come from several proxies by turns lately."""
+        return self._levels.alternate
+
+    def settle(
         self,
-        all_series: Iterable[Series],
-        values: array[float],
-        date: float,
-        now: float,
-        since: float,
+        reading: Reading,
+        times: Times,
+        *,
+        unread: int,
+        started: float | None = None,
+        failed_at: float | None = None,
         is_whole: bool = True,
+        with_history: bool = False,
+        reveals: bool = False,
+    ) -> dict[Slot, float]:
+        """Return by how much each count rose since the page before, for those that did.
+
+        Of the page, `unread` lines could not be read, and `reveals` tells whether it has samples that were not told
+        from others before. `failed_at` is when a page was asked for in vain before the first. With history, the first
+        page counts in full. A page that is not whole has only families that were on the last whole page.
+        """
+        if not self.pages:
+            self._fewest_unread = unread
+            self._watching_since = times.asked if failed_at is None else failed_at
+        elif unread < self._fewest_unread:
+            # A new sample may have been on one of these lines since before we were watching.
+            self._fewest_unread = unread
+            reveals = True
+        increments, stamped, odd = self._compare(reading)
+        changed = self._changed(stamped, reading, times.date)
+        self._date(changed, reading, times, is_whole, reveals)
+        settled = set()
+        for series, before in changed:
+            if self._change(series, before, reading, increments):
+                settled.add(series)
+        fallen = self._settle_odd(odd, settled, reading, increments, with_history, reveals)
+        together = self._fell_together(fallen, reading, changed, started)
+        self._settle_fallen(fallen, reading, increments, together)
+        self._levels.settle(reading, increments, together, self.pages)
+        self._close(reading, times, started, is_whole)
+        return increments
+
+    def _compare(self, reading: Reading) -> tuple[dict[Slot, float], list[Slot], list[Slot]]:
+        """Return what rose, and the slots of times of creation and of counts that did anything else."""
+        last, values, kinds = self._slots.last, reading.values, self._slots.kinds
+        increments: dict[Slot, float] = {}
+        stamped, odd = [], []
+        for slot in reading.moved:
+            kind = kinds[slot]
+            if kind.is_count:
+                rise = values[slot] - last[slot]
+                if rise > 0.0:
+                    increments[slot] = rise
+                elif rise != 0.0:
+                    odd.append(slot)
+            elif kind.is_created:
+                stamped.append(slot)
+        if reading.repeated:
+            # Only the last of several lines is the sample's.
+            odd = list(dict.fromkeys(odd))
+        return increments, stamped, odd
+
+    def _changed(self, stamped: Iterable[Slot], reading: Reading, date: float) -> list[tuple[Series, float]]:
+        """Return the series of which the page shows another incarnation, with the time of the former one."""
+        changed = []
+        for slot in stamped:
+            series, created = self._slots.series[slot], reading.values[slot]
+            if series is None or slot in reading.absent or not 0.0 < created < math.inf or created == series.created:
+                continue
+            before = series.created
+            if before < date + CLOCKS_DIFFER <= created:
+                # A broken time of the same incarnation, most likely.
+                continue
+            series.created = created
+            changed.append((series, math.nan if created < date + CLOCKS_DIFFER <= before else before))
+        return changed
+
+    def _date(
+        self,
+        changed: list[tuple[Series, float]],
+        reading: Reading,
+        times: Times,
+        is_whole: bool,
+        reveals: bool,
     ) -> None:
-        """Find out which incarnation of each series a page shows, and carry totals over where it changed.
+        """Tell whether each incarnation came to be while we were watching, and whether several processes answer."""
+        if not changed:
+            return
+        returns = any(series.parked is not None and series.created in series.parked for series, _ in changed)
+        is_same = self._has_others(changed, reading)
+        is_known = (is_same or returns) and not reveals
+        latest_datable = times.date + CLOCKS_DIFFER
+        newest = max((series.created for series, _ in changed if series.created < latest_datable), default=0.0)
+        page_before = self._whole_page_asked if is_whole else self._page_asked
+        older = 0
+        for series, before in changed:
+            # A page cannot be older than anything on it.
+            made_at = max(times.date, series.created if is_known else newest)
+            age = made_at - series.created
+            # The page was made at some time between these.
+            earliest, latest = times.asked - age, times.answered - age
+            former, series.born = series.born, latest
+            is_datable = series.created < latest_datable
+            series.is_young = earliest > self._forgotten_until and (
+                is_known or (is_datable and earliest > self._watching_since)
+            )
+            if before == before:
+                self._park(series, before, former)
+            # A single process would have shown there already whatever is older than that page.
+            is_older = is_datable and latest < page_before - DATE_IS_BEHIND
+            if is_older and not is_known and not reveals and (before == before or self._is_new(series)):
+                older += 1
+        if older and self._had_dates():
+            self._several_until = max(self._several_until, self.pages + AGE_LASTS)
+        if returns and not is_same:
+            self._several_until = self.pages + RETURN_LASTS
 
-        `date` is the time of the page on the proxy's clock, `now` on ours. On the first page `since` sets, on our
-        clock, when watching began: what was created later counts in full. A page that is not whole has only families
-        that were on the last whole page.
-        """
-        self._drop_impossible_counts(values)
-        changed: list[tuple[Series, float | None, float]] = []
-        newest = -math.inf
-        for series in all_series:
-            if series.created_slot is None:
+    def _has_others(self, changed: list[tuple[Series, float]], reading: Reading) -> bool:
+        """Tell whether the page has an incarnation that was on the page before."""
+        slots, absent = self._slots, reading.absent
+        new = {id(series) for series, _ in changed}
+        for slot, kind in enumerate(slots.kinds):
+            if kind.is_created and slot not in absent and slot not in self._absent_since:
+                series = slots.series[slot]
+                if series is not None and id(series) not in new and series.created == series.created:
+                    return True
+        return False
+
+    def _had_dates(self) -> bool:
+        """Tell whether the page before had any time of creation."""
+        kinds = self._slots.kinds[: self._slots.settled]
+        return any(kind.is_created and slot not in self._absent_since for slot, kind in enumerate(kinds))
+
+    def _is_new(self, series: Series) -> bool:
+        return all(slot >= self._slots.settled for slot in series.slots)
+
+    def _park(self, series: Series, before: float, born: float) -> None:
+        """Keep what the incarnation before had counted, should its process answer again."""
+        values = array('d', [self._slots.last[slot] for slot in series.slots])
+        if series.parked is None:
+            series.parked = {}
+        series.parked[before] = Parked(values, born, self.pages)
+
+    def _change(self, series: Series, before: float, reading: Reading, increments: dict[Slot, float]) -> bool:
+        """Count what another incarnation has beyond what it had; tell whether it is another one at all."""
+        if before != before:
+            return False
+        slots, values = self._slots, reading.values
+        known = None if series.parked is None else series.parked.pop(series.created, None)
+        for position, slot in enumerate(series.slots):
+            if slot in reading.absent or not slots.kinds[slot].is_count:
                 continue
-            created = values[series.created_slot]
-            if not 0.0 < created < date + CLOCKS_DIFFER:
-                # Absent, or not a plausible creation time.
+            start = known.values[position] if known is not None and position < len(known.values) else math.nan
+            if start == start:
+                rise = values[slot] - start
+                values[slot] = max(values[slot], start)
+            else:
+                rise = values[slot] if series.is_young else 0.0
+            if rise > 0.0:
+                increments[slot] = rise
+            else:
+                increments.pop(slot, None)
+        return True
+
+    def _settle_odd(
+        self,
+        odd: list[Slot],
+        settled: set[Series],
+        reading: Reading,
+        increments: dict[Slot, float],
+        with_history: bool,
+        reveals: bool,
+    ) -> list[Slot]:
+        """Count what has its first value, and return what fell without a time of creation."""
+        slots, values = self._slots, reading.values
+        fallen = []
+        for slot in odd:
+            series = slots.series[slot]
+            if series is None or series in settled:
                 continue
-            newest = max(newest, created)
-            if created != series.created:
-                changed.append((series, series.created, created))
-                series.created = created
+            before = slots.last[slot]
+            if before != before:
+                if not _is_dateless(series):
+                    is_young = series.is_young
+                else:
+                    is_young = self.pages > 0 and not reveals and slot not in self._never_read
+                if (is_young or with_history) and values[slot] > 0.0:
+                    increments[slot] = values[slot]
+            elif not _is_dateless(series) and series.created_slot not in reading.absent:
+                values[slot] = before
+            else:
+                fallen.append(slot)
+        return fallen
 
-        # A single process would have shown there already whatever is older than that page.
-        page_before = self._whole_page_answered_at if is_whole else self.page_answered_at
-        self.page_answered_at = now
-        if is_whole:
-            self._whole_page_answered_at = now
-        if not self.pages:
-            self.watching_since = since
-        # A page cannot be older than anything on it.
-        made_at = max(date, newest)
-        for series, before, created in changed:
-            before_born, series.born = series.born, now - (made_at - created)
-            if before is not None:
-                self._change_incarnation(series, before, before_born, created, values)
-            if series.born < page_before - DATE_IS_BEHIND and self._is_new(series, before):
-                # No evidence if there was no earlier page, or if it had unreadable lines.
-                self.several_processes |= self.settled > 0 and not self.reveals
+    def _fell_together(
+        self, fallen: list[Slot], reading: Reading, changed: list[tuple[Series, float]], started: float | None
+    ) -> bool:
+        """Tell whether what fell proves that all processes have started over, as far as one page can tell."""
+        slots = self._slots
+        return (
+            any(
+                not slots.kinds[slot].is_sum and self._was_on_page_before(slot) and _is_dateless(slots.series[slot])
+                for slot in fallen
+            )
+            and (started is None or started != self._started)
+            and not self._has_others(changed, reading)
+        )
 
-    def is_young(self, series: Series) -> bool:
-        """Tell whether this incarnation of a series has counted only what happened while we were watching."""
-        if series.created is None:
-            return self.pages > 0 and not self.reveals
-        return series.born > self.watching_since
+    def _settle_fallen(
+        self, fallen: list[Slot], reading: Reading, increments: dict[Slot, float], together: bool
+    ) -> None:
+        """Count in full the series that have started over for themselves."""
+        slots, values = self._slots, reading.values
+        expired = {
+            slots.series[slot] for slot in fallen if not slots.kinds[slot].is_sum or not self._was_on_page_before(slot)
+        }
+        for slot in fallen:
+            series = slots.series[slot]
+            if _is_dateless(series) and (together or self.levels_alternate):
+                continue
+            if series in expired:
+                if values[slot] > 0.0:
+                    increments[slot] = values[slot]
+            else:
+                # A sum that fell alone has observed something negative.
+                values[slot] = slots.last[slot]
 
-    def is_new(self, slot: Slot) -> bool:
-        """Tell whether a sample with its first number has counted only what happened while we were watching."""
-        owner = self.owners[slot]
-        since_the_first_page = self._absent.get(slot) == 0
-        return owner is not None and self.is_young(owner) and not (owner.created is None and since_the_first_page)
+    def _was_on_page_before(self, slot: Slot) -> bool:
+        return slot < self._slots.settled and slot not in self._absent_since
 
-    def note_unread(self, lines: int) -> None:
-        """Record how many lines of a page could not be read, before `recognize`.
-
-        When there are fewer than ever before, a new sample may have been on one of them since before we were watching.
-        """
-        if not self.pages:
-            self._fewest_unread = lines
-        elif lines < self._fewest_unread:
-            self._fewest_unread = lines
-            self.reveals = True
-
-    def unseen(self) -> list[Slot]:
-        """Return the slots of counts that have only been NaN or infinite so far."""
-        return [slot for slot in self._absent if self.last[slot] == NEVER and self.owners[slot] is not None]
-
-    def start_at_zero(self, slot: Slot, raw: float) -> None:
-        """Let the total of a new sample start at 0 from its current value."""
-        self.carried[slot] = -raw
-
-    def restart_at_zero(self, slot: Slot) -> None:
-        """Let the total of a sample start at 0 from the value on the last page, if it had one."""
-        if self.last[slot] != NEVER:
-            self.carried[slot] = -self.last[slot]
-
-    def settle(self, values: array[float]) -> Iterator[float]:
-        """Return each sample's total. That of a new sample is its raw value, unless it has to `start_at_zero`."""
-        for slot in compress(count(), map(lt, values, self.last)):
-            owner = self.owners[slot]
-            if owner is not None:
-                raw = values[slot]
-                if raw < 0.0:
-                    # A sum of negative observations, which the Agent could not add up. No count is negative.
-                    values[slot] = ABSENT
-                    continue
-                same_incarnation = owner.created_slot is not None and not math.isnan(values[owner.created_slot])
-                # Within one incarnation a sum falls when something negative is observed, which is no restart.
-                self._carry(slot, raw, increase=0.0 if same_incarnation else raw)
-        return map(add, values, self.carried)
-
-    def last_total(self, slot: Slot) -> float:
-        """Return a sample's total on the last page that showed it, 0 if none did."""
-        return 0.0 if self.last[slot] == NEVER else self.last[slot] + self.carried[slot]
-
-    def close_page(self, values: array[float]) -> None:
+    def _close(self, reading: Reading, times: Times, started: float | None, is_whole: bool) -> None:
         """Make this page the last one."""
-        absent = {slot: self._absent.get(slot, self.pages) for slot in compress(count(), map(math.isnan, values))}
-        self._absent = absent
-        for slot in absent:
-            values[slot] = self.last[slot]
-        self.last = values
-        self.settled = len(values)
+        absent_since = self._absent_since
+        if reading.absent or absent_since:
+            self._absent_since = {slot: absent_since.get(slot, self.pages) for slot in reading.absent}
+        if not self.pages:
+            self._never_read = {slot for slot in reading.absent if self._slots.kinds[slot].is_count}
+        elif self._never_read:
+            self._never_read &= reading.absent
+        self._page_asked = times.asked
+        if is_whole:
+            self._whole_page_asked = times.asked
+        self._started = started
         self.pages += 1
-        self.reveals = False
 
     def left_out(self) -> set[Slot]:
         """Return the slots of samples that were left out for long enough to be forgotten."""
-        return {slot for slot, page in self._absent.items() if page <= self._horizon}
+        return {slot for slot, page in self._absent_since.items() if page <= self.pages - FORGET_AFTER}
 
-    def forget(self, slots: Set[Slot], all_series: Iterable[Series]) -> None:
-        """Stop counting in full the incarnations of these samples, and those that other processes no longer show."""
+    def forget_parked(self, all_series: Iterable[Series], gone: set[Slot]) -> None:
+        """Forget the incarnations that other processes hold and have not shown for long, or that lose their series."""
+        horizon = self.pages - (PARKED_PAGES if self.several_processes else FORGET_AFTER)
         newest = -math.inf
         for series in all_series:
-            is_gone = not slots.isdisjoint(series.slots)
-            if is_gone:
-                newest = max(newest, series.born)
-            if series.parked:
-                kept = {}
-                for created, incarnation in series.parked.items():
-                    if incarnation.absent_since > self._horizon:
-                        kept[created] = incarnation
-                    if is_gone or created not in kept:
-                        newest = max(newest, incarnation.born)
-                series.parked = kept or None
-        self.watching_since = max(self.watching_since, newest + DATE_IS_BEHIND)
-
-    def keep(self, slots: Collection[Slot]) -> None:
-        """Drop all other samples. The new slot of each is its position in `slots`."""
-        self.last = array('d', [self.last[slot] for slot in slots])
-        self.carried = [self.carried[slot] for slot in slots]
-        self.owners = [self.owners[slot] for slot in slots]
-        self._absent = {new: self._absent[slot] for new, slot in enumerate(slots) if slot in self._absent}
-        self.settled = min(self.settled, len(slots))
-
-    @property
-    def _horizon(self) -> int:
-        return self.pages - (FORGET_AFTER_WITH_SEVERAL_PROCESSES if self.several_processes else FORGET_AFTER)
-
-    def _is_new(self, series: Series, before: float | None) -> bool:
-        return before is not None or all(slot >= self.settled for slot in series.slots)
-
-    def _drop_impossible_counts(self, values: array[float]) -> None:
-        for slot in compress(count(), map(lt, repeat(LARGEST_COUNT), values)):
-            if self.owners[slot] is not None:
-                values[slot] = ABSENT
-        for slot in [*self._absent, *range(self.settled, len(values))]:
-            if values[slot] < 0.0 and self.owners[slot] is not None:
-                values[slot] = ABSENT
-
-    def _change_incarnation(
-        self, series: Series, before: float, before_born: float, created: float, values: array[float]
-    ) -> None:
-        slots = [slot for slot in series.slots if slot < self.settled]
-        parked = series.parked = series.parked or {}
-        parked[before] = Parked([self.last[slot] for slot in slots], before_born, self.pages)
-        known = parked.pop(created, None)
-        if known is not None or created < before:
-            # A restarted process has a later creation time, not an earlier one.
-            self.several_processes = True
-        starts = [] if known is None else known.raws
-
-        young = self.is_young(series)
-        for position, slot in enumerate(slots):
-            if math.isnan(values[slot]):
+            if series.parked is None:
                 continue
-            # A negative sum is not submitted: count from zero once it rises above it.
-            raw = max(values[slot], 0.0)
-            start = starts[position] if position < len(starts) else NEVER
-            if start > NEVER:
-                increase = raw - start
-            else:
-                increase = raw if young else 0.0
-            self._carry(slot, raw, increase)
-            # So that `settle` does not see a decrease.
-            self.last[slot] = raw
+            is_gone = all(slot in gone for slot in series.slots)
+            kept = {}
+            for created, one in series.parked.items():
+                if one.absent_since > horizon and not is_gone:
+                    kept[created] = one
+                else:
+                    newest = max(newest, one.born)
+            series.parked = kept or None
+        self._forgotten_until = max(self._forgotten_until, newest + DATE_IS_BEHIND)
 
-    def _carry(self, slot: Slot, raw: float, increase: float) -> None:
-        """Continue a total from its last value plus an increase, whatever raw did. It never falls."""
-        total = self.last_total(slot)
-        carried = total + max(increase, 0.0) - raw
-        # Rounding must not make a total fall, which the Agent would take for a restart.
-        while raw + carried < total:
-            carried = math.nextafter(carried, math.inf)
-        self.carried[slot] = carried
+    def renumber(self, moved: dict[Slot, Slot]) -> None:
+        """Adopt new slots, and forget the samples that have none."""
+        self._absent_since = {moved[slot]: page for slot, page in self._absent_since.items() if slot in moved}
+        self._never_read = {moved[slot] for slot in self._never_read if slot in moved}
+        self._levels.renumber(moved)
+
+
+def _is_dateless(series: Series | None) -> bool:
+    return series is not None and series.created != series.created

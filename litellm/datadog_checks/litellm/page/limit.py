@@ -2,20 +2,20 @@
 
 A context that is kept stays as long as the proxy has it, as a count that comes and goes would be wrong. If not all
 contexts fit, those of the largest metrics are held back, and a series of a histogram keeps all of its buckets or none.
-Contexts that are held back are followed as well, and take the place of those that are gone. They count from then on, as
-everything that happened before would be a spike.
+Contexts that are held back are followed as well, and take the place of those that are gone. What happened before is not
+sent.
 """
 
 from __future__ import annotations
 
 import math
-from array import array
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable
 
 from ..metrics import NO_LIMIT
-from .ledger import Slot
-from .samples import Context, Metric, SampleTable
+from .recognition import Reading
+from .samples import SampleTable
+from .slots import GaugeContext, Slot
 
 __all__ = ['ContextLimit']
 
@@ -26,15 +26,15 @@ class _Unit:
     def __init__(self, metric: str) -> None:
         self.metric = metric
         self.slots: list[Slot] = []
-        self.contexts: list[Context] = []
+        self.gauges: list[GaugeContext] = []
 
     @property
     def size(self) -> int:
-        return len(self.slots) + len(self.contexts)
+        return len(self.slots) + len(self.gauges)
 
 
 class ContextLimit:
-    """Limit how many contexts a table submits."""
+    """Choose the contexts of a table that are submitted."""
 
     def __init__(self, table: SampleTable, most: int) -> None:
         self._table = table
@@ -42,78 +42,77 @@ class ContextLimit:
         # The room left by the last decision: no unit that was held back then fits into it.
         self._left = 0
 
-    def apply(self, values: array[float]) -> list[tuple[Metric, list[str], str]]:
-        """Decide on contexts that are new on a page, and again on those held back if there is room.
-
-        Returns metric, tags and hostname of the counts that are no longer held back: they start from 0.
-        """
-        table, settled = self._table, self._table.ledger.settled
-        new_slots = [slot for slot in range(settled, len(table.metrics)) if table.metrics[slot] is not None]
-        new = self._units(
-            new_slots, (one for one in table.contexts.values() if one.is_held is None and _has_value(one, values))
-        )
-        kept = len(table.metrics) - table.metrics.count(None) - len(new_slots)
-        kept += sum(context.is_held is False for context in table.contexts.values())
+    def apply(self, reading: Reading) -> None:
+        """Decide on contexts that are new on a page, and again on those held back if there is room."""
+        table, slots = self._table, self._table.slots
+        for slot in range(slots.settled, len(slots)):
+            self._follow_first(slot)
+        counts = list(self._counts(reading))
+        gauges = [one for one in table.gauges.values() if one.is_held is not None or _has_value(one, reading)]
+        new_counts = [slot for slot in counts if slot >= slots.settled]
+        new = self._units(new_counts, (one for one in gauges if one.is_held is None))
+        kept = sum(not slots.held[slot] for slot in counts if slot < slots.settled)
+        kept += sum(one.is_held is False for one in gauges)
         room = self._most - kept
         waiting = []
         if room > self._left:
-            waiting = self._units(table.held, (one for one in table.contexts.values() if one.is_held))
+            held = (slot for slot in counts if slots.held[slot] and slot < slots.settled)
+            waiting = self._units(held, (one for one in gauges if one.is_held))
         if not new and not waiting:
-            return []
-
+            return
         chosen = _choose([*waiting, *new], room)
         self._left = room - sum(unit.size for unit in chosen)
-        for unit in new:
-            self._enter(unit, is_held=unit not in chosen)
-        return [count for unit in waiting if unit in chosen for count in self._release(unit)]
+        for unit in [*waiting, *new]:
+            is_held = unit not in chosen
+            for context in unit.gauges:
+                context.is_held = is_held
+            for slot in unit.slots:
+                slots.held[slot] = is_held
+        for slot in range(len(slots)):
+            self._follow_first(slot)
 
     def dropped(self) -> Counter[str]:
         """Return the number of contexts held back, by metric."""
-        contexts = (context.metric.name for context in self._table.contexts.values() if context.is_held)
-        return Counter(metric.name for metric in self._table.held.values()) + Counter(contexts)
+        slots = self._table.slots
+        dropped = Counter(one.metric.name for one in self._table.gauges.values() if one.is_held)
+        for slot, is_held in enumerate(slots.held):
+            metric = slots.kinds[slot].metric
+            if is_held and metric is not None and slots.is_first(slot):
+                dropped[metric.name] += 1
+        return dropped
 
-    def _units(self, slots: Iterable[Slot], contexts: Iterable[Context]) -> list[_Unit]:
-        table = self._table
-        units: dict[tuple[str, int], _Unit] = {}
-        for slot in slots:
-            metric = table.metrics[slot] or table.held[slot]
-            units.setdefault((metric.name, id(table.series[slot])), _Unit(metric.name)).slots.append(slot)
-        for context in contexts:
-            name, series = context.metric.name, table.series[context.slots[0]]
-            whole = context if context.metric.is_gauge else series.sharers
-            units.setdefault((name, id(whole)), _Unit(name)).contexts.append(context)
+    def _follow_first(self, slot: Slot) -> None:
+        """Hold back a sample if its context is held back."""
+        slots = self._table.slots
+        first = slots.first_of(slot)
+        if first != slot:
+            slots.held[slot] = slots.held[first]
+
+    def _counts(self, reading: Reading) -> Iterable[Slot]:
+        """Return a slot for each context of counts: the first of those that share it."""
+        slots = self._table.slots
+        return (
+            slot
+            for slot, kind in enumerate(slots.kinds)
+            if kind.is_count and slots.is_first(slot) and reading.values[slot] == reading.values[slot]
+        )
+
+    def _units(self, counts: Iterable[Slot], gauges: Iterable[GaugeContext]) -> list[_Unit]:
+        slots = self._table.slots
+        units: dict[tuple[str, Hashable], _Unit] = {}
+        for slot in counts:
+            metric = slots.kinds[slot].metric
+            assert metric is not None
+            units.setdefault((metric.name, slots.series[slot]), _Unit(metric.name)).slots.append(slot)
+        for context in gauges:
+            units.setdefault((context.metric.name, context), _Unit(context.metric.name)).gauges.append(context)
         return list(units.values())
 
-    def _enter(self, unit: _Unit, is_held: bool) -> None:
-        table = self._table
-        for context in unit.contexts:
-            context.is_held = is_held
-        for slot in unit.slots if is_held else ():
-            metric = table.metrics[slot]
-            if metric is not None:
-                table.held[slot] = metric
-                table.metrics[slot] = None
 
-    def _release(self, unit: _Unit) -> Iterator[tuple[Metric, list[str], str]]:
-        table = self._table
-        for slot in unit.slots:
-            metric = table.metrics[slot] = table.held.pop(slot)
-            table.ledger.restart_at_zero(slot)
-            yield metric, table.tags(slot), table.series[slot].hostname
-        for context in unit.contexts:
-            context.is_held = False
-            if not context.metric.is_gauge:
-                for slot in context.slots:
-                    table.ledger.restart_at_zero(slot)
-                context.closed = context.total = 0.0
-                yield context.metric, context.tags, context.hostname
-
-
-def _has_value(context: Context, values: array[float]) -> bool:
-    """Tell whether a context has a value to submit: a budget without a limit takes no room."""
-    if context.metric.is_gauge:
-        return any(math.isfinite(values[slot]) and values[slot] not in NO_LIMIT for slot in context.slots)
-    return not all(math.isnan(values[slot]) for slot in context.slots)
+def _has_value(context: GaugeContext, reading: Reading) -> bool:
+    """Tell whether a gauge has a value to submit: a budget without a limit takes no room."""
+    values = (reading.values[slot] for slot in context.slots)
+    return any(math.isfinite(value) and value not in NO_LIMIT for value in values)
 
 
 def _choose(units: list[_Unit], room: int) -> set[_Unit]:

@@ -1,274 +1,211 @@
-"""What the lines of a page mean, worked out once per line and remembered.
+"""What the lines of a page mean, worked out once per sample and remembered.
 
 A line of a metrics page is `family{labels} value`, and only the value changes from one scrape to the next. So the part
-before the value is parsed once: it gets a slot, which has the metric, tags and hostname to submit the value with. On
-later pages the line is recognized by the hash of that part. As lines keep their order, the line after that of slot 7 is
-most likely that of slot 8, and then not even a lookup is needed.
+before the value is taken apart once: it gets a slot, which has what is submitted with the value. On later pages it is
+`recognized`. Lines that differ in spelling only, such as the bounds `1` and `1.0`, are one sample.
 
-Only the 64-bit hash is kept, not the text, which is by far the largest part of a page. The probability that any two of
-500,000 lines share a hash is 7e-9, and as Python seeds its hashes per process, nobody can provoke it.
-
-A line is remembered until the proxy has left it out for several pages: see `ledger`.
+What lines have in common is worked out once for all: the buckets of a series follow each other and share everything but
+their bound, and the series of different families share label sets. What is known of families and series only serves to
+learn: what happened to a sample is the business of the `ledger`.
 """
 
 from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from math import isinf, isnan
 from typing import NamedTuple
 
 from ..mapping.labels import UNREADABLE
 from ..mapping.rules import Rules
-from ..metrics import Reduction, gauge_reduction
+from ..metrics import START_TIME, gauge_reduction
 from ..transport.errors import NOT_AN_EXPOSITION, NotMetricsError
-from .exposition import NO_LABELS, BadLineError, parse_labels, parse_value, split_bound, split_sample
+from .archive import Archive
+from .exposition import NO_LABELS, BadLineError, parse_labels, split_bound
 from .family_types import CREATED, CUMULATIVE_TYPES, OVERRIDES, SUFFIXES, UNKNOWN, parse_declaration
-from .ledger import ABSENT, Ledger, Series, Slot
+from .recognition import Reading, Recognition
+from .slots import ABSENT, Family, GaugeContext, Metric, SampleKind, Series, Slot, Slots, TagSet
 
-__all__ = ['Context', 'Metric', 'SampleTable', 'TaggedSeries']
+__all__ = ['SampleTable']
 
 # In multiprocess mode this label tells apart the gauges of the workers. It means nothing to a user.
 PID = 'pid'
 
 
-class Metric(NamedTuple):
-    """What samples of one name are submitted as: the full name, and how gauges with the same tags become one."""
+class SampleName:
+    """What samples of one name are in their family. Buckets have a kind per bound."""
 
-    name: str
-    is_gauge: bool = False
-    is_elapsed: bool = False
-    reduction: Reduction | None = None
+    __slots__ = ('family', 'is_bucket', 'kind', 'kinds', 'kinds_by_text', 'metric')
 
-
-class Family:
-    """A family as its TYPE line declares it."""
-
-    __slots__ = ('datadog_name', 'has_counts', 'is_submitted', 'name', 'series', 'type', 'unsubmitted')
-
-    def __init__(self, name: str, type_: str, datadog_name: str | None) -> None:
-        self.name = name
-        self.type = type_
-        self.datadog_name = datadog_name
-        self.is_submitted = False
-        self.has_counts = False
-        # By the hash of their label text. None for a series that the instance does not want.
-        self.series: dict[int, TaggedSeries | None] = {}
-        # Samples that are not submitted, creation times among them.
-        self.unsubmitted: list[Slot] = []
+    def __init__(self, family: Family, kind: SampleKind, is_bucket: bool = False) -> None:
+        self.family = family
+        self.kind = kind
+        self.metric = kind.metric
+        self.is_bucket = is_bucket
+        self.kinds: dict[float, SampleKind] = {}
+        self.kinds_by_text: dict[bytes, SampleKind] = {}
 
 
-class Role(NamedTuple):
-    """What samples of one name are in their family. Without a metric they are not submitted."""
+class LabelSet(NamedTuple):
+    """What becomes of labels: their tags, None if the instance does not want them, and a hash of any spelling."""
 
-    family: Family
-    metric: Metric | None
-    is_bucket: bool = False
-    is_created: bool = False
+    key: int
+    tags: TagSet | None
 
 
-class TaggedSeries(Series):
-    """A series with the tags and hostname of its samples, and all series that share them, if there are others."""
+class BucketBefore(NamedTuple):
+    """The bucket that was learned last, for the next one to be of the same series."""
 
-    __slots__ = ('hostname', 'sharers', 'tags')
-
-    def __init__(self, tags: list[str], hostname: str) -> None:
-        super().__init__()
-        self.tags = tags
-        self.hostname = hostname
-        self.sharers: list[TaggedSeries] | None = None
-
-
-# Stands in for the series of samples that are not submitted.
-NOBODY = TaggedSeries([], '')
-
-
-class Context:
-    """A metric with its tags, where several samples may share them. Gauges always have one."""
-
-    __slots__ = ('closed', 'hostname', 'is_held', 'metric', 'slots', 'tags', 'total')
-
-    def __init__(self, metric: Metric, tags: list[str], hostname: str) -> None:
-        self.metric = metric
-        self.tags = tags
-        self.hostname = hostname
-        self.slots: list[Slot] = []
-        # The sum of totals of forgotten samples, and the total submitted last.
-        self.closed = 0.0
-        self.total: float | None = None
-        # Whether a `ContextLimit` holds it back. None until it has decided.
-        self.is_held: bool | None = None
+    start: bytes
+    """The text before its bound."""
+    end: bytes
+    """The text after it."""
+    name: SampleName
+    series: Series
 
 
 class SampleTable:
-    """Read pages into one value per slot, and learn new lines by the rules of the instance."""
+    """Read pages into one value per slot, and learn new samples by the rules of the instance."""
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
-        self.ledger = Ledger()
-        # What a slot is submitted as. None if it is not submitted, or only as part of a context.
-        self.metrics: list[Metric | None] = []
-        self.bounds: list[str | None] = []
-        self.series: list[TaggedSeries] = []
-        self.contexts: dict[tuple[str, ...], Context] = {}
-        # What a slot would be submitted as if a `ContextLimit` did not hold it back.
-        self.held: dict[Slot, Metric] = {}
+        self.slots = Slots()
+        self.gauges: dict[tuple[str, TagSet], GaugeContext] = {}
         self.families_on_page: set[str] = set()
+        # Whether samples that are new on the page may be older, because they could not be told from others before.
+        self.reveals = False
         # How many samples of the page came before their TYPE line.
         self.unlearned = 0
 
-        self._keys: list[int] = []
-        self._slots: dict[int, Slot] = {}
+        self._recognition = Recognition(self.slots, self._learn, self._read_comment)
+        self._archive = Archive()
         self._families: dict[str, Family] = {}
-        self._roles: dict[bytes, Role] = {}
-        self._first_with_tags: dict[int, TaggedSeries] = {}
-        self._bound_tags: dict[bytes, str | None] = {}
-        # The same tag occurs in many series: each is kept in memory once.
-        self._tags_of_page: dict[str, str] = {}
+        self._names: dict[bytes, SampleName] = {}
+        self._tag_sets: dict[int, TagSet] = {}
+        # By metric name: the first series with these tags.
+        self._first: dict[str | None, dict[TagSet, Series]] = {}
+        # Of the current page, by the hash of their text: label sets and, by family too, series.
+        self._label_sets: dict[tuple[str, int], LabelSet] = {}
+        self._series_by_text: dict[tuple[Family, int], Series | None] = {}
+        self._tags_by_text: dict[str, str] = {}
+        self._bucket_before: BucketBefore | None = None
+        self._start_slot: Slot | None = None
 
-    def read_page(self, batches: Iterable[list[bytes]], bad_lines: Counter[str]) -> array[float]:
-        """Return the value of every slot, `ABSENT` for those that are not on the page, and count the bad lines.
+    def read_page(self, batches: Iterable[list[bytes]], bad_lines: Counter[str]) -> Reading:
+        """Read a page, and count the lines of it that are bad.
 
-        A line that cannot be read costs that line only: one odd label must not lose the counts of thousands of other
-        samples. Its sample is absent, as if the proxy had left it out, so its count continues once the line can be read
-        again. Raises `NotMetricsError` when there are bad lines and no TYPE line at all: that is some other page.
-        Truncated pages never get here: see `read_lines`.
+        Raises `NotMetricsError` when there are bad lines and no TYPE line at all: that is some other page. Truncated
+        pages never get here: see `read_lines`.
         """
         self.families_on_page = set()
+        self.reveals = False
         self.unlearned = 0
-        values = array('d', [ABSENT]) * len(self._keys)
-        keys, slots = self._keys, self._slots
-        slot = -1
         try:
-            for lines in batches:
-                for line in lines:
-                    key, _, value = line.rpartition(b' ')
-                    slot += 1
-                    try:
-                        if keys[slot] != hash(key):
-                            slot = slots[hash(key)]
-                        values[slot] = float(value)
-                    except (LookupError, ValueError):
-                        try:
-                            slot = self._read_unknown(line, values, slot - 1)
-                        except BadLineError as error:
-                            bad_lines[str(error)] += 1
+            reading = self._recognition.read(batches, bad_lines)
         finally:
-            self._tags_of_page = {}
+            self._label_sets, self._series_by_text, self._tags_by_text = {}, {}, {}
+            self._bucket_before = None
         if bad_lines and not self.families_on_page:
             raise NotMetricsError(NOT_AN_EXPOSITION)
-        return values
+        return reading
 
-    def all_series(self) -> Iterator[TaggedSeries]:
+    def accept(self, reading: Reading) -> None:
+        """Make this page the last one."""
+        self._recognition.accept(reading)
+        self.slots.last = reading.values
+        self.slots.settled = len(self.slots)
+        self._archive.settle()
+
+    def started(self, reading: Reading) -> float | None:
+        """Return when the process started that the page shows, None if it does not say."""
+        slot = self._start_slot
+        return None if slot is None or slot in reading.absent else reading.values[slot]
+
+    def wanted_samples(self) -> Iterator[str]:
+        """Yield the sample names that are submitted, and those of their creation times, of all known families."""
+        for sample, name in self._names.items():
+            family = name.family
+            # As Prometheus' Python client names them, a counter's sample always ends in `_total`.
+            is_alias = family.type == 'counter' and sample == family.name.encode()
+            if not is_alias and (name.metric is not None or (name.kind.is_created and family.is_submitted)):
+                yield sample.decode()
+
+    def all_series(self) -> Iterator[Series]:
         """Yield every series that is submitted."""
         for family in self._families.values():
             for series in family.series.values():
                 if series is not None:
                     yield series
 
-    def value_of(self, sample: bytes, values: array[float]) -> float | None:
-        """Return a sample's value on a page, submitted or not."""
-        slot = self._slots.get(hash(sample))
-        return None if slot is None or isnan(values[slot]) else values[slot]
-
-    def wanted_samples(self) -> Iterator[str]:
-        """Yield the sample names that are submitted, and those of their creation times, of all known families."""
-        for sample, role in self._roles.items():
-            family = role.family
-            # As Prometheus' Python client names them, a counter's sample always ends in `_total`.
-            is_alias = family.type == 'counter' and sample == family.name.encode()
-            if not is_alias and (role.metric is not None or (role.is_created and family.is_submitted)):
-                yield sample.decode()
-
-    def closed_by(self, gone: Container[Slot]) -> Iterator[tuple[Metric, list[str], str]]:
-        """Yield metric, tags and hostname of each count that loses all of its samples."""
-        for slot, metric in enumerate(self.metrics):
-            if metric is not None and slot in gone:
-                yield metric, self.tags(slot), self.series[slot].hostname
-        for context in self.contexts.values():
-            if not context.metric.is_gauge and not context.is_held and all(slot in gone for slot in context.slots):
-                yield context.metric, context.tags, context.hostname
-
     def forget_new(self) -> None:
         """Forget the samples that are new on the current page."""
-        settled = self.ledger.settled
-        if len(self._keys) > settled:
-            self.forget(range(settled, len(self._keys)))
+        settled = self.slots.settled
+        if len(self.slots) > settled:
+            self.forget(range(settled, len(self.slots)))
 
-    def tags(self, slot: Slot) -> list[str]:
-        series, bound = self.series[slot], self.bounds[slot]
-        return series.tags if bound is None else [*series.tags, bound]
+    def forget(self, gone: Collection[Slot]) -> dict[Slot, Slot]:
+        """Forget the samples in these slots. The others are renumbered: returns the new slot of each, in order.
 
-    def forget(self, gone: Container[Slot]) -> None:
-        """Forget the samples in these slots. The others are renumbered, in the same order."""
-        kept = [slot for slot in range(len(self._keys)) if slot not in gone]
+        What counts had counted is archived, for them to go on from there should they return.
+        """
+        slots = self.slots
+        kept = [slot for slot in range(len(slots)) if slot not in gone]
         moved = {slot: new for new, slot in enumerate(kept)}
-
-        for context in self.contexts.values():
-            if not context.metric.is_gauge:
-                context.closed += sum(self.ledger.last_total(slot) for slot in context.slots if slot not in moved)
+        for slot in gone:
+            kind = slots.kinds[slot]
+            if (kind.is_count or kind.is_created) and not isnan(slots.last[slot]):
+                self._archive.put(slots.keys[slot], slots.last[slot])
+        self._archive.limit(len(slots))
+        slots.keep(kept)
+        self._recognition.renumber(moved)
+        self._start_slot = None if self._start_slot is None else moved.get(self._start_slot)
+        for context in self.gauges.values():
             context.slots = [moved[slot] for slot in context.slots if slot in moved]
-        self.contexts = {key: context for key, context in self.contexts.items() if context.slots}
-
-        self.ledger.keep(kept)
-        self.metrics = [self.metrics[slot] for slot in kept]
-        self.held = {moved[slot]: metric for slot, metric in self.held.items() if slot in moved}
-        self.bounds = [self.bounds[slot] for slot in kept]
-        self.series = [self.series[slot] for slot in kept]
-        self._keys = [self._keys[slot] for slot in kept]
-        self._slots = {key: slot for slot, key in enumerate(self._keys)}
-
+        self.gauges = {key: context for key, context in self.gauges.items() if context.slots}
         for family in self._families.values():
             family.unsubmitted = [moved[slot] for slot in family.unsubmitted if slot in moved]
         for series in self.all_series():
-            series.renumber(moved)
+            _renumber(series, moved)
         self._forget_series()
-        self._bound_tags = {}
+        return moved
 
     def forget_families(self) -> None:
         """Forget families without a known sample. They are learned again when a page declares them again."""
         self._families = {
             declared: family for declared, family in self._families.items() if family.series or family.unsubmitted
         }
-        self._roles = {
-            name: role for name, role in self._roles.items() if role.family.series or role.family.unsubmitted
+        self._names = {
+            text: name for text, name in self._names.items() if name.family.series or name.family.unsubmitted
         }
 
     def _forget_series(self) -> None:
-        """Forget series without samples. Dictionaries never shrink, so they are replaced."""
+        """Forget series and kinds without samples. Dictionaries never shrink, so they are replaced."""
+        self._first = {}
+        tag_sets = set()
         for family in self._families.values():
-            family.series = {key: series for key, series in family.series.items() if series and series.slots}
-        first_with_tags = {}
-        for key, series in self._first_with_tags.items():
-            if series.sharers is not None:
-                series.sharers[:] = [sharer for sharer in series.sharers if sharer.slots]
-            heirs = series.sharers or [series]
-            if heirs[0].slots:
-                first_with_tags[key] = heirs[0]
-        self._first_with_tags = first_with_tags
+            family.series = {
+                key: series
+                for key, series in family.series.items()
+                if series and (series.slots or series.created_slot is not None)
+            }
+            for series in family.series.values():
+                if series is not None:
+                    tag_sets.add(series.tags)
+                    self._follow_first(family, series)
+        self._tag_sets = {key: tags for key, tags in self._tag_sets.items() if tags in tag_sets}
+        used = set(self.slots.kinds)
+        for name in self._names.values():
+            if name.is_bucket:
+                name.kinds_by_text = {}
+                name.kinds = {bound: kind for bound, kind in name.kinds.items() if kind in used}
 
-    def _read_unknown(self, line: bytes, values: array[float], slot_before: Slot) -> Slot:
-        """Read a line that has moved, is not in its plain form, or is new, and return its slot.
-
-        Raises `BadLineError` when it cannot be read.
-        """
-        line = line.strip()
-        if not line:
-            return slot_before
-        if line.startswith(b'#'):
-            self._read_comment(line.decode('utf-8', 'replace'))
-            return slot_before
-
-        sample, text = split_sample(line)
-        value = parse_value(text)
-        slot = self._slots.get(hash(sample))
-        if slot is None:
-            # Raises all errors of a line before it remembers anything of it.
-            slot = self._learn(sample)
-            values.append(ABSENT)
-        values[slot] = value
-        return slot
+    def _follow_first(self, family: Family, series: Series) -> None:
+        """Let a series know the first one that has its metrics and tags."""
+        first = self._first.setdefault(family.datadog_name, {}).setdefault(series.tags, series)
+        series.first, series.is_shared = (None, False) if first is series else (first, False)
+        if first is not series:
+            first.is_shared = True
 
     def _read_comment(self, comment: str) -> None:
         declaration = parse_declaration(comment)
@@ -291,9 +228,9 @@ class SampleTable:
             self._unlearn(former, is_submitted=datadog_name is not None)
             for suffix in ('', CREATED, *SUFFIXES[former.type]):
                 sample_name = f'{former.name}{suffix}'.encode()
-                if sample_name in self._roles and self._roles[sample_name].family is former:
-                    del self._roles[sample_name]
-        roles = {}
+                if sample_name in self._names and self._names[sample_name].family is former:
+                    del self._names[sample_name]
+        names = {}
         for suffix in SUFFIXES[type_]:
             metric = None
             # A sample that the submitted type does not have is not submitted, as in the base package.
@@ -301,23 +238,24 @@ class SampleTable:
             is_left_out = suffix == '_bucket' and not self._rules.collect_buckets
             if datadog_name is not None and metric_suffix is not None and not is_left_out:
                 metric = self._metric(family, metric_suffix, submitted_type)
-            roles[f'{name}{suffix}'.encode()] = Role(family, metric, is_bucket=suffix == '_bucket')
-        metrics = [role.metric for role in roles.values() if role.metric is not None]
+            kind = SampleKind(family, metric, is_sum=suffix == '_sum')
+            names[f'{name}{suffix}'.encode()] = SampleName(family, kind, is_bucket=suffix == '_bucket')
+        metrics = [name.metric for name in names.values() if name.metric is not None]
         family.is_submitted = bool(metrics)
         family.has_counts = not all(metric.is_gauge for metric in metrics)
         if type_ in CUMULATIVE_TYPES:
-            roles[f'{name}{CREATED}'.encode()] = Role(family, None, is_created=True)
+            names[f'{name}{CREATED}'.encode()] = SampleName(family, SampleKind(family, None, is_created=True))
 
         self._families[declared] = family
-        for sample_name, role in roles.items():
-            before = self._roles.get(sample_name)
+        for text, sample_name_ in names.items():
+            before = self._names.get(text)
             if before is None:
-                self._roles[sample_name] = role
-            elif before.metric is None and not before.is_created:
-                if role.metric is not None or role.is_created:
+                self._names[text] = sample_name_
+            elif before.metric is None and not before.kind.is_created:
+                if sample_name_.metric is not None or sample_name_.kind.is_created:
                     # Its lines came before this TYPE line, and were not submitted.
-                    self._unlearn(before.family, is_submitted=role.metric is not None)
-                self._roles[sample_name] = role
+                    self._unlearn(before.family, is_submitted=sample_name_.metric is not None)
+                self._names[text] = sample_name_
 
     def _metric(self, family: Family, suffix: str, submitted_type: str) -> Metric | None:
         name = self._rules.full_name(f'{family.datadog_name}{suffix}')
@@ -331,128 +269,165 @@ class SampleTable:
     def _unlearn(self, family: Family, is_submitted: bool) -> None:
         """Make the lines of a family that was not submitted unknown, so that they are learned again."""
         for slot in family.unsubmitted:
-            if is_submitted and slot < self.ledger.settled:
-                self.ledger.reveals = True
+            if is_submitted and slot < self.slots.settled:
+                self.reveals = True
             elif is_submitted:
                 self.unlearned += 1
-            self._slots.pop(self._keys[slot], None)
-            # hash() never returns -1.
-            self._keys[slot] = -1
+        self._recognition.unlearn(family.unsubmitted)
         family.unsubmitted = []
 
     def _learn(self, sample: bytes) -> Slot:
-        """Give a slot to a sample that is not known."""
-        name, _, labels = sample.partition(b'{')
+        """Return the slot of a sample whose text is not known: a new one, or that of another spelling."""
+        before = self._bucket_before
+        if before is not None and sample.startswith(before.start) and sample.endswith(before.end):
+            kind = before.name.kinds_by_text.get(sample[len(before.start) : len(sample) - len(before.end)])
+            if kind is not None:
+                return self._slot_of(sample, kind, before.series)
+        text, _, labels = sample.partition(b'{')
         labels = labels.removesuffix(b'}')
-        role = self._role(name.rstrip())
-        metric, bound_tag = role.metric, None
-        if role.is_bucket and metric is not None:
+        name = self._name(text.rstrip())
+        kind = name.kind
+        bound = None
+        if name.is_bucket and name.metric is not None:
             labels, bound = split_bound(labels)
-            bound_tag = self._tag_of_bound(bound)
-            if bound_tag is None:
-                metric = None
+            kind = self._kind_of_bucket(name, bound)
         series = None
-        if metric is not None or (role.is_created and role.family.is_submitted):
-            series = self._series_of(role.family, labels)
-
-        slot, key = len(self._keys), hash(sample)
-        self._keys.append(key)
-        self._slots[key] = slot
-        if metric is None or series is None:
-            self._add(None, NOBODY, None)
-            role.family.unsubmitted.append(slot)
-            if series is not None and role.is_created:
-                series.created_slot = slot
-            return slot
-
-        self._add(metric, series, bound_tag)
-        series.slots.append(slot)
-        if metric.is_gauge or series.sharers is not None:
-            self._move_to_context(slot, metric)
+        if kind.metric is not None or (kind.is_created and name.family.is_submitted):
+            series = self._series_of(name.family, labels)
+        slot = self._slot_of(sample, kind, series)
+        if sample == START_TIME.raw.encode():
+            self._start_slot = slot
+        if bound is not None and series is not None:
+            self._remember_bucket(sample, bound, name, series)
         return slot
 
-    def _add(self, metric: Metric | None, series: TaggedSeries, bound: str | None) -> None:
-        self.metrics.append(metric)
-        self.series.append(series)
-        self.bounds.append(bound)
-        self.ledger.add(series if metric is not None and not metric.is_gauge else None)
+    def _slot_of(self, sample: bytes, kind: SampleKind, series: Series | None) -> Slot:
+        """Return the slot of this kind in a series, which is a new one unless it is known in another spelling."""
+        slots, key, metric = self.slots, hash(sample), kind.metric
+        if series is None or (metric is None and not kind.is_created):
+            slot = slots.add(key, kind, None, ABSENT)
+            kind.family.unsubmitted.append(slot)
+            return slot
+        if metric is None:
+            if series.created_slot is not None:
+                slots.keys[series.created_slot] = key
+                return series.created_slot
+            slot = slots.add(key, kind, series, ABSENT)
+            series.created_slot = slot
+            series.created = self._archive.take(key)
+            kind.family.unsubmitted.append(slot)
+            return slot
+        if not metric.is_gauge:
+            for slot in series.slots:
+                if slots.kinds[slot] is kind:
+                    slots.keys[slot] = key
+                    return slot
+            slot = slots.add(key, kind, series, self._archive.take(key))
+            series.slots.append(slot)
+            return slot
+        slot = slots.add(key, kind, series, ABSENT)
+        series.slots.append(slot)
+        context = self.gauges.get((metric.name, series.tags))
+        if context is None:
+            context = self.gauges[metric.name, series.tags] = GaugeContext(metric, series.tags)
+        context.slots.append(slot)
+        return slot
 
-    def _role(self, sample_name: bytes) -> Role:
-        role = self._roles.get(sample_name)
-        if role is not None:
-            return role
-        name = sample_name.decode()
-        family = self._families.get(name)
+    def _name(self, text: bytes) -> SampleName:
+        name = self._names.get(text)
+        if name is not None:
+            return name
+        declared = text.decode()
+        family = self._families.get(declared)
         if family is not None:
             # Families of this type have no sample with the bare name.
-            role = self._roles[sample_name] = Role(family, None)
-            return role
+            name = self._names[text] = SampleName(family, SampleKind(family, None))
+            return name
         # There is no TYPE line for it. An option may still give it a type.
-        self._declare(name, name, UNKNOWN)
-        return self._roles[sample_name]
+        self._declare(declared, declared, UNKNOWN)
+        return self._names[text]
 
-    def _series_of(self, family: Family, labels: bytes) -> TaggedSeries | None:
-        """Return the series of a family with these labels, or None when the instance does not want it."""
-        key = hash(labels)
-        if key in family.series:
-            return family.series[key]
-
-        # The Agent ends a tag at a NUL, and could take two series for one.
-        parsed = parse_labels(labels.decode('utf-8', 'replace').replace('\0', UNREADABLE))
-        if family.type == 'gauge':
-            parsed.pop(PID, None)
-        try:
-            tagged = self._rules.tags(family.type, parsed)
-        except ValueError:
-            # A bound or quantile that is not a number.
-            raise BadLineError(NO_LABELS) from None
-        if tagged is None:
-            family.series[key] = None
-            return None
-        tags, hostname = tagged
-        shared = [self._tags_of_page.setdefault(tag, tag) for tag in tags]
-        series = family.series[key] = TaggedSeries(shared, hostname)
-        if family.has_counts:
-            # A gauge has a context in any case.
-            self._share_tags(family, series)
-        return series
-
-    def _share_tags(self, family: Family, series: TaggedSeries) -> None:
-        """Link this series to other series of the same metrics with the same tags, if there are any."""
-        tags = sorted(set(series.tags))
-        first = self._first_with_tags.setdefault(hash((family.datadog_name, series.hostname, *tags)), series)
-        if first is series or first.hostname != series.hostname or sorted(set(first.tags)) != tags:
-            return
-        if first.sharers is None:
-            first.sharers = [first]
-            for slot in first.slots:
-                metric = self.metrics[slot] or self.held.get(slot)
-                if metric is not None:
-                    self._move_to_context(slot, metric)
-        first.sharers.append(series)
-        series.sharers = first.sharers
-
-    def _move_to_context(self, slot: Slot, metric: Metric) -> None:
-        """Submit a sample as part of a context instead of on its own."""
-        hostname, tags = self.series[slot].hostname, self.tags(slot)
-        key = (metric.name, hostname, *sorted(set(tags)))
-        context = self.contexts.get(key)
-        if context is None:
-            context = self.contexts[key] = Context(metric, tags, hostname)
-        context.slots.append(slot)
-        if slot < self.ledger.settled:
-            context.is_held = slot in self.held
-            context.total = None if context.is_held else self.ledger.last_total(slot)
-        self.metrics[slot] = None
-        self.held.pop(slot, None)
-
-    def _tag_of_bound(self, bound: bytes) -> str | None:
-        """Return the tag of a bucket's bound, or None when the bucket is not submitted.
+    def _kind_of_bucket(self, name: SampleName, text: bytes) -> SampleKind:
+        """Return the kind of the buckets with a bound, without a metric when they are not submitted.
 
         The bucket of all observations is their count, and no bucket counts anything without its bound.
         """
-        if bound not in self._bound_tags:
-            tagged = None if isinf(float(bound)) else self._rules.tags('histogram', {'le': bound.decode()})
-            tags = [] if tagged is None else self._rules.without_static_tags(tagged[0])
-            self._bound_tags[bound] = tags[0] if tags else None
-        return self._bound_tags[bound]
+        kind = name.kinds_by_text.get(text)
+        if kind is None:
+            bound = float(text)
+            kind = name.kinds.get(bound)
+            if kind is None:
+                tagged = None if isinf(bound) else self._rules.tags('histogram', {'le': text.decode()})
+                tags = [] if tagged is None else self._rules.without_static_tags(tagged[0])
+                metric = name.metric if tags else None
+                kind = SampleKind(name.family, metric, bound=bound, bound_tag=tags[0] if tags else None)
+                name.kinds[bound] = kind
+            name.kinds_by_text[text] = kind
+        return kind
+
+    def _remember_bucket(self, sample: bytes, bound: bytes, name: SampleName, series: Series) -> None:
+        for mark in (b',le="', b'{le="'):
+            # Outside of quotes, this is the label itself: within a value, a quote cannot be followed by a number.
+            at = sample.find(mark + bound + b'"')
+            if at >= 0:
+                start = at + len(mark)
+                self._bucket_before = BucketBefore(sample[:start], sample[start + len(bound) :], name, series)
+
+    def _series_of(self, family: Family, labels: bytes) -> Series | None:
+        """Return the series of a family with these labels, or None when the instance does not want it."""
+        text = family, hash(labels)
+        if text in self._series_by_text:
+            return self._series_by_text[text]
+        key, tags = self._label_set(family.type, labels)
+        if key in family.series:
+            series = family.series[key]
+        elif tags is None:
+            series = family.series[key] = None
+        else:
+            series = family.series[key] = Series(tags)
+            if family.has_counts:
+                self._follow_first(family, series)
+        self._series_by_text[text] = series
+        return series
+
+    def _label_set(self, type_: str, labels: bytes) -> LabelSet:
+        """Return what becomes of labels. Of the types of families, only some have labels of their own."""
+        text = type_ if type_ in ('gauge', 'summary') else '', hash(labels)
+        known = self._label_sets.get(text)
+        if known is None:
+            # The Agent ends a tag at a NUL, and could take two series for one.
+            parsed = parse_labels(labels.decode('utf-8', 'replace').replace('\0', UNREADABLE))
+            key = hash(frozenset(parsed.items()))
+            if type_ == 'gauge':
+                parsed.pop(PID, None)
+            try:
+                tagged = self._rules.tags(type_, parsed)
+            except ValueError:
+                # A bound or quantile that is not a number.
+                raise BadLineError(NO_LABELS) from None
+            known = self._label_sets[text] = LabelSet(key, None if tagged is None else self._tag_set(*tagged))
+        return known
+
+    def _tag_set(self, tags: list[str], hostname: str) -> TagSet:
+        """Return the one set of these tags."""
+        unique = sorted(set(tags))
+        key = hash((hostname, *unique))
+        known = self._tag_sets.get(key)
+        if known is not None and known.hostname == hostname and sorted(set(known.tags)) == unique:
+            return known
+        share = self._tags_by_text.setdefault
+        tag_set = TagSet([share(tag, tag) for tag in tags], hostname)
+        return self._tag_sets.setdefault(key, tag_set) if known is None else tag_set
+
+
+def _renumber(series: Series, moved: dict[Slot, Slot]) -> None:
+    """Adopt new slots, and forget the samples that have none."""
+    kept = [position for position, slot in enumerate(series.slots) if slot in moved]
+    if series.parked and len(kept) < len(series.slots):
+        series.parked = {
+            created: one._replace(values=array('d', [one.values[n] for n in kept if n < len(one.values)]))
+            for created, one in series.parked.items()
+        }
+    series.slots = array('i', [moved[series.slots[position]] for position in kept])
+    if series.created_slot is not None:
+        series.created_slot = moved.get(series.created_slot)

@@ -20,6 +20,7 @@ from ..check import LitellmCheck
 from ..metrics import is_litellm_family
 from ..page.exposition import BadLineError
 from ..page.family_types import is_creation_time, parse_declaration
+from ..scrapers.exact import ExactScraper
 from .aggregation import Aggregation, Context, Point
 
 __all__ = [
@@ -103,10 +104,13 @@ class Measurement:
 
 
 def create_check(init_config: dict[str, Any], instance: dict[str, Any]) -> LitellmCheck:
-    """Return a check to run. Raises a `ConfigurationError` if an option is invalid at first sight."""
+    """Return a check to run. Raises a `ConfigurationError` if an option is invalid at first sight.
+
+    It submits counts whether they move or not: what is looked at is what there is.
+    """
     # The stub aggregator is made for tests, and refuses tags that the Agent accepts.
     os.environ['DDEV_SKIP_GENERIC_TAGS_CHECK'] = 'true'
-    check = LitellmCheck('litellm', init_config, [instance])
+    check = LitellmCheck('litellm', init_config, [{**instance, 'idle_counts': 'always'}])
     check.check_id = 'litellm:report'
     return check
 
@@ -137,7 +141,7 @@ def measure(check: LitellmCheck, pause: Callable[[], object]) -> Measurement:
         raise ConfigurationError(_failure(errors, '').message)
     ((endpoint, scraper),) = check.scrapers.items()
     contexts = {point.context for point in points}
-    totals: Counter[str] = Counter()
+    totals = scraper.totals() if isinstance(scraper, ExactScraper) else Counter()
     for name in aggregator.metric_names:
         for stub in aggregator.metrics(name):
             contexts.add(Context(stub.name, stub.hostname or '', frozenset(stub.tags or ())))

@@ -1,0 +1,158 @@
+"""Tell a restart of all processes from several proxies that answer by turns, on pages without times of creation.
+
+A counter that falls means that the processes behind the page have started over, and that all their values count in
+full. Unless the page comes from another proxy: several pods in multiprocess mode behind one URL show 100, 50, 110, 60.
+One fall cannot be told from a restart. But if counters fall again, and the page goes on from before the first fall, or
+from after it with a page in between that went on from before, the levels alternate: then each is followed on its own,
+and what was counted as a restart, at most the values of a page, is set off against what the same counters do next.
+
+That is as good as it gets: a proxy that restarts between two scrapes, again and again, and each time counts more than
+it did the time before is taken for two.
+"""
+
+from __future__ import annotations
+
+from array import array
+from itertools import compress, count
+
+from .recognition import Reading
+from .slots import Slot, Slots
+
+__all__ = ['Levels']
+
+# For how many pages a fall is remembered, and how long levels that no longer alternate are followed.
+FALL_LASTS = 10
+LEVELS_LAST = 80
+# How many levels are followed: pods behind one URL.
+MOST_LEVELS = 32
+
+
+class Fall:
+    """The values before and after all processes seemed to have started over."""
+
+    __slots__ = ('after', 'before', 'page')
+
+    def __init__(self, page: int, before: array[float], after: array[float]) -> None:
+        self.page = page
+        self.before = before
+        self.after = after
+
+
+class Levels:
+    """Count what restarts and alternating levels of a page without times of creation amount to."""
+
+    def __init__(self, slots: Slots) -> None:
+        self._slots = slots
+        self._fall: Fall | None = None
+        # The values of each level when it was on a page last, that of the last page at the end.
+        self._levels: list[array[float]] = []
+        self._alternated_at = 0
+        # What was counted too much, by slot.
+        self._debts: dict[Slot, float] = {}
+
+    @property
+    def alternate(self) -> bool:
+        """Whether several levels are followed."""
+        return bool(self._levels)
+
+    def settle(self, reading: Reading, increments: dict[Slot, float], has_fallen: bool, page: int) -> None:
+        """Amend the increments of a page on which counters fell, or that is one of several levels."""
+        if self._levels:
+            self._follow(reading, increments, page)
+        elif has_fallen:
+            self._fall_to(reading, increments, page)
+        elif self._fall is not None and page - self._fall.page > FALL_LASTS:
+            self._fall = None
+        if self._debts:
+            self._pay(increments)
+
+    def _fall_to(self, reading: Reading, increments: dict[Slot, float], page: int) -> None:
+        counts = self._dateless(reading)
+        last, values, fall = self._slots.last, reading.values, self._fall
+        if fall is not None and page - fall.page <= FALL_LASTS:
+            # Either the level from before the fall is back, or that from after it, with the former in between.
+            reached = None
+            if all(_reaches(values[slot], fall.before, slot) for slot in counts):
+                reached, counted = fall.before, fall.after
+            elif all(
+                _reaches(values[slot], fall.after, slot) and _reaches(last[slot], fall.before, slot) for slot in counts
+            ):
+                reached, counted = fall.after, fall.before
+            if reached is not None:
+                self._levels = [reached, last[:]]
+                # What was taken for the news of a restart.
+                self._debts = {slot: counted[slot] for slot in counts if _has(counted, slot)}
+                self._fall = None
+                self._alternated_at = page
+                self._follow(reading, increments, page)
+                return
+        self._fall = Fall(page, last[:], values[:])
+        for slot in counts:
+            if values[slot] > 0.0:
+                increments[slot] = values[slot]
+
+    def _follow(self, reading: Reading, increments: dict[Slot, float], page: int) -> None:
+        """Count from the level that the page continues, or from now on if it is none of those that are known."""
+        counts = self._dateless(reading)
+        values = reading.values
+        reached = [level for level in self._levels if all(_reaches(values[slot], level, slot) for slot in counts)]
+        level = max(reached, key=lambda one: sum(one[slot] for slot in counts if _has(one, slot)), default=None)
+        for slot in counts:
+            if level is None:
+                rise = 0.0
+            elif _has(level, slot):
+                rise = values[slot] - level[slot]
+            else:
+                rise = values[slot]
+            if rise > 0.0:
+                increments[slot] = rise
+            else:
+                increments.pop(slot, None)
+        if level is not self._levels[-1]:
+            self._alternated_at = page
+        self._levels = [one for one in self._levels if one is not level][-MOST_LEVELS + 1 :]
+        self._levels.append(values[:])
+        if page - self._alternated_at > LEVELS_LAST:
+            self._levels = []
+
+    def _pay(self, increments: dict[Slot, float]) -> None:
+        for slot in self._debts.keys() & increments.keys():
+            paid = min(self._debts[slot], increments[slot])
+            self._debts[slot] -= paid
+            increments[slot] -= paid
+            if not self._debts[slot]:
+                del self._debts[slot]
+            if not increments[slot]:
+                del increments[slot]
+
+    def _dateless(self, reading: Reading) -> list[Slot]:
+        """Return the counts on the page that have no time of creation, sums left out where they may fall."""
+        slots = self._slots
+        return [
+            slot
+            for slot in compress(count(), (kind.is_count for kind in slots.kinds))
+            if slot not in reading.absent
+            and (series := slots.series[slot]) is not None
+            and series.created != series.created
+        ]
+
+    def renumber(self, moved: dict[Slot, Slot]) -> None:
+        """Adopt new slots, and forget the samples that have none."""
+        self._debts = {moved[slot]: debt for slot, debt in self._debts.items() if slot in moved}
+        self._levels = [_renumbered(level, moved) for level in self._levels]
+        if self._fall is not None:
+            self._fall.before = _renumbered(self._fall.before, moved)
+            self._fall.after = _renumbered(self._fall.after, moved)
+
+
+def _has(level: array[float], slot: Slot) -> bool:
+    return slot < len(level) and level[slot] == level[slot]
+
+
+def _reaches(value: float, level: array[float], slot: Slot) -> bool:
+    """Tell whether a value may follow that of a level."""
+    return not (_has(level, slot) and value < level[slot])
+
+
+def _renumbered(level: array[float], moved: dict[Slot, Slot]) -> array[float]:
+    return array('d', [level[slot] for slot in moved if slot < len(level)])

@@ -1,0 +1,249 @@
+"""Recognize the lines of a page by those of the page before.
+
+From one page to the next most lines stay as they are, to the last digit: their series did nothing. So of each page the
+64-bit hashes of its lines are kept, in order. A batch of lines is hashed and compared with them without a Python
+instruction per line; only lines that differ are taken apart. If the hash of the part before the value is that of the
+sample that was here before, it has a new value. Otherwise lines have come, gone or moved: the sample is looked up, and
+the comparison goes on behind its place on the page before.
+
+Only hashes are kept, not the text, which is by far the largest part of a page. The probability that any two of 500,000
+lines share one is 7e-9, and as Python seeds its hashes per process, nobody can provoke it.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterable
+from itertools import compress, count, repeat
+from operator import ne
+from typing import NamedTuple
+
+from ..transport.errors import NOT_AN_EXPOSITION, NotMetricsError
+from .exposition import NO_NUMBER, BadLineError, parse_value, split_sample
+from .slots import ABSENT, LARGEST_COUNT, UNLEARNED, Slot, Slots
+
+__all__ = ['Reading', 'Recognition']
+
+# How many lines are compared at a time: few after a line that moved, then twice as many each time.
+MOST_AT_A_TIME = 1024
+
+# Beyond so many unreadable lines, a page with more of them than samples is not a metrics page.
+FEW_BAD_LINES = 10_000
+
+
+class Reading(NamedTuple):
+    """What a page says of all samples."""
+
+    values: array[float]
+    """By slot: the value on this page, or else the last one before."""
+    moved: array[int]
+    """The slots whose line is not that of the page before, in the order of the page. The value may be the same."""
+    absent: frozenset[Slot]
+    """The slots without a value on this page. No number is none, and neither is a count that cannot be one."""
+    repeated: int
+    """How many lines give a value to a sample that had one before on the page."""
+    hashes: array[int]
+    order: array[int]
+
+
+class Recognition:
+    """Read pages into one value per slot, and have lines that are not known learned."""
+
+    def __init__(self, slots: Slots, learn: Callable[[bytes], Slot], read_comment: Callable[[str], None]) -> None:
+        self._slots = slots
+        self._learn = learn
+        self._read_comment = read_comment
+        # Of the page before, in its order: the hash of each sample line, and its slot.
+        self._hashes = array('q')
+        self._order = array('i')
+        self._absent: frozenset[Slot] = frozenset()
+        # Of the page that is being read.
+        self._values = array('d')
+        self._moved = array('i')
+        self._without_value: set[Slot] = set()
+        # Slots by key, and places on the page before by slot. Only while a page is read on which lines have moved.
+        self._slots_by_key: dict[int, Slot] | None = None
+        self._places = array('i')
+        self._has_unlearned = False
+
+    def read(self, batches: Iterable[list[bytes]], bad_lines: Counter[str]) -> Reading:
+        """Read a page, and count its bad lines.
+
+        A line that cannot be read costs that line only: one odd label must not lose the counts of thousands of other
+        samples. Its sample is absent, as if the proxy had left it out. Raises `NotMetricsError` if that is most lines.
+        """
+        slots = self._slots
+        self._values, self._moved, self._without_value = slots.last[:], array('i'), set()
+        self._has_unlearned = False
+        hashes, order = array('q'), array('i')
+        place = 0
+        width = MOST_AT_A_TIME
+        try:
+            for lines in batches:
+                if not all(lines):
+                    lines = list(filter(None, lines))
+                new = array('q', map(hash, lines))
+                start, end = 0, len(lines)
+                while start < end:
+                    stop = min(start + width, end)
+                    at, place_after = self._compare(lines, new, start, stop, place, bad_lines, order)
+                    # The line at `at` is the first that was not in its place, and has been dealt with.
+                    hashes.extend(new[start:at])
+                    if at < stop:
+                        if len(order) > len(hashes):
+                            hashes.append(new[at])
+                        start, width = at + 1, 1
+                        _check(bad_lines, order)
+                    else:
+                        start, width = stop, min(2 * width, MOST_AT_A_TIME)
+                    place = place_after
+        finally:
+            self._slots_by_key, self._places = None, array('i')
+        self._forget_hashes(hashes, order)
+        absent, repeated = self._absent, 0
+        if order != self._order or self._without_value:
+            absent, repeated = self._left_out(order)
+        return Reading(self._values, self._moved, absent, repeated, hashes, order)
+
+    def accept(self, reading: Reading) -> None:
+        """Compare the next page with this one."""
+        self._hashes, self._order = reading.hashes, reading.order
+        self._absent = reading.absent
+        self._values, self._moved, self._without_value = array('d'), array('i'), set()
+
+    def unlearn(self, unlearned: Iterable[Slot]) -> None:
+        """Have the lines of these samples learned again."""
+        gone = set(unlearned)
+        self._has_unlearned = True
+        for slot in gone:
+            self._slots.keys[slot] = UNLEARNED
+        for place, slot in enumerate(self._order):
+            if slot in gone:
+                self._hashes[place] = 0
+
+    def renumber(self, moved: dict[Slot, Slot]) -> None:
+        """Adopt new slots, and forget the samples that have none."""
+        kept = [place for place, slot in enumerate(self._order) if slot in moved]
+        self._hashes = array('q', [self._hashes[place] for place in kept])
+        self._order = array('i', [moved[self._order[place]] for place in kept])
+        self._absent = frozenset(moved[slot] for slot in self._absent if slot in moved)
+
+    def _compare(
+        self,
+        lines: list[bytes],
+        new: array[int],
+        start: int,
+        stop: int,
+        place: int,
+        bad_lines: Counter[str],
+        order: array[int],
+    ) -> tuple[int, int]:
+        """Read lines from `start` up to the first that is not in its place, or to `stop`.
+
+        Returns where that is, and the place on the page before of the line after it.
+        """
+        keys, values, moved = self._slots.keys, self._values, self._moved
+        known = self._order[place : place + stop - start]
+        before = self._hashes[place : place + stop - start]
+        here = new[start:stop]
+        if here == before:
+            order.extend(known)
+            return stop, place + stop - start
+        if len(before) < len(here):
+            before.extend(repeat(0, len(here) - len(before)))
+        for offset in compress(count(), map(ne, here, before)):
+            line = lines[start + offset]
+            key, _, text = line.rpartition(b' ')
+            slot = known[offset] if offset < len(known) else None
+            if slot is not None and keys[slot] == hash(key) and b'_' not in text:
+                try:
+                    value = float(text)
+                except ValueError:
+                    value = ABSENT
+                if 0.0 <= value <= LARGEST_COUNT:
+                    values[slot] = value
+                    moved.append(slot)
+                    continue
+            try:
+                read = self._read(line, slot)
+            except BadLineError as error:
+                bad_lines[str(error)] += 1
+                read = None
+            if read is None or read != slot:
+                order.extend(known[:offset])
+                if read is None:
+                    # Not a sample: the place on the page before is still to come.
+                    return start + offset, place + offset
+                order.append(read)
+                return start + offset, self._place_after(read, place + offset)
+        order.extend(known)
+        return stop, place + stop - start
+
+    def _read(self, line: bytes, expected: Slot | None) -> Slot | None:
+        """Read a line that has moved, is not in its plain form, or is new. Returns its slot if it is a sample.
+
+        Raises `BadLineError` when it cannot be read.
+        """
+        line = line.strip()
+        if line.startswith(b'#') or not line:
+            self._read_comment(line.decode('utf-8', 'replace'))
+            return None
+        sample, text = split_sample(line)
+        if b'_' in text:
+            raise BadLineError(NO_NUMBER)
+        value = parse_value(text)
+        slots = self._slots
+        key = hash(sample)
+        if expected is not None and slots.keys[expected] == key:
+            slot = expected
+        elif (found := self._find(key)) is not None:
+            slot = found
+        else:
+            # Raises all errors of a line before anything of it is remembered.
+            slot = self._learn(sample)
+            if slot == len(self._values):
+                self._values.append(slots.last[slot])
+        if value != value or (slots.kinds[slot].is_count and not 0.0 <= value <= LARGEST_COUNT):
+            self._without_value.add(slot)
+            return slot
+        self._without_value.discard(slot)
+        self._values[slot] = value
+        self._moved.append(slot)
+        return slot
+
+    def _find(self, key: int) -> Slot | None:
+        slots = self._slots
+        if self._slots_by_key is None:
+            self._slots_by_key = {key: slot for slot, key in enumerate(slots.keys[: slots.settled])}
+            self._places = array('i', repeat(-1, slots.settled))
+            for place, slot in enumerate(self._order):
+                self._places[slot] = place
+        found = self._slots_by_key.get(key)
+        return found if found is not None and slots.keys[found] == key else None
+
+    def _place_after(self, slot: Slot, place: int) -> int:
+        """Return the place after this sample's on the page before, or `place` if it was not on it."""
+        was_at = self._places[slot] if slot < len(self._places) else -1
+        return place if was_at < 0 else was_at + 1
+
+    def _forget_hashes(self, hashes: array[int], order: array[int]) -> None:
+        """Let lines without a value, and those that a later line had unlearned, not be taken for known ones."""
+        keys = self._slots.keys
+        if self._without_value or self._has_unlearned:
+            for place, slot in enumerate(order):
+                if slot in self._without_value or keys[slot] == UNLEARNED:
+                    hashes[place] = 0
+
+    def _left_out(self, order: array[int]) -> tuple[frozenset[Slot], int]:
+        """Return the slots that are not on the page, and how many lines of it repeat a sample."""
+        left_out = bytearray(b'\1') * len(self._slots)
+        for slot in order:
+            left_out[slot] = 0
+        repeated = len(order) - left_out.count(0)
+        return frozenset(compress(count(), left_out)) | self._without_value, repeated
+
+
+def _check(bad_lines: Counter[str], order: array[int]) -> None:
+    if bad_lines and bad_lines.total() > FEW_BAD_LINES + len(order):
+        raise NotMetricsError(NOT_AN_EXPOSITION)

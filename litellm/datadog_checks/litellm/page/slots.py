@@ -1,0 +1,213 @@
+"""What is known of each sample of a proxy, by slot.
+
+A sample is what a line of the page gives a value to. It has a slot, its index in every column of `Slots`. What samples
+have in common is kept once: the name, type and bound in a `SampleKind`, labels and the time of creation in a `Series`,
+and equal tags, of any family, in a `TagSet`.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Container, Sequence
+from typing import NamedTuple, TypeAlias
+
+from ..metrics import Reduction
+
+__all__ = [
+    'ABSENT',
+    'LARGEST_COUNT',
+    'UNLEARNED',
+    'Family',
+    'GaugeContext',
+    'Metric',
+    'Parked',
+    'SampleKind',
+    'Series',
+    'Slot',
+    'Slots',
+    'TagSet',
+]
+
+Slot: TypeAlias = int
+
+# The value of a sample that has had none yet.
+ABSENT = math.nan
+
+# Beyond this a double cannot count single events: such a value is broken.
+LARGEST_COUNT = 2.0**53
+
+# The hash of a text that is no longer known: hash() never returns -1.
+UNLEARNED = -1
+
+
+class Metric(NamedTuple):
+    """What samples of one name are submitted as: the full name, and how gauges with the same tags become one."""
+
+    name: str
+    is_gauge: bool = False
+    is_elapsed: bool = False
+    reduction: Reduction | None = None
+
+
+class Family:
+    """A family as its TYPE line declares it."""
+
+    __slots__ = ('datadog_name', 'has_counts', 'is_submitted', 'name', 'series', 'type', 'unsubmitted')
+
+    def __init__(self, name: str, type_: str, datadog_name: str | None) -> None:
+        self.name = name
+        self.type = type_
+        self.datadog_name = datadog_name
+        self.is_submitted = False
+        self.has_counts = False
+        # By the hash of their labels. None for a series that the instance does not want.
+        self.series: dict[int, Series | None] = {}
+        # Samples that are not submitted, creation times among them.
+        self.unsubmitted: list[Slot] = []
+
+
+class SampleKind:
+    """What samples of one name and, for buckets, one bound are in their family. Without a metric: not submitted."""
+
+    __slots__ = ('bound', 'bound_tag', 'family', 'is_count', 'is_created', 'is_sum', 'metric')
+
+    def __init__(
+        self,
+        family: Family,
+        metric: Metric | None,
+        *,
+        bound: float | None = None,
+        bound_tag: str | None = None,
+        is_created: bool = False,
+        is_sum: bool = False,
+    ) -> None:
+        self.family = family
+        self.metric = metric
+        self.bound = bound
+        self.bound_tag = bound_tag
+        self.is_count = metric is not None and not metric.is_gauge
+        self.is_created = is_created
+        # Of all cumulative samples only sums may fall, by an observation below zero.
+        self.is_sum = is_sum
+
+
+class TagSet:
+    """The tags and hostname of all series that are submitted with them."""
+
+    __slots__ = ('hostname', 'tags')
+
+    def __init__(self, tags: list[str], hostname: str) -> None:
+        self.tags = tags
+        self.hostname = hostname
+
+
+class Parked(NamedTuple):
+    """An incarnation of a series that another process holds, as it was when that process answered last."""
+
+    values: array[float]
+    """In the order of the series' slots."""
+    born: float
+    absent_since: int
+    """The number of the first page that left it out."""
+
+
+class Series:
+    """The samples of a family that share one label set, and the incarnation that the last page showed of them."""
+
+    __slots__ = ('born', 'created', 'created_slot', 'first', 'is_shared', 'is_young', 'parked', 'slots', 'tags')
+
+    def __init__(self, tags: TagSet) -> None:
+        self.tags = tags
+        # The first series of the same metrics with the same tags, if it is not this one: they share their contexts.
+        self.first: Series | None = None
+        # Whether it is the first of several.
+        self.is_shared = False
+        self.slots: array[int] = array('i')
+        # The slot of `_created`, and its last value: seconds on the proxy's clock.
+        self.created_slot: Slot | None = None
+        self.created = ABSENT
+        # About the same time on our monotonic clock.
+        self.born = -math.inf
+        # Whether this incarnation has counted only what happened while we were watching.
+        self.is_young = False
+        # The incarnations that other processes hold, by their creation time.
+        self.parked: dict[float, Parked] | None = None
+
+
+class GaugeContext:
+    """A gauge with its tags, and the samples that become its value."""
+
+    __slots__ = ('is_held', 'metric', 'slots', 'tags')
+
+    def __init__(self, metric: Metric, tags: TagSet) -> None:
+        self.metric = metric
+        self.tags = tags
+        self.slots: list[Slot] = []
+        # Whether a `ContextLimit` holds it back. None until it has decided.
+        self.is_held: bool | None = None
+
+
+class Slots:
+    """One column per property of a sample."""
+
+    def __init__(self) -> None:
+        # The hash of the text before the value: name and labels.
+        self.keys = array('q')
+        self.kinds: list[SampleKind] = []
+        # None for samples that are not submitted.
+        self.series: list[Series | None] = []
+        # The value when the sample was on a page last. Of a count, the highest of its incarnation.
+        self.last = array('d')
+        # How long the zeros of a count are still sent with every run: see `submission`.
+        self.warmth = bytearray()
+        # Whether a `ContextLimit` holds back the sample's count.
+        self.held = bytearray()
+        # Slots from this one on are new on the current page.
+        self.settled: Slot = 0
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def add(self, key: int, kind: SampleKind, series: Series | None, last: float) -> Slot:
+        """Make a slot for one more sample."""
+        self.keys.append(key)
+        self.kinds.append(kind)
+        self.series.append(series)
+        self.last.append(last)
+        self.warmth.append(0)
+        self.held.append(0)
+        return len(self.keys) - 1
+
+    def is_first(self, slot: Slot) -> bool:
+        """Tell whether a count is the first of those that share its context."""
+        series = self.series[slot]
+        return series is not None and (series.first is None or self.first_of(slot) == slot)
+
+    def first_of(self, slot: Slot) -> Slot:
+        """Return the first of the counts that share the context of this one."""
+        series, kind = self.series[slot], self.kinds[slot]
+        if series is None or series.first is None or kind.metric is None:
+            return slot
+        for first in series.first.slots:
+            other = self.kinds[first]
+            if other.metric is not None and other.metric.name == kind.metric.name and other.bound_tag == kind.bound_tag:
+                return first
+        return slot
+
+    def is_idle(self, slot: Slot, absent: Container[Slot]) -> bool:
+        """Tell whether a sample that did not move has a zero to submit: once for each context that the proxy has."""
+        if not self.kinds[slot].is_count or self.held[slot] or self.last[slot] != self.last[slot]:
+            return False
+        series = self.series[slot]
+        return series is not None and (slot not in absent or series.is_shared) and self.is_first(slot)
+
+    def keep(self, kept: Sequence[Slot]) -> None:
+        """Drop all other samples. The new slot of each is its position in `kept`."""
+        self.keys = array('q', [self.keys[slot] for slot in kept])
+        self.kinds = [self.kinds[slot] for slot in kept]
+        self.series = [self.series[slot] for slot in kept]
+        self.last = array('d', [self.last[slot] for slot in kept])
+        self.warmth = bytearray(self.warmth[slot] for slot in kept)
+        self.held = bytearray(self.held[slot] for slot in kept)
+        self.settled = min(self.settled, len(kept))

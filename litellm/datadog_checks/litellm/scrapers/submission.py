@@ -1,0 +1,144 @@
+"""Submit to the Agent what happened: increments of counts, and the present values of gauges.
+
+Counts go out with the Agent's type `count`: the sum of what is submitted between two flushes, nothing if that is
+nothing. The Agent keeps no state for them that could meet another page, another check object or another day.
+
+A count that did not move has a zero to say so, which costs a submission, and a point in Datadog, for each of maybe
+100,000 contexts. `IdleCounts` are the ways to go about it. With `sparse`, a zero goes out with every run for
+`STAYS_WARM` seconds after a count moved, so that a graph comes down and a ratio has both of its sides, and then once in
+`ROTATION` seconds: a turn of all contexts, of which each run takes as many as its share of the time. With the first
+page nothing goes out: no time has passed in which anything could have happened. Only the trial run of config discovery
+has all zeros with it, as it wants to see what there is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from enum import StrEnum
+from functools import reduce
+from itertools import compress, count
+from math import isfinite, isinf
+from typing import Any
+
+from datadog_checks.base.agent import aggregator
+from datadog_checks.base.utils.time import get_timestamp
+
+from ..base_package import is_trial, submitter
+from ..metrics import NO_LIMIT
+from ..page.recognition import Reading
+from ..page.slots import GaugeContext, Slot, Slots
+
+__all__ = ['IdleCounts', 'Submission']
+
+GAUGE, COUNT = aggregator.GAUGE, aggregator.COUNT
+
+
+# For how many seconds a count that moved is followed by a zero with every run, and in how many the others take turns.
+STAYS_WARM = 600.0
+ROTATION = 300.0
+
+# Warmth is counted in steps of so many seconds, for it to fit into a byte.
+STEP = 5.0
+WARM = int(STAYS_WARM / STEP)
+
+
+class IdleCounts(StrEnum):
+    """When a count that did not move is submitted as zero."""
+
+    SPARSE = 'sparse'
+    ALWAYS = 'always'
+    NEVER = 'never'
+
+
+class Submission:
+    """Submit what the samples of one proxy amount to."""
+
+    def __init__(self, check: Any, slots: Slots, idle_counts: IdleCounts) -> None:
+        self._check = check
+        self._slots = slots
+        self._idle_counts = idle_counts
+        # When the last page was submitted.
+        self._at: float | None = None
+        # How far the turn of idle counts has come, as a share of all.
+        self._turn = 0.0
+
+    def submit_counts(
+        self, increments: Mapping[Slot, float], reading: Reading, now: float, with_history: bool = False
+    ) -> None:
+        """Submit by how much counts rose, and the zeros that are due. `now` is monotonic.
+
+        With history, something may have happened before the first page.
+        """
+        self._submit_increments(increments)
+        before, self._at = self._at, now
+        slots, absent = self._slots, reading.absent
+        due: Iterable[Slot] = ()
+        if is_trial(self._check):
+            due = range(len(slots))
+        elif self._idle_counts == IdleCounts.NEVER or (before is None and not with_history):
+            return
+        elif self._idle_counts == IdleCounts.ALWAYS:
+            due = range(len(slots))
+        else:
+            due = self._due(increments, now if before is None else before, now)
+        self._submit_increments({slot: 0.0 for slot in due if slot not in increments and slots.is_idle(slot, absent)})
+
+    def _due(self, increments: Mapping[Slot, float], before: float, now: float) -> Iterator[Slot]:
+        """Yield the slots of counts that have moved lately, and of those whose turn it is."""
+        slots = self._slots
+        cooling = int(now / STEP) - int(before / STEP)
+        warmth = slots.warmth = slots.warmth.translate(bytes(max(0, warm - cooling) for warm in range(256)))
+        for slot in increments:
+            warmth[slots.first_of(slot)] = WARM
+        yield from compress(count(), warmth)
+        # What counts is the whole of the turn, whatever the number of slots was at its start.
+        first, self._turn = self._turn, self._turn + (now - before) / ROTATION
+        if self._turn - first >= 1.0:
+            turns = range(len(slots))
+        else:
+            turns = range(int(first * len(slots)), int(self._turn * len(slots)))
+        self._turn %= 1.0
+        for slot in turns:
+            slot %= len(slots)
+            if not warmth[slot]:
+                yield slot
+
+    def _submit_increments(self, increments: Mapping[Slot, float]) -> None:
+        """Submit by how much counts rose. The Agent adds up those that share a context."""
+        slots, submit = self._slots, submitter(self._check)
+        kinds, all_series, held = slots.kinds, slots.series, slots.held
+        for slot, increment in increments.items():
+            metric, series = kinds[slot].metric, all_series[slot]
+            if metric is None or series is None or held[slot]:
+                continue
+            tags = series.tags
+            bound_tag = kinds[slot].bound_tag
+            own = tags.tags if bound_tag is None else [*tags.tags, bound_tag]
+            submit(COUNT, metric.name, increment, own, tags.hostname, False)
+
+    def submit_gauges(self, contexts: Iterable[GaugeContext], reading: Reading) -> None:
+        """Submit one value for each gauge: that of its samples, reduced by what the gauge means."""
+        submit = submitter(self._check)
+        values, absent = reading.values, reading.absent
+        for context in contexts:
+            if context.is_held:
+                continue
+            metric = context.metric
+            own = (values[slot] for slot in context.slots if slot not in absent)
+            present = [value for value in own if isfinite(value) and value not in NO_LIMIT]
+            if not present:
+                continue
+            # A family that is not mapped has no reduction: the last value wins, as it does in the Agent.
+            value = reduce(metric.reduction, present) if metric.reduction is not None else present[-1]
+            if isinf(value):
+                # The sum of two workers' values overflowed.
+                continue
+            tags = context.tags
+            submit(
+                GAUGE,
+                metric.name,
+                get_timestamp() - value if metric.is_elapsed else value,
+                tags.tags,
+                tags.hostname,
+                False,
+            )

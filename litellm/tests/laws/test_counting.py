@@ -1,0 +1,358 @@
+"""Never more than what happened, and never less where a page tells: kinds of trouble that once made counts wrong.
+
+Each is a scene with its right value, worked out by hand. `test_conservation.py` plays whole histories, with every value
+from the simulation.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from datadog_checks.litellm import LitellmCheck
+from tests.support.agent_model import AgentModel
+from tests.support.simulated_proxy import Clock, PageServer, SimulatedProxy, Status
+from tests.support.watch import LATENCY, REQUESTS, TOKENS, Watch, every_label, true_counts
+
+HOUR = 3600.0
+# Longer than what a sample may be absent before it is forgotten.
+FORGOTTEN = 12
+
+
+@pytest.fixture
+def proxy() -> Iterator[SimulatedProxy]:
+    with SimulatedProxy() as one:
+        yield one
+
+
+class Pages:
+    """A check at pages that a test writes itself."""
+
+    def __init__(self, server: PageServer) -> None:
+        self._server = server
+        self._clock = Clock()
+        self._agent = AgentModel(self._clock.now)
+        self.check = LitellmCheck('litellm', {}, [{'openmetrics_endpoint': server.url, 'collect_readiness': False}])
+        self.warnings: list[str] = []
+
+    def show(
+        self, *lines: str, family: str = f'{REQUESTS}_total', type_: str = 'counter', after: float = 15.0
+    ) -> float:
+        """Scrape a page of one family, and return what the Agent flushes of all counts."""
+        self._clock.advance(after)
+        self._server.page = f'# TYPE {family} {type_}\n' + ''.join(f'{line}\n' for line in lines)
+        with self._clock.is_the_time():
+            flush = self._agent.run(self.check)
+        assert not flush.error
+        self.warnings += self.check.get_warnings()
+        assert all(value >= 0 for value in flush.counts.values())
+        return sum(flush.counts.values())
+
+    def show_levels(self, *values: float) -> float:
+        """Scrape a page with a counter for each value."""
+        return self.show(*(f'{REQUESTS}_total{{n="{n}"}} {value}' for n, value in enumerate(values)))
+
+
+@pytest.fixture
+def pages() -> Iterator[Pages]:
+    with PageServer() as server:
+        yield Pages(server)
+
+
+# The same check id, scheduled again.
+
+
+@pytest.mark.parametrize('is_first_scrape_in_vain', [False, True])
+@pytest.mark.parametrize('workers', [1, 2])
+def test_a_check_that_is_scheduled_again_causes_no_spike(is_first_scrape_in_vain: bool, workers: int) -> None:
+    with SimulatedProxy(workers) as proxy:
+        watch = Watch(proxy, LitellmCheck)
+        for worker in range(workers):
+            proxy.count(REQUESTS, 1_000_000, worker, model='a')
+        if is_first_scrape_in_vain:
+            watch.fail(Status(503))
+        for worker in range(workers):
+            watch.scrape(worker)
+        proxy.count(REQUESTS, 10, model='a')
+        watch.scrape()
+        watch.reschedule()
+        if is_first_scrape_in_vain:
+            watch.fail(Status(503))
+        for worker in range(workers):
+            watch.scrape(worker)
+        proxy.count(REQUESTS, 5, model='a')
+        watch.scrape()
+
+        assert watch.requests() == 10 + 5
+
+
+# Gaps.
+
+
+def _absent(pages: Pages) -> float:
+    return pages.show()
+
+
+def _unreadable(pages: Pages) -> float:
+    return pages.show(f'{REQUESTS}_total{{n="0" 1')
+
+
+def _not_a_number(pages: Pages) -> float:
+    return pages.show(f'{REQUESTS}_total{{n="0"}} NaN')
+
+
+def _too_large(pages: Pages) -> float:
+    return pages.show(f'{REQUESTS}_total{{n="0"}} 1e300')
+
+
+def _negative(pages: Pages) -> float:
+    return pages.show(f'{REQUESTS}_total{{n="0"}} -1')
+
+
+@pytest.mark.parametrize('length', [1, 4, FORGOTTEN, 100])
+@pytest.mark.parametrize('gap', [_absent, _unreadable, _not_a_number, _too_large, _negative])
+@pytest.mark.parametrize('created', ['', f'{REQUESTS}_created{{n="0"}} 1.7e9'], ids=['no _created', '_created'])
+def test_what_returns_after_a_gap_counts_what_it_has_beyond_what_it_had(
+    created: str, gap: Callable[[Pages], float], length: int, pages: Pages
+) -> None:
+    pages.show(f'{REQUESTS}_total{{n="0"}} 1000000', created)
+    counted = pages.show(f'{REQUESTS}_total{{n="0"}} 1000030', created)
+    counted += sum(gap(pages) for _ in range(length))
+    counted += pages.show(f'{REQUESTS}_total{{n="0"}} 1000130', created)
+
+    assert counted == 130
+
+
+def test_what_returns_lower_after_it_was_forgotten_has_started_over(pages: Pages) -> None:
+    pages.show_levels(1_000_000)
+    for _ in range(FORGOTTEN):
+        pages.show()
+
+    assert pages.show_levels(40) == 40
+
+
+@pytest.mark.parametrize('gap', [20 * 60.0, HOUR, 26 * HOUR])
+def test_scrapes_far_apart_count_what_happened(gap: float) -> None:
+    with SimulatedProxy(2) as proxy:
+        watch = Watch(proxy, LitellmCheck)
+        for worker in (0, 1):
+            proxy.count(REQUESTS, 1_000_000, worker, model='a')
+        for worker in (0, 1):
+            watch.scrape(worker)
+        for _ in range(30):
+            proxy.clock.advance(gap)
+            watch.scrape(worker=0)
+        proxy.count(REQUESTS, 10, worker=1, model='a')
+        watch.scrape(worker=1)
+
+        assert watch.requests() == 10
+
+
+# Spelling.
+
+
+@pytest.mark.parametrize('part', ['bucket', 'other labels'])
+def test_a_line_that_is_spelled_differently_each_time_is_one_sample(part: str, pages: Pages) -> None:
+    bounds = ('1', '1.0', '1.00', '1e0')
+    forms = {
+        'bucket': [f'{LATENCY}_bucket{{model="a",le="{bound}"}}' for bound in bounds],
+        'other labels': [f'{LATENCY}_count{{{labels}}}' for labels in ('a="1",b="2"', 'b="2",a="1"', 'a="1",b="2",')],
+    }[part]
+    first, *rest = [f'{forms[page % len(forms)]} {1_000_000 + 10 * page}' for page in range(29)]
+    pages.show(first, family=LATENCY, type_='histogram')
+
+    assert sum(pages.show(line, family=LATENCY, type_='histogram') for line in rest) == 280
+
+
+def test_a_sample_that_is_on_the_page_twice_is_told(pages: Pages) -> None:
+    pages.show(f'{REQUESTS}_total{{n="0"}} 1', f'{REQUESTS}_total{{n="0"}} 2')
+
+    assert any('more than once' in warning for warning in pages.warnings)
+
+
+# Stale pages.
+
+
+@pytest.mark.parametrize('created', ['', f'{REQUESTS}_created{{n="0"}} 1.7e9'], ids=['no _created', '_created'])
+def test_pages_of_two_caches_of_different_age_count_what_happened(created: str, pages: Pages) -> None:
+    total = 5_000
+    pages.show(f'{REQUESTS}_total{{n="0"}} {total}', created)
+    counted = 0.0
+    for _ in range(100):
+        total += 10
+        counted += pages.show(f'{REQUESTS}_total{{n="0"}} {total - 30}', created)
+        counted += pages.show(f'{REQUESTS}_total{{n="0"}} {total}', created)
+
+    assert counted <= total - 5_000 if created else counted <= total
+    assert not created or counted == total - 5_000
+
+
+# Multiprocess mode.
+
+
+def test_one_falling_counter_proves_that_all_workers_started_over(pages: Pages) -> None:
+    pages.show_levels(40, 5, 7)
+
+    assert pages.show_levels(4, 5, 90) == 4 + 5 + 90
+
+
+def test_a_sum_that_falls_alone_is_no_restart(pages: Pages) -> None:
+    def lines(count: int, total: float) -> list[str]:
+        return [f'{LATENCY}_count{{a="b"}} {count}', f'{LATENCY}_sum{{a="b"}} {total}']
+
+    pages.show(*lines(10, 50.0), family=LATENCY, type_='histogram')
+    assert pages.show(*lines(11, 49.0), family=LATENCY, type_='histogram') == 1
+    assert pages.show(*lines(12, 52.0), family=LATENCY, type_='histogram') == 1 + 2
+
+
+def test_pods_in_multiprocess_mode_behind_one_url_are_told_and_not_added_up(pages: Pages) -> None:
+    pages.show_levels(100, 1_000, 7)
+    counted = pages.show_levels(50, 1_200, 3)
+    for step in range(1, 200):
+        counted += pages.show_levels(100 + 10 * step, 1_000, 7)
+        counted += pages.show_levels(50 + 10 * step, 1_200, 3)
+
+    # One fall looks like a restart, and what it counted is set off only where anything happens later.
+    assert counted <= 2 * 1_990 + (50 + 1_200 + 3)
+    assert any('Scrape each pod directly' in warning for warning in pages.warnings)
+    for _ in range(100):
+        pages.show_levels(50 + 1_990, 1_200, 3)
+    pages.warnings.clear()
+    pages.show_levels(50 + 1_990, 1_200, 3)
+    assert pages.warnings == []
+
+
+@given(
+    rounds=st.lists(
+        st.tuples(st.booleans(), st.lists(st.integers(0, 60), min_size=4, max_size=4)), min_size=1, max_size=30
+    )
+)
+@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+def test_a_random_history_in_multiprocess_mode_counts_no_more_than_what_happened(
+    rounds: list[tuple[bool, list[int]]],
+) -> None:
+    with PageServer() as server:
+        pages = Pages(server)
+        values = [100, 20, 3, 0]
+        pages.show_levels(*values)
+        counted, happened = 0.0, 0
+        for restarts, rises in rounds:
+            values = [rise + (0 if restarts else value) for value, rise in zip(values, rises, strict=True)]
+            happened += sum(rises)
+            counted += pages.show_levels(*values)
+
+        assert counted <= happened
+
+
+# In the long run.
+
+
+def test_increments_of_ten_thousand_pages_add_up(pages: Pages) -> None:
+    first = spend = 123_456.789
+    seconds = 1e-7
+    pages.show_levels(spend, seconds)
+    counted = []
+    for number in range(2_000):
+        spend += 0.000_037 * (number % 7)
+        seconds += 0.1 + number * 1e-5
+        counted.append(pages.show_levels(spend, seconds))
+
+    assert math.fsum(counted) == pytest.approx(spend - first + seconds, rel=1e-9)
+
+
+# Clocks.
+
+
+def _births_and_deaths(proxy: SimulatedProxy, watch: Watch, step: float = 0.0) -> None:
+    """Let series be born, come back and outlive a restart, with the clock set in between."""
+    proxy.count(REQUESTS, 1_000, model='old')
+    proxy.count(TOKENS, 1, model='always')
+    watch.scrape()
+    for number in range(6):
+        proxy.count(REQUESTS, 100, model=f'{number}')
+        proxy.observe(LATENCY, 0.5, model=f'{number}')
+        watch.scrape()
+        proxy.step_clocks(step)
+    proxy.forget(REQUESTS, model='0')
+    watch.scrape()
+    proxy.count(REQUESTS, 100, model='0')
+    watch.scrape()
+
+
+@pytest.mark.parametrize('skew', [-400 * 86_400.0, -26 * HOUR, -HOUR, 0.0, HOUR, 26 * HOUR, 400 * 86_400.0])
+@pytest.mark.parametrize(
+    'dates',
+    [
+        None,
+        [],
+        ['Sat, 28 Nov 2026 10:00:00 -0000'],
+        ['Sat, 28 Nov 2026 10:00:00'],
+        ['Sat, 28 Nov 2026 10:00:00 GMT', 'Sat, 28 Nov 2020 10:00:00 GMT'],
+        ['soon'],
+        ['Fri, 31 Dec 9999 23:59:59 GMT'],
+    ],
+    ids=str,
+)
+def test_no_skew_and_no_date_makes_a_difference_to_one_process(dates: list[str] | None, skew: float) -> None:
+    with SimulatedProxy(skew=skew) as proxy:
+        proxy.dates = dates
+        watch = Watch(proxy, LitellmCheck)
+        _births_and_deaths(proxy, watch)
+
+        assert watch.counts() == true_counts(proxy, every_label)
+        assert watch.warnings == []
+
+
+@pytest.mark.parametrize('step', [-HOUR, -5.0, 5.0, HOUR, 30 * 86_400.0])
+def test_a_clock_that_is_set_makes_no_difference_to_one_process(step: float, proxy: SimulatedProxy) -> None:
+    watch = Watch(proxy, LitellmCheck)
+    _births_and_deaths(proxy, watch, step)
+
+    assert watch.counts() == true_counts(proxy, every_label)
+    assert watch.warnings == []
+
+
+@pytest.mark.parametrize('seconds', [(4.0, 0.0), (0.0, 4.0), (6.0, 6.0), (20.0, 0.0), (0.0, 20.0)])
+def test_slow_answers_make_no_difference(seconds: tuple[float, float], proxy: SimulatedProxy) -> None:
+    watch = Watch(proxy, LitellmCheck)
+    proxy.seconds_to_render, proxy.seconds_to_send = seconds
+    _births_and_deaths(proxy, watch)
+    proxy.restart()
+    proxy.count(REQUESTS, 7, model='old')
+    proxy.clock.advance(5)
+    watch.scrape()
+
+    assert watch.counts() == true_counts(proxy, every_label)
+    assert watch.warnings == []
+
+
+def test_one_answer_that_is_late_is_no_evidence_of_several_processes(proxy: SimulatedProxy) -> None:
+    watch = Watch(proxy, LitellmCheck)
+    for number in range(20):
+        proxy.seconds_to_send = 8.0 if number == 5 else 0.0
+        proxy.count(REQUESTS, 1, model=f'{number}')
+        watch.scrape()
+        proxy.forget(REQUESTS, model=f'{number}')
+
+    assert watch.warnings == []
+    assert watch.counts() == true_counts(proxy, every_label)
+
+
+def test_the_warning_of_several_processes_ends_with_them() -> None:
+    with SimulatedProxy(2) as proxy:
+        watch = Watch(proxy, LitellmCheck)
+        for worker in (0, 1):
+            proxy.count(REQUESTS, 5, worker, model='a')
+        for _ in range(3):
+            watch.scrape(worker=0)
+            watch.scrape(worker=1)
+        for _ in range(100):
+            watch.scrape(worker=1)
+        watch.warnings.clear()
+        watch.scrape(worker=1)
+
+        assert watch.warnings == []
