@@ -275,8 +275,9 @@ def filled_in(document: Any, proxy: FixtureProxy, key_file: Path) -> Any:
 
 
 def test_the_typical_instance_is_the_same_in_the_readmes_and_in_the_sample_file() -> None:
-    sample = EXAMPLE[EXAMPLE.index('A typical instance') :].partition('\n    #\n')[0].replace('    ##', '')
-    (typical,) = yaml.safe_load(sample[sample.index('- openmetrics_endpoint') :])
+    lines = EXAMPLE.partition('A typical instance')[2].partition('\n    #\n')[0].splitlines()
+    shown = [line.removeprefix('    ##') for line in lines[lines.index('    ##') :]]
+    (typical,) = yaml.safe_load('\n'.join(shown))
     first = [
         next(instance for block, instance in INSTANCES if block.page is page(name))
         for name in ('README.md', 'litellm/README.md')
