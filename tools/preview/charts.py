@@ -11,9 +11,9 @@ from typing import Any
 
 from tools.datadog_model import Result, Timeseries, Widget, Window
 
-from .units import Scale, Unit, scale_of, unit_of
+from .units import Scale, scale_of, unit_of
 
-__all__ = ['Figure', 'Legend', 'heatmap', 'name_of', 'parts', 'sparkline', 'timeseries']
+__all__ = ['Figure', 'Legend', 'name_of', 'sparkline', 'timeseries']
 
 Figure = dict[str, Any]
 
@@ -34,19 +34,14 @@ _CLASSIC = (
     '#7d8896',
 )
 _PALETTES = {
-    'cool': ('#3c8dd9', '#2fa88a', '#5a6ee0', '#45b0c9', '#7aa6e8', '#3f7f8f'),
     'gray': ('#7d8896', '#9aa4b0', '#5f6975', '#b4bcc6'),
-    'green': ('#58a944', '#2fa88a', '#8cc265', '#3e7f35'),
     'orange': ('#e0813a', '#c2a02c', '#f0a868', '#b5622a'),
     'purple': ('#8b5fd3', '#b04fb3', '#5a6ee0', '#b08ee6'),
-    'red': ('#d64545', '#e27878', '#a83232', '#e0813a'),
     'warm': ('#d64545', '#e0813a', '#c2a02c', '#d9577f', '#b5622a', '#f0a868'),
 }
 _MARKERS = {'error': '#d64545', 'info': '#3c8dd9', 'ok': '#58a944', 'warning': '#e0a030'}
 _DASHES = {'dashed': 'dash', 'dotted': 'dot', 'solid': 'solid'}
 _WIDTHS = {'thick': 3.0, 'normal': 1.6, 'thin': 1.0}
-# Lines of heat maps and of single values need no more rows than these.
-_HEATMAP_ROWS = 16
 # How the time axis is labelled, by the seconds of the window.
 _TIMES = ((600, '%H:%M:%S'), (36 * 3600, '%H:%M'), (math.inf, '%-d %b'))
 
@@ -155,14 +150,14 @@ def _layout(widget: Widget, scales: dict[str, Scale], window: Window) -> dict[st
             'range': [round(window.start * 1000), round(window.end * 1000)],
             'tickformat': next(form for seconds, form in _TIMES if window.end - window.start <= seconds),
         },
-        'yaxis': _yaxis(widget.definition.get('yaxis') or {}, scales.get('y', Scale(1.0))),
-        'hovermode': 'x unified' if widget.type == 'timeseries' else 'closest',
+        'yaxis': _yaxis(scales.get('y', Scale(1.0))),
+        'hovermode': 'x unified',
         'shapes': [],
         'annotations': [],
     }
     if 'y2' in scales:
-        right = _yaxis(widget.definition.get('right_yaxis') or {}, scales['y2'])
-        layout['yaxis2'] = {**right, 'overlaying': 'y', 'side': 'right', 'showgrid': False, 'tickmode': 'auto'}
+        right = {'overlaying': 'y', 'side': 'right', 'showgrid': False, 'tickmode': 'auto'}
+        layout['yaxis2'] = {**_yaxis(scales['y2']), **right}
     for marker in widget.definition.get('markers') or ():
         bounds = [part.strip() for part in str(marker['value']).split('=', 1)]
         try:
@@ -197,73 +192,22 @@ def _layout(widget: Widget, scales: dict[str, Scale], window: Window) -> dict[st
     return layout
 
 
-def _yaxis(definition: dict[str, Any], scale: Scale) -> dict[str, Any]:
+def _yaxis(scale: Scale) -> dict[str, Any]:
     # Three digits and a unit are enough.
     axis: dict[str, Any] = {
         'tickprefix': scale.before,
         'ticksuffix': scale.after if scale.after.strip() in _ON_AXES or scale.before else scale.after.split(' ')[0],
         'exponentformat': 'none',
         'separatethousands': True,
-        'rangemode': 'tozero' if definition.get('include_zero', True) else 'normal',
+        'rangemode': 'tozero',
         'nticks': 5,
     }
     if scale.letter:
         axis['tickformat'] = '~s'
-    if definition.get('scale') in ('log', 'sqrt', 'pow'):
-        axis['type'] = 'log'
-    bounds = [definition.get('min', 'auto'), definition.get('max', 'auto')]
-    if 'auto' not in bounds:
-        axis['range'] = [float(bound) / scale.factor for bound in bounds]
-    elif bounds[1] != 'auto':
-        axis['range'] = [0, float(bounds[1]) / scale.factor]
     return axis
 
 
 _ON_AXES = frozenset({'%', 'B', 'KiB', 'MiB', 'GiB', 'TiB', 'd', 'h', 'min', 's', 'ms', 'µs'})
-
-
-def heatmap(widget: Widget, results: Sequence[Result], window: Window) -> Figure:
-    """Draw how many lines have a value in which range, over time."""
-    lines = [line for result in results for line in result.series]
-    values = [value for line in lines for _, value in line.points if value is not None]
-    scale = scale_of(unit_of(results[0]) if results else Unit(), values)
-    low, high = (min(values, default=0.0), max(values, default=1.0))
-    height = (high - low) / _HEATMAP_ROWS or 1.0
-    columns = len(lines[0].points) if lines else 0
-    counts: list[list[int | None]] = [[None] * columns for _ in range(_HEATMAP_ROWS)]
-    for line in lines:
-        for column, (_, value) in enumerate(line.points):
-            if value is not None:
-                row = min(int((value - low) / height), _HEATMAP_ROWS - 1)
-                counts[row][column] = (counts[row][column] or 0) + 1
-    trace = {
-        'type': 'heatmap',
-        'z': counts,
-        'x0': round(lines[0].points[0][0] * 1000) if lines else 0,
-        'dx': round(results[0].interval * 1000) if results else 1,
-        'y0': (low + height / 2) / scale.factor,
-        'dy': height / scale.factor,
-        'colorscale': [[0, '#3c8dd955'], [1, '#8b5fd3']],
-        'showscale': False,
-        'hovertemplate': f'{scale.before}%{{y:,.3~g}}{scale.after}: %{{z}}<extra></extra>',
-    }
-    return {'data': [trace], 'layout': _layout(widget, {'y': scale}, window)}
-
-
-def parts(widget: Widget, results: Sequence[Result]) -> tuple[Figure, Legend]:
-    """Draw the shares of a whole: a ring for a sunburst, tiles for a treemap."""
-    labels = [name_of(scalar.group, result, len(results) == 1) for result in results for scalar in result.scalars]
-    values = [scalar.value for result in results for scalar in result.scalars]
-    colours = [colour for colour, _ in zip(cycle(_CLASSIC), labels, strict=False)]
-    trace: dict[str, Any] = {'labels': [escape(label, quote=False) for label in labels], 'marker': {'colors': colours}}
-    if widget.type == 'treemap':
-        trace |= {'type': 'treemap', 'values': values, 'parents': [''] * len(labels), 'textinfo': 'label+percent root'}
-        trace['pathbar'] = {'visible': False}
-    else:
-        trace |= {'type': 'pie', 'values': values, 'hole': 0.6, 'textinfo': 'percent', 'sort': False}
-        trace['hoverinfo'] = 'label+value+percent'
-    margin = {'l': 4, 'r': 4, 't': 4, 'b': 4}
-    return {'data': [trace], 'layout': {'margin': margin}}, list(zip(labels, colours, strict=True))
 
 
 def sparkline(lines: Sequence[Timeseries], interval: float, bars: bool, on_colour: bool) -> Figure:

@@ -1,4 +1,7 @@
-"""One widget as HTML. Charts become an empty box, filled by the page's script from the figures beside it."""
+"""One widget as HTML, of the types, styles and options that the integration's dashboards have.
+
+Charts become an empty box, filled by the page's script from the figures beside it.
+"""
 
 from __future__ import annotations
 
@@ -93,23 +96,13 @@ def _note(widget: Widget, place: str) -> str:
     return f'<article class="note {colour}" style="{style}">{_MARKDOWN.render(definition["content"])}</article>'
 
 
-def _over_time(widget: Widget, drawing: Drawing) -> str:
+def _timeseries(widget: Widget, drawing: Drawing) -> str:
     window = drawing.window_of(widget)
     results = evaluate_widget(widget, drawing.store, window, drawing.variables)
     if not any(result.has_data for result in results):
         return _NO_DATA
-    if widget.type == 'heatmap':
-        return drawing.place(charts.heatmap(widget, results, window))
     figure, legend = charts.timeseries(widget, results, window)
     return drawing.place(figure) + (_legend(legend) if widget.definition.get('show_legend', True) else '')
-
-
-def _parts(widget: Widget, drawing: Drawing) -> str:
-    results = evaluate_widget(widget, drawing.store, drawing.window_of(widget), drawing.variables)
-    if not any(result.has_data for result in results):
-        return _NO_DATA
-    figure, legend = charts.parts(widget, results)
-    return drawing.place(figure) + (_legend(legend) if widget.type == 'sunburst' else '')
 
 
 def _legend(entries: Sequence[tuple[str, str]]) -> str:
@@ -235,11 +228,8 @@ def _check_status(widget: Widget, drawing: Drawing) -> str:
 
 _BODIES = {
     'check_status': _check_status,
-    'heatmap': _over_time,
     'query_table': _table,
     'query_value': _query_value,
-    'sunburst': _parts,
-    'timeseries': _over_time,
+    'timeseries': _timeseries,
     'toplist': _toplist,
-    'treemap': _parts,
 }

@@ -168,9 +168,6 @@ def test_spans_of_time_are_drawn_in_the_unit_of_their_axis() -> None:
         ({'type': 'check_status', 'check': 'litellm.openmetrics.health', 'grouping': 'cluster'}, '1<small> OK'),
         ({'type': 'note', 'content': '**What** it means'}, '<strong>What</strong> it means'),
         ({'type': 'group', 'layout_type': 'ordered', 'widgets': []}, '<section class="group gray"'),
-        ({'type': 'sunburst', 'requests': [scalar(SPEND)]}, '"type":"pie"'),
-        ({'type': 'treemap', 'requests': [scalar(SPEND)]}, '"type":"treemap"'),
-        ({'type': 'heatmap', 'requests': [over_time(SPEND)]}, '"type":"heatmap"'),
     ],
     ids=lambda value: value['type'] if isinstance(value, dict) else '',
 )
@@ -179,6 +176,18 @@ def test_each_type_of_widget_is_drawn(definition: dict[str, Any], text: str) -> 
 
     assert text in html
     assert 'No data' not in html
+
+
+def test_the_dashboards_have_only_what_can_be_drawn() -> None:
+    text = ''.join(path.read_text() for path in command.DASHBOARDS.glob('*.json'))
+    styles = (Path(command.__file__).parent / 'style.css').read_text()
+
+    palettes = set(re.findall(r'"palette": "(\w+_on_\w+)"', text))
+    assert palettes
+    assert [palette for palette in palettes if f'.value.{palette} ' not in styles] == []
+    plain = {'include_zero': True, 'scale': 'linear', 'min': 'auto', 'max': 'auto'}
+    axes = map(json.loads, re.findall(r'"(?:right_)?yaxis": (\{.*?\})', text, re.DOTALL))
+    assert [axis for axis in axes if not axis.items() <= plain.items()] == []
 
 
 def test_a_value_has_the_colour_of_its_first_condition_that_holds() -> None:
