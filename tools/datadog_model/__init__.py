@@ -17,6 +17,7 @@ from .dashboards import (
 from .errors import AssetError, QueryError
 from .frames import Window
 from .monitors import Evaluation, Monitor, run_monitor
+from .notifications import Notification, notifications
 from .store import Recorder, Series, Store
 from .syntax import MetricQuery, metric_queries, parse
 from .timeseries import Timeseries, Variables, default_interval, evaluate
@@ -28,6 +29,7 @@ __all__ = [
     'Evaluation',
     'MetricQuery',
     'Monitor',
+    'Notification',
     'QueryError',
     'Recorder',
     'Result',
@@ -44,6 +46,7 @@ __all__ = [
     'evaluate_over_time',
     'evaluate_widget',
     'metric_queries',
+    'notifications',
     'parse',
     'run_monitor',
 ]

@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from .frames import GAP_THAT_IS_FILLED, Frame, Grid, Group, Values, combined, interpolated, reduced
+from .store import WITHOUT_TAG
 
-__all__ = ['EARLIER', 'FUNCTIONS', 'QUERY', 'Expected', 'Function', 'Numeric', 'Parameter']
+__all__ = ['CALENDAR_SHIFTS', 'EARLIER', 'FUNCTIONS', 'QUERY', 'Expected', 'Function', 'Numeric', 'Parameter']
 
 Parameter = float | str
 Apply = Callable[[Sequence[Frame], Sequence[Parameter], Grid], Frame]
@@ -21,6 +22,10 @@ QUERY = 'a query'
 
 # Timeshift, https://docs.datadoghq.com/dashboards/functions/timeshift/: a month is 28 days.
 EARLIER = {'hour_before': 3600, 'day_before': 86400, 'week_before': 7 * 86400, 'month_before': 28 * 86400}
+
+# Calendar shift, on the same page: by days or weeks of a time zone, where a day may have 23 or 25 hours. In UTC, the
+# only zone here, each has 24. Of months the model knows nothing.
+CALENDAR_SHIFTS = {'-1d': 86400, '-1w': 7 * 86400}
 
 ROLLUPS = frozenset({'avg', 'sum', 'min', 'max', 'count'})
 
@@ -106,7 +111,7 @@ def _exclude_null(frames: Sequence[Frame], parameters: Sequence[Parameter], grid
 
     Exclusion, https://docs.datadoghq.com/dashboards/functions/exclusion/.
     """
-    return replace(frames[0], rows={group: row for group, row in frames[0].rows.items() if 'N/A' not in group})
+    return replace(frames[0], rows={group: row for group, row in frames[0].rows.items() if WITHOUT_TAG not in group})
 
 
 def _count(counts: Callable[[float], bool]) -> Apply:

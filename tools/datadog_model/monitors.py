@@ -2,22 +2,27 @@
 
 Configure Monitors, https://docs.datadoghq.com/monitors/configuration/; Metric Monitor,
 https://docs.datadoghq.com/monitors/types/metric/; Service Check Monitor,
-https://docs.datadoghq.com/monitors/types/service_check/.
+https://docs.datadoghq.com/monitors/types/service_check/. Whom a change of status is told to is for `notifications.py`.
+
+What lacks a tag that a monitor groups by is not evaluated: "if your metric is only reporting by host with no device
+tag, it would not be detected by a monitor group by both host and device" (Configure Monitors, Alert grouping). The same
+is taken for service checks.
 """
 
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from .errors import AssetError
 from .frames import Frame, Grid, Group, Values, Window, combined, reduced
-from .store import Store, normalized
+from .store import WITHOUT_TAG, Store, normalized
 from .syntax import (
     Call,
     ChangeQuery,
+    MetricQuery,
     Node,
     Operation,
     ServiceCheckQuery,
@@ -56,7 +61,6 @@ _OPTIONS_WITHOUT_EFFECT = frozenset(
         'renotify_statuses',
         'restriction_query',
         'silenced',
-        'timeout_h',
     }
 )
 _OPTIONS = frozenset(
@@ -69,8 +73,11 @@ _OPTIONS = frozenset(
         'on_missing_data',
         'require_full_window',
         'thresholds',
+        'timeout_h',
     }
 )
+# Monitor API Options, https://docs.datadoghq.com/monitors/guide/monitor_api_options/: hours, from 0 to 24.
+_LONGEST_TIMEOUT_HOURS = 24
 _MISSING_DATA = frozenset({'default', 'resolve', 'show_and_notify_no_data', 'show_no_data'})
 
 _CROSSED: dict[str, Callable[[float, float], bool]] = {
@@ -125,6 +132,8 @@ class Monitor:
             raise AssetError(f'on_missing_data is none of {", ".join(sorted(_MISSING_DATA))}')
         if 'on_missing_data' in options and options.get('notify_no_data'):
             raise AssetError('on_missing_data takes the place of notify_no_data: use one of them')
+        if not 0 <= (options.get('timeout_h') or 0) <= _LONGEST_TIMEOUT_HOURS:
+            raise AssetError(f'timeout_h is a number of hours up to {_LONGEST_TIMEOUT_HOURS}')
         thresholds = options.get('thresholds') or {}
         match definition['type']:
             case 'metric alert' | 'query alert':
@@ -143,7 +152,18 @@ class Monitor:
         """The tags that the monitor makes a group of, in alphabetical order."""
         if isinstance(self.query, ServiceCheckQuery):
             return tuple(sorted(self.query.by))
-        return tuple(sorted({key for query in metric_queries(self.query.expression) for key in query.scope.by}))
+        return tuple(sorted(set(_groups(self.query.expression))))
+
+    @property
+    def notifies_of_missing_data(self) -> bool:
+        """Whether people are told when a group has no data."""
+        options = self.options
+        return bool(options.get('notify_no_data')) or options.get('on_missing_data') == 'show_and_notify_no_data'
+
+    def times_out(self, seconds_without_data: float) -> bool:
+        """Tell whether what is triggered resolves after this long without data (option `timeout_h`; 0 is never)."""
+        hours = self.options.get('timeout_h') or 0
+        return bool(hours) and seconds_without_data >= hours * _HOUR
 
     def run(self, store: Store, times: Iterable[float]) -> list[Evaluation]:
         """Evaluate the monitor at each of these times, in their order."""
@@ -191,6 +211,19 @@ def _check_service_check_monitor(query: ServiceCheckQuery, thresholds: Mapping[s
         # Create a monitor, https://docs.datadoghq.com/api/latest/monitors/: last() is at least the highest threshold,
         # and at most 100.
         raise AssetError('last() must be at least the highest threshold, and at most 100')
+
+
+def _groups(node: Node | String) -> Iterator[str]:
+    """Yield the tags that an expression is grouped by: counting groups leaves none."""
+    match node:
+        case MetricQuery():
+            yield from node.scope.by
+        case Operation():
+            yield from _groups(node.left)
+            yield from _groups(node.right)
+        case Call() if node.function not in ('count_nonzero', 'count_not_null'):
+            for argument in node.arguments:
+                yield from _groups(argument)
 
 
 def _calls(node: Node | String, function: str) -> bool:
@@ -260,7 +293,11 @@ class _MetricRun:
                 frame, self._evaluator.frame(query.expression, grid.shifted(-query.shift_seconds)), self._change
             )
         values = {group: reduced(row, query.aggregation) for group, row in frame.rows.items()}
-        present = {self._tags(frame, group): value for group, value in values.items() if value is not None}
+        present = {
+            self._tags(frame, group): value
+            for group, value in values.items()
+            if value is not None and WITHOUT_TAG not in group
+        }
         if not self._monitor.options.get('require_full_window'):
             return present, None
         return present, self._full(window)
@@ -318,6 +355,8 @@ class _MetricRun:
         earlier option notify_no_data holds: the status stays, or is No Data after a while.
         """
         options = self._monitor.options
+        if self._monitor.times_out(time - state.last_seen):
+            return 'OK'
         match options.get('on_missing_data'):
             case 'resolve':
                 return 'OK'
@@ -345,6 +384,8 @@ def _run_service_check(
     for run in store.service_checks(query.name):
         if include <= run.tags and not exclude & run.tags:
             group = tuple(sorted(tag for tag in run.tags if tag.partition(':')[0] in query.by))
+            if len(group) < len(query.by):
+                continue
             runs.setdefault(group, []).append((run.time, run.status))
     delay = monitor.options.get('new_group_delay')
     delay = NEW_GROUP_DELAY if delay is None else delay
@@ -356,7 +397,9 @@ def _run_service_check(
             if not seen or time < seen[0][0] + delay:
                 continue
             minutes = monitor.options.get('no_data_timeframe') or 24 * 60
-            if monitor.options.get('notify_no_data') and time - seen[-1][0] >= minutes * 60:
+            if monitor.times_out(time - seen[-1][0]):
+                statuses[group] = 'OK'
+            elif monitor.options.get('notify_no_data') and time - seen[-1][0] >= minutes * 60:
                 statuses[group] = 'No Data'
             else:
                 statuses[group] = _service_check_status(monitor, query, seen, statuses.get(group))

@@ -18,7 +18,7 @@ from tests.support.agent_model import AgentModel, Context, Flush, recorded
 
 from datadog_checks.base import AgentCheck
 
-__all__ = ['Buckets', 'Kind', 'Recorder', 'Series', 'ServiceCheckRun', 'Store', 'normalized']
+__all__ = ['WITHOUT_TAG', 'Buckets', 'Kind', 'Recorder', 'Series', 'ServiceCheckRun', 'Store', 'normalized']
 
 Kind = Literal['count', 'gauge', 'distribution']
 
@@ -26,6 +26,9 @@ Kind = Literal['count', 'gauge', 'distribution']
 Buckets = dict[tuple[float, float], int]
 
 LONGEST_TAG = 200
+# What groups show for a tag that a series does not have (Exclusion,
+# https://docs.datadoghq.com/dashboards/functions/exclusion/).
+WITHOUT_TAG = 'N/A'
 _NOT_IN_A_TAG = re.compile(r'[^\w\-:./]')
 
 
@@ -47,12 +50,9 @@ class Series:
     buckets: list[Buckets] = field(default_factory=list)
 
     def values_of(self, key: str) -> list[str]:
-        """Return the values of a tag, `N/A` without that tag.
-
-        `N/A` is what groups show for it (Exclusion, https://docs.datadoghq.com/dashboards/functions/exclusion/).
-        """
+        """Return the values of a tag, `N/A` without that tag."""
         prefix = f'{key}:'
-        return sorted(tag.removeprefix(prefix) for tag in self.tags if tag.startswith(prefix)) or ['N/A']
+        return sorted(tag.removeprefix(prefix) for tag in self.tags if tag.startswith(prefix)) or [WITHOUT_TAG]
 
 
 class ServiceCheckRun(NamedTuple):
@@ -115,6 +115,16 @@ class Store:
         for by_tags in self._series.values():
             yield from by_tags.values()
 
+    def take(self, series: Series) -> None:
+        """Add a whole series. Raises ValueError if there is one with its name and tags."""
+        if series.tags in self._series[series.name]:
+            raise ValueError(f'there are two series {series.name} with the same tags')
+        self._series[series.name][series.tags] = series
+
+    def take_service_checks(self, name: str, runs: Iterable[ServiceCheckRun]) -> None:
+        """Add runs of a service check, in the order of time among those that are there."""
+        self._service_checks[name] = sorted([*self._service_checks[name], *runs], key=lambda run: run.time)
+
     def _advance(self, time: float) -> None:
         if self.end is not None and time < self.end:
             raise ValueError(f'time goes back from {self.end} to {time}')
@@ -125,12 +135,16 @@ class Store:
 class Recorder:
     """An Agent on one host that runs a check at given times, and the store behind it.
 
-    The Agent adds the host to all that a check submits without one. `rewritten` may change tags on their way.
+    The Agent adds the host to all that a check submits without one, and its own `tags`, such as `env` and `service`.
+    `rewritten` may change tags on their way.
     """
 
-    def __init__(self, host: str = 'litellm-1', rewritten: Callable[[str], str] = str) -> None:
+    def __init__(
+        self, host: str = 'litellm-1', rewritten: Callable[[str], str] = str, tags: Iterable[str] = ()
+    ) -> None:
         self.store = Store()
         self._host = host
+        self._own_tags = tuple(tags)
         self._rewritten = rewritten
         self._now = 0.0
         self._agent = AgentModel(lambda: self._now)
@@ -158,4 +172,4 @@ class Recorder:
         return self._with_host(context.tags, context.hostname)
 
     def _with_host(self, tags: Iterable[str], hostname: str) -> list[str]:
-        return [*map(self._rewritten, tags), f'host:{hostname or self._host}']
+        return [*map(self._rewritten, tags), *self._own_tags, f'host:{hostname or self._host}']

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .frames import GAP_THAT_IS_FILLED, Frame, Grid, Group, Values, Window, combined, interpolated, reduced
-from .functions import EARLIER, FUNCTIONS, QUERY, Expected, Numeric, Parameter
+from .functions import CALENDAR_SHIFTS, EARLIER, FUNCTIONS, QUERY, Expected, Numeric, Parameter
 from .store import Buckets, Series, Store, normalized
 from .syntax import (
     Call,
@@ -168,6 +168,9 @@ class Evaluator:
             if seconds >= 0:
                 raise call.at.error('timeshift takes a negative number of seconds')
             return self._earlier(call, grid, -seconds)
+        if call.function == 'calendar_shift':
+            shift, _ = self._parameters(call, (QUERY, frozenset(CALENDAR_SHIFTS), frozenset({'UTC'})))
+            return self._earlier(call, grid, CALENDAR_SHIFTS[str(shift)])
         if call.function in EARLIER:
             self._parameters(call, (QUERY,))
             return self._earlier(call, grid, EARLIER[call.function])
@@ -239,10 +242,14 @@ class Evaluator:
             # minutes after real samples (Interpolation and the Fill Modifier).
             fill = Fill('linear', GAP_THAT_IS_FILLED)
         rows: dict[Group, Values] = {}
+        # Pods that are copies of each other share their points: they are looked at once.
+        seen: dict[int, Values | None] = {}
         for group, members in groups:
             lines = []
             for series in members:
-                line = _over_time(series, grid, time_aggregation)
+                if id(series.values) not in seen:
+                    seen[id(series.values)] = _over_time(series, grid, time_aggregation)
+                line = seen[id(series.values)]
                 if line is not None:
                     lines.append(interpolated(line, grid.seconds, fill.method, fill.seconds) if fill else line)
             if lines:

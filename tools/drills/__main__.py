@@ -7,7 +7,7 @@ import sys
 
 from tools.markdown import between_markers, put_table
 
-from .fault_matrix import MARKER, TABLE, faults, play, table
+from .fault_matrix import MARKER, TABLE, faults, play, strange_incidents, table
 from .scenarios import SCENARIOS
 
 
@@ -21,17 +21,21 @@ def main() -> int:
     if unknown:
         parser.error(f'no such scenario: {", ".join(unknown)}')
     chosen = options.scenarios or list(SCENARIOS)
-    matrix = play(chosen)
+    played = play(chosen)
+    matrix = played.matrix
+    for incident in played.incidents.values():
+        print(f'{incident.scenario}: {incident.alerts} alerts, {incident.notifications} notifications on a fleet')
     for cell in matrix.values():
         if cell.status != 'OK':
             recovered = 'never' if cell.recovered is None else f'{cell.recovered:g} min after its end'
             print(f'{cell.scenario:20} {cell.monitor:24} {cell.status} after {cell.fired:g} min, recovered {recovered}')
     wrong = [line for line in faults(matrix) if len(chosen) == len(SCENARIOS) or 'there is none' not in line]
+    wrong += strange_incidents(played.incidents)
     print('\n'.join(wrong) or f'{len(matrix)} cells as expected')
     if len(chosen) == len(SCENARIOS):
         if options.write:
-            put_table(TABLE, table(matrix), MARKER)
-        elif between_markers(TABLE, MARKER) != table(matrix):
+            put_table(TABLE, table(played), MARKER)
+        elif between_markers(TABLE, MARKER) != table(played):
             wrong.append('stale')
             print(f'{TABLE.name} is out of date: run `python -m tools.drills --write`')
     return int(bool(wrong))

@@ -1,21 +1,28 @@
-"""Hold every monitor against the recording of every scenario, and write down what it did."""
+"""Hold every monitor against the recording of every scenario, and write down what it did and told.
+
+What it does is that of one proxy. What people are told is that of a fleet of forty pods to which the same happens.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
+import math
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from tools.datadog_model import Store
 from tools.datadog_model.frames import Group
 from tools.datadog_model.monitors import Evaluation, Monitor
+from tools.datadog_model.notifications import notifications
+from tools.datadog_model.syntax import ServiceCheckQuery
 
-from .expected import EXPECTED, Expectation
+from .expected import EXPECTED, MOST_ALERTS, MOST_NOTIFICATIONS, SEVERAL_FAULTS, Expectation
+from .fleet import Pods, fleet
 from .recording import record
 from .scenarios import SCENARIOS, Scenario
 
@@ -24,14 +31,23 @@ __all__ = [
     'MONITORS',
     'TABLE',
     'Cell',
+    'Incident',
     'Matrix',
+    'Played',
+    'Variant',
     'cells_of',
     'faults',
+    'incident_of',
     'load_monitors',
     'play',
     'play_each',
+    'strange_incidents',
     'table',
+    'times_of',
 ]
+
+_Task = TypeVar('_Task')
+_Result = TypeVar('_Result')
 
 _ASSETS = Path(__file__).parents[2] / 'litellm' / 'assets'
 MONITORS = _ASSETS / 'monitors'
@@ -41,6 +57,9 @@ MARKER = 'drills'
 
 # As often as Datadog evaluates monitors, or once per run of the check where that is rarer.
 _EVALUATED_EVERY = 60.0
+
+# Pods of the fleet whose notifications are counted.
+_PODS = 40
 
 _GRAVITY = {'OK': 0, 'Warn': 1, 'No Data': 2, 'Alert': 3}
 
@@ -61,7 +80,27 @@ class Cell(NamedTuple):
     lapsed: float | None = None
 
 
+class Incident(NamedTuple):
+    """What people are told of a scenario: which monitors told first, how many alerts and notifications there were.
+
+    `monitors` are all those that told anything, the earliest first. Missing data that is told of is an alert.
+    """
+
+    scenario: str
+    monitors: tuple[str, ...]
+    first: frozenset[str]
+    alerts: int
+    notifications: int
+
+
 Matrix = dict[tuple[str, str], Cell]
+
+
+class Played(NamedTuple):
+    """The cells and incidents of some scenarios."""
+
+    matrix: Matrix
+    incidents: dict[str, Incident]
 
 
 def load_monitors() -> dict[str, Monitor]:
@@ -69,46 +108,101 @@ def load_monitors() -> dict[str, Monitor]:
     return {file.stem: Monitor.from_json(json.loads(file.read_text())) for file in sorted(MONITORS.glob('*.json'))}
 
 
-def play(names: Iterable[str] = tuple(SCENARIOS)) -> Matrix:
-    """Play scenarios by name."""
-    return {
-        (cell.monitor, cell.scenario): cell for cells in play_each(SCENARIOS[name] for name in names) for cell in cells
-    }
+class Variant(NamedTuple):
+    """A scenario of `SCENARIOS` where the instance has other options or runs more rarely, or on another release."""
+
+    name: str
+    options: Mapping[str, Any] | None = None
+    release: str | None = None
+    interval: float = 0.0
+
+    @property
+    def scenario(self) -> Scenario:
+        scenario = SCENARIOS[self.name].every(self.interval)
+        options = scenario.options if self.options is None else self.options
+        return scenario.on(self.release or scenario.release).having(**options)
 
 
-def play_each(scenarios: Iterable[Scenario]) -> list[list[Cell]]:
-    """Record scenarios, as many at a time as there are processors, and evaluate all monitors on each.
+def play(names: Iterable[str] = tuple(SCENARIOS)) -> Played:
+    """Play scenarios by name, each by itself and on a fleet."""
+    played = _in_processes(_play_one, names)
+    cells = [cell for cells, _ in played for cell in cells]
+    return Played(
+        {(cell.monitor, cell.scenario): cell for cell in cells},
+        {incident.scenario: incident for _, incident in played},
+    )
 
-    They are those of `SCENARIOS`, with options or a release of their own: other changes do not reach the processes.
+
+def play_each(variants: Iterable[Variant]) -> list[list[Cell]]:
+    """Play variants of scenarios, each by itself."""
+    return _in_processes(_cells_of_one, variants)
+
+
+def _in_processes(work: Callable[[_Task], _Result], tasks: Iterable[_Task]) -> list[_Result]:
+    """Do as many tasks at a time as there are processors, in their order.
+
+    A process of its own for each: a clock, a server and what the check submits belong to the whole process.
     """
-    variants = [(scenario.name, scenario.release, dict(scenario.options)) for scenario in scenarios]
-    # A process of its own for each: a clock, a server and what the check submits belong to the whole process.
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context('spawn'), max_tasks_per_child=1) as pool:
-        return list(pool.map(_play_one, variants))
+        return list(pool.map(work, tasks))
 
 
-def _play_one(variant: tuple[str, str, dict[str, Any]]) -> list[Cell]:
-    name, release, options = variant
-    scenario = SCENARIOS[name].on(release).having(**options)
+def _play_one(name: str) -> tuple[list[Cell], Incident]:
     logging.disable(logging.CRITICAL)  # Scrapes that fail do so on purpose.
+    scenario, monitors = SCENARIOS[name], load_monitors()
+    store = record(scenario)
+    # A request that fails by itself does not fail on forty pods at once.
+    has_fault = any(phase.is_fault for phase in scenario.phases)
+    pods = fleet([(store, Pods(_PODS, 'repeated' if has_fault else 'shared'))])
+    return list(cells_of(scenario, store, monitors)), incident_of(scenario, pods, monitors)
+
+
+def _cells_of_one(variant: Variant) -> list[Cell]:
+    logging.disable(logging.CRITICAL)
+    scenario = variant.scenario
     return list(cells_of(scenario, record(scenario), load_monitors()))
 
 
-def cells_of(scenario: Scenario, store: Store, monitors: dict[str, Monitor]) -> Iterator[Cell]:
+def cells_of(scenario: Scenario, store: Store, monitors: Mapping[str, Monitor]) -> Iterator[Cell]:
     """Evaluate monitors on the recording of a scenario."""
-    times = list(_times(scenario))
     for name, monitor in monitors.items():
-        notifies_no_data = bool(monitor.options.get('notify_no_data'))
-        yield _cell(name, scenario, monitor.run(store, times), notifies_no_data)
+        yield _cell(name, scenario, monitor.run(store, times_of(scenario, monitor)), monitor.notifies_of_missing_data)
 
 
-def _times(scenario: Scenario) -> Iterator[float]:
+def incident_of(scenario: Scenario, store: Store, monitors: Mapping[str, Monitor]) -> Incident:
+    """Count what monitors tell of the recording of a scenario."""
+    told = [
+        (one.time, name, one.status)
+        for name, monitor in monitors.items()
+        for one in notifications(monitor, monitor.run(store, times_of(scenario, monitor)))
+    ]
+    told.sort()
+    return Incident(
+        scenario.name,
+        tuple(dict.fromkeys(name for _, name, _ in told)),
+        frozenset(name for time, name, _ in told if time == told[0][0]),
+        sum(status in ('Alert', 'No Data') for _, _, status in told),
+        len(told),
+    )
+
+
+def times_of(scenario: Scenario, monitor: Monitor) -> Iterator[float]:
+    """Yield the times at which a monitor is evaluated.
+
+    Where time passes in steps that are longer than its window it is not: it would see gaps that no Agent leaves.
+    """
+    query = monitor.query
+    window = math.inf if isinstance(query, ServiceCheckQuery) else query.seconds
+    sees_gaps_until = 0.0
     now = scenario.start
     for phase in scenario.phases:
         step, end = max(_EVALUATED_EVERY, phase.step_seconds), now + 60 * phase.minutes
         while now + step <= end:
             now += step
-            yield now
+            if phase.step_seconds > window:
+                sees_gaps_until = now + window + monitor.options.get('evaluation_delay', 0)
+            elif now >= sees_gaps_until:
+                yield now
         now = end
 
 
@@ -163,12 +257,31 @@ def _complaint(cell: Cell, expectation: Expectation | None) -> str:
     return ''
 
 
-def table(matrix: Matrix) -> str:
+def strange_incidents(incidents: Mapping[str, Incident]) -> list[str]:
+    """Say of which scenarios people are told too much, or not first what the cause is."""
+    lines = []
+    for name, incident in incidents.items():
+        cause = SCENARIOS[name].cause
+        if cause is not None and cause not in incident.first:
+            lines.append(f'{name}: {", ".join(sorted(incident.first)) or "nobody"} tells first, not {cause}')
+        if name not in SEVERAL_FAULTS and (
+            incident.alerts > MOST_ALERTS or incident.notifications > MOST_NOTIFICATIONS
+        ):
+            lines.append(f'{name}: {incident.alerts} alerts and {incident.notifications} notifications')
+    return lines
+
+
+def table(played: Played) -> str:
     """Write the matrix, the scenarios and the reasons in Markdown."""
+    matrix, incidents = played
     scenarios = list(SCENARIOS.values())
     monitors = sorted({monitor for monitor, _ in matrix})
-    lines = ['| drill | what happens |', '| --- | --- |']
-    lines += [f'| {number} {one.name} | {one.description} |' for number, one in enumerate(scenarios, 1)]
+    lines = ['| drill | what happens | told first | alerts | notifications |', _row('---', ['---'] * 4)]
+    for number, scenario in enumerate(scenarios, 1):
+        incident = incidents[scenario.name]
+        first = scenario.cause if scenario.cause in incident.first else ', '.join(sorted(incident.first))
+        told = (scenario.description, first or '·', str(incident.alerts), str(incident.notifications))
+        lines.append(_row(f'{number} {scenario.name}', told))
     lines += ['', _row('monitor', (str(number) for number in range(1, len(scenarios) + 1)))]
     lines.append(_row('---', ('---' for _ in scenarios)))
     for monitor in monitors:

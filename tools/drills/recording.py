@@ -50,7 +50,7 @@ class _Pod:
 
 class _Run:
     def __init__(self, scenario: Scenario, clock: VirtualClock, stack: ExitStack) -> None:
-        self.recorder = Recorder()
+        self.recorder = Recorder(tags=scenario.tags)
         self._scenario = scenario
         self._clock = clock
         self._stack = stack

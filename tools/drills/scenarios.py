@@ -55,7 +55,9 @@ class Scenario:
     """A drill. `options` are those of the instance, beside the addresses and the key.
 
     With `health_checks` the proxy calls its models in the background, and counts these calls as any others: twice the
-    series, and twice the time that the drill takes, so only where it may matter.
+    series, and twice the time that the drill takes, so only where it may matter. `tags` are those of the Agent.
+
+    `cause` is the monitor whose notification is the first one, or among the first: it names what is wrong.
     """
 
     name: str
@@ -66,6 +68,8 @@ class Scenario:
     broken_models: bool = False
     health_checks: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
+    tags: tuple[str, ...] = ('env:production', 'service:litellm')
+    cause: str | None = None
 
     @property
     def end(self) -> float:
@@ -88,6 +92,11 @@ class Scenario:
         """Return the same with other options of the instance."""
         return replace(self, options=options)
 
+    def every(self, seconds: float) -> Scenario:
+        """Return the same with an Agent that runs the check this much more rarely."""
+        phases = tuple(replace(one, step_seconds=max(seconds, one.step_seconds)) for one in self.phases)
+        return replace(self, phases=phases)
+
     def on(self, release: str) -> Scenario:
         """Return the same on another release of LiteLLM."""
         return replace(self, release=release)
@@ -104,11 +113,16 @@ USUAL: Mix = (
 
 
 def _with_fault(
-    name: str, description: str, fault: Phase, before: float = 6, after: float = 14, health_checks: bool = False
+    name: str,
+    description: str,
+    fault: Phase,
+    cause: str | None = None,
+    before: tuple[Phase, ...] = (),
+    after: float = 14,
+    **more: Any,
 ) -> Scenario:
-    calm = Phase(before, mix=USUAL)
-    phases = (calm, fault, replace(calm, minutes=after))
-    return Scenario(name, description, phases, health_checks=health_checks)
+    calm = Phase(6, mix=USUAL)
+    return Scenario(name, description, (*before, calm, fault, replace(calm, minutes=after)), cause=cause, **more)
 
 
 def _fault(minutes: float = 12, mix: Mix = USUAL, per_minute: float = 16, **controls: Any) -> Phase:
@@ -119,6 +133,11 @@ def video(key: str, dollars: float) -> Plan:
     """Plan a video of a certain price: a second of it costs ten cents."""
     return post(key, '/v1/videos', model='sora', prompt=..., seconds=round(dollars * 10))
 
+
+# An hour and a day to compare with.
+_HOUR_BEFORE = (Phase(60, 12, USUAL, step_seconds=60),)
+_DAY_BEFORE = (Phase(90, 8, USUAL, step_seconds=300), Phase(23 * 60 - 30, 0, step_seconds=1800))
+_ALL = ('openai', 'azure', 'anthropic', 'bedrock')
 
 SCENARIOS: dict[str, Scenario] = {
     scenario.name: scenario
@@ -163,26 +182,91 @@ SCENARIOS: dict[str, Scenario] = {
                 Phase(15, mix=USUAL, restart=True),
             ),
         ),
+        Scenario(
+            'rolling deploy',
+            'At four requests a minute, both pods of a deployment are replaced, one after the other.',
+            (
+                Phase(8, 4, USUAL, pods=('a', 'b')),
+                Phase(1, 4, USUAL, pods=('b', 'c')),
+                Phase(25, 4, USUAL, pods=('c', 'd')),
+            ),
+        ),
+        _with_fault(
+            'client hang-ups',
+            'A quarter of the clients do not wait for their answer.',
+            _fault(12, (*USUAL[:3], chat('search', 'gpt-4o', headers={'x-fixture-end': 'hang_up'}))),
+        ),
+        _with_fault(
+            'custom guardrail',
+            'A guardrail of the user blocks a quarter of all requests by raising a plain exception.',
+            _fault(12, (*USUAL[:3], chat('search', 'gpt-4o', headers={'x-fixture-end': 'hook_error'})), 32),
+        ),
         _with_fault(
             'proxy gone',
             'Nothing listens on the port of the metrics page for eight minutes.',
             Phase(8, up=False, is_fault=True),
+            'scrape_down',
+        ),
+        _with_fault(
+            'all pods gone',
+            'The deployment has no pods for a quarter of an hour. The Agent knows of none, so nothing is reported.',
+            Phase(15, 0, pods=(), is_fault=True),
+            'service_gone',
+        ),
+        _with_fault(
+            'proxy hung',
+            'The event loop is blocked: nothing is answered, 500 requests are in flight. The page is still served.',
+            _fault(14, (), 0, hung=True),
+            'not_ready',
+        ),
+        _with_fault(
+            'load balancer broken',
+            'No client reaches the proxy, which is well.',
+            _fault(20, (), 0),
+            'traffic_gone',
+            before=_HOUR_BEFORE,
+        ),
+        Scenario(
+            'crash loop',
+            'The proxy is restarted every ten minutes for an hour and a half.',
+            (
+                Phase(20, 4, USUAL, step_seconds=60),
+                *(Phase(10, 4, USUAL, restart=True, is_fault=True, step_seconds=60) for _ in range(9)),
+                Phase(30, 4, USUAL, step_seconds=60),
+            ),
+            cause='restarting',
         ),
         _with_fault(
             'Agent refused',
             'The key of the Agent is blocked for eight minutes. Clients notice nothing.',
             _fault(8, blocked_keys=[AGENT_KEY]),
+            'scrape_down',
+        ),
+        Scenario(
+            'no tags',
+            'The proxy has no tags `env` and `service`, and its provider fails.',
+            (_fault(14, failing_providers={'openai': 503}), Phase(80, 0, step_seconds=60)),
+            tags=(),
+            cause='untagged',
         ),
         _with_fault(
             'provider outage',
             'OpenAI answers every call with 503. Azure still serves half of gpt-4o.',
             _fault(14, failing_providers={'openai': 503}),
+            'deployment_failure_rate',
             health_checks=True,
+        ),
+        _with_fault(
+            'fallbacks help',
+            'Anthropic and Bedrock answer every call with 503, and gpt-4o answers in their place.',
+            _fault(14, failing_providers={'anthropic': 503, 'bedrock': 503}),
+            'deployment_failure_rate',
         ),
         _with_fault(
             'fallback storm',
             'Anthropic and Bedrock are down, and the fallbacks are overrun and answer 429.',
             _fault(14, failing_providers={'anthropic': 503, 'bedrock': 503, 'openai': 429, 'azure': 429}),
+            'deployment_failure_rate',
         ),
         _with_fault(
             'long cooldowns',
@@ -192,15 +276,29 @@ SCENARIOS: dict[str, Scenario] = {
                 14,
                 (chat('support', 'claude-sonnet', **_STREAM),),
                 60,
-                failing_providers=dict.fromkeys(('openai', 'azure', 'anthropic', 'bedrock'), 503),
+                failing_providers=dict.fromkeys(_ALL, 503),
                 cooldown_seconds=60.0,
             ),
+            'deployment_failure_rate',
         ),
-        _with_fault(
+        Scenario(
             'slow provider',
-            'All providers are 30 times as slow, to the first token as well.',
-            _fault(20, slow_providers=dict.fromkeys(('openai', 'azure', 'anthropic', 'bedrock'), 30)),
-            after=20,
+            'All providers are 60 times as slow as the day before, to the first token as well.',
+            (
+                *_DAY_BEFORE,
+                Phase(35, mix=USUAL, step_seconds=60),
+                replace(_fault(20, slow_providers=dict.fromkeys(_ALL, 60)), step_seconds=30),
+                Phase(40, 8, USUAL, step_seconds=60),
+            ),
+            cause='latency',
+        ),
+        Scenario(
+            'slow models',
+            'All models take minutes for an answer, as they did the day before.',
+            tuple(
+                replace(one, controls={'slow_providers': dict.fromkeys(_ALL, 300)})
+                for one in (*_DAY_BEFORE, Phase(40, 8, USUAL, step_seconds=60))
+            ),
         ),
         _with_fault(
             'rate limiting',
@@ -211,6 +309,7 @@ SCENARIOS: dict[str, Scenario] = {
                 24,
                 used_elsewhere={'openai': 0.9985, 'azure': 0.9985},
             ),
+            'rate_limit_headroom',
         ),
         _with_fault(
             'wrong keys',
@@ -218,14 +317,21 @@ SCENARIOS: dict[str, Scenario] = {
             _fault(
                 10, (*USUAL, *(chat(key, 'gpt-4o') for key in ('sk-revoked-1', 'sk-revoked-1', 'no-key', 'no-key'))), 32
             ),
+            'rejected_keys',
+        ),
+        _with_fault(
+            'budget spent',
+            'A client goes on after its budget, which is never reset, is spent.',
+            _fault(12, (*USUAL, chat('spent', 'gpt-4o-mini'))),
+            'budget_exceeded',
         ),
         Scenario(
             'budget running out',
             'Videos use up the budgets of a key, a user, a team, an organization and a provider. They are reset later.',
             (
-                # So that all budgets are reset at the same time, 30 minutes after the start.
+                # So that all budgets are reset at the same time, 100 minutes after the start.
                 Phase(1, mix=USUAL, advance=696 * _HOURS, jobs=('reset_budgets',)),
-                Phase(9, mix=USUAL, advance=23.5 * _HOURS, jobs=('budgets',)),
+                Phase(74, 3, USUAL, advance=22.35 * _HOURS, jobs=('budgets',), step_seconds=60),
                 Phase(
                     9,
                     10,
@@ -240,20 +346,109 @@ SCENARIOS: dict[str, Scenario] = {
                 ),
                 Phase(13, mix=USUAL, is_fault=True),
                 Phase(16, mix=USUAL, jobs=('reset_budgets', 'budgets')),
+                Phase(25 * 60, 0.1, USUAL, step_seconds=1800),
+            ),
+            cause='key_spend',
+        ),
+        Scenario(
+            'end of the month',
+            'Budgets have 5% left, two hours before their reset. That is enough: little is spent.',
+            (
+                Phase(1, mix=USUAL, advance=696 * _HOURS, jobs=('reset_budgets',)),
+                Phase(9, 6, (video('search', 5.3), video('notebook', 5.3), video('batch', 48)), is_fault=True),
+                Phase(60 * 21, 0.1, USUAL, step_seconds=1800),
+                Phase(60, 2, USUAL, step_seconds=30, jobs=('budgets',)),
+                Phase(60 * 5, 0.1, USUAL, step_seconds=1800),
             ),
         ),
-        _with_fault('Redis down', 'Redis refuses connections.', _fault(redis='down')),
-        _with_fault(
+        _with_fault('Redis down', 'Redis refuses connections.', _fault(redis='down'), 'redis_circuit_open'),
+        Scenario(
             'database down',
-            'Postgres refuses connections; spend waits in memory.',
-            _fault(14, per_minute=48, db='down'),
+            'Postgres refuses connections, so the proxy is not ready and refuses its clients.',
+            (
+                Phase(6, mix=USUAL),
+                _fault(14, (*USUAL, chat('ci', 'gpt-4o-mini')), db='down', keys_need_db=True),
+                Phase(60, 4, USUAL, step_seconds=60),
+            ),
+            cause='database_disconnected',
         ),
-        _with_fault('callback broken', 'Langfuse takes no log records.', _fault(10, broken_callbacks=['langfuse'])),
+        Scenario(
+            'jobs fail',
+            'Spend is not written, and budgets are not reset; the database is well.',
+            (
+                Phase(6, mix=USUAL),
+                replace(_fault(30, failing_jobs=['spend_queues', 'reset_budgets']), step_seconds=30),
+                Phase(70, 4, USUAL, step_seconds=60),
+            ),
+        ),
+        Scenario(
+            'cleanup fails',
+            'The cleanup of spend logs, once a day, fails three times.',
+            (
+                Phase(24 * 60, 0.1, USUAL, jobs=('spend_log_cleanup',), step_seconds=3600),
+                *(
+                    Phase(
+                        24 * 60,
+                        0.1,
+                        USUAL,
+                        {'failing_jobs': ['spend_log_cleanup']},
+                        jobs=('spend_log_cleanup',),
+                        is_fault=True,
+                        step_seconds=3600,
+                    )
+                    for _ in range(3)
+                ),
+                *(Phase(24 * 60, 0.1, USUAL, jobs=('spend_log_cleanup',), step_seconds=3600) for _ in range(3)),
+            ),
+            cause='spend_log_cleanup_failing',
+        ),
+        _with_fault(
+            'callback broken',
+            'Langfuse takes no log records.',
+            _fault(10, broken_callbacks=['langfuse']),
+            'callback_failures',
+        ),
+        _with_fault(
+            'guardrail broken',
+            'A guardrail cannot reach its service, and fails.',
+            _fault(12, (*USUAL, chat('support', 'gpt-4o-mini', text='outage', guardrails=['moderation']))),
+            'guardrail_errors',
+        ),
+        _with_fault(
+            'workers full',
+            'A third of the requests are turned away, because the queues of the workers are full.',
+            _fault(12, (*USUAL, *(chat('ci', 'gpt-4o-mini', headers={'x-fixture-reject': 'queue_full'}),) * 2)),
+            'admission_rejections',
+        ),
         _with_fault(
             'proxy overloaded',
             'The proxy itself spends 60 times as long on each request as usual.',
             _fault(14, load=60),
+            'overhead',
             health_checks=True,
+        ),
+        Scenario(
+            'too many contexts',
+            'Clients and models that are new make more contexts than `max_contexts` allows, until the proxy restarts.',
+            (
+                Phase(6, mix=USUAL),
+                _fault(
+                    10, (*USUAL, chat('ci', 'gemini-flash'), chat('limited', 'local-llama'), chat('batch', 'gpt-4o'))
+                ),
+                Phase(25, mix=USUAL, restart=True),
+            ),
+            options={'max_contexts': 1700},
+            cause='contexts_dropped',
+        ),
+        Scenario(
+            'no price',
+            'A third of the requests go to a model that has no price.',
+            (
+                Phase(6, mix=USUAL),
+                _fault(12, (*USUAL, chat('ci', 'local-llama'), chat('ci', 'local-llama')), 24),
+                Phase(60, mix=USUAL, step_seconds=60),
+            ),
+            cause='zero_cost_requests',
         ),
         Scenario(
             'spend jump',
@@ -263,7 +458,9 @@ SCENARIOS: dict[str, Scenario] = {
                 Phase(60, 0.4, (chat('ci', 'gpt-4o-mini'), chat('ci', 'o4-mini')), step_seconds=300),
                 Phase(30, 0.4, (video('ci', 17),), is_fault=True, step_seconds=300),
                 Phase(120, 0.4, (chat('ci', 'gpt-4o-mini'), chat('ci', 'o4-mini')), step_seconds=300),
+                Phase(24 * 60, 0.1, (chat('ci', 'gpt-4o-mini'), chat('ci', 'o4-mini')), step_seconds=3600),
             ),
+            cause='key_spend',
         ),
         Scenario(
             'restart in an outage',
@@ -277,6 +474,7 @@ SCENARIOS: dict[str, Scenario] = {
                 Phase(14, mix=USUAL),
             ),
             health_checks=True,
+            cause='deployment_failure_rate',
         ),
         _with_fault(
             'outage at night',
@@ -285,23 +483,16 @@ SCENARIOS: dict[str, Scenario] = {
                 20,
                 (),
                 0,
-                failing_providers=dict.fromkeys(('openai', 'azure', 'anthropic', 'bedrock'), 503),
+                failing_providers=dict.fromkeys(_ALL, 503),
             ),
+            'unhealthy_endpoints',
             health_checks=True,
-        ),
-        Scenario(
-            'rolling deploy',
-            'At four requests a minute, both pods of a deployment are replaced, one after the other.',
-            (
-                Phase(8, 4, USUAL, pods=('a', 'b')),
-                Phase(1, 4, USUAL, pods=('b', 'c')),
-                Phase(25, 4, USUAL, pods=('c', 'd')),
-            ),
         ),
         _with_fault(
             'Agent upgraded',
             'An upgrade of the Agent puts back the check that it bundles. The wheel is installed again later.',
             replace(_fault(), bundled=True),
+            'check_replaced',
         ),
     )
 }

@@ -21,6 +21,8 @@ from .settings import Settings
 __all__ = ['create_app']
 
 _REJECTIONS = ('queue_full', 'queue_timeout')
+# Requests in flight of a proxy that hangs.
+_STUCK = 500
 _NEVER_QUEUED = ('/health', '/metrics', '/fixture')
 
 
@@ -30,19 +32,21 @@ class _InFlight:
     def __init__(self, app: ASGIApp, proxy: Proxy) -> None:
         self._app = app
         self._series = proxy.series
+        self._shared = proxy.shared
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope['type'] != 'http':
             await self._app(scope, receive, send)
             return
-        self._series.inc('litellm_in_flight_requests')
+        requests = 1 + (_STUCK if self._shared.controls.hung else 0)
+        self._series.inc('litellm_in_flight_requests', amount=requests)
         try:
             if scope['path'].startswith(_NEVER_QUEUED):
                 await self._app(scope, receive, send)
             else:
                 await self._admit(scope, receive, send)
         finally:
-            self._series.inc('litellm_in_flight_requests', amount=-1)
+            self._series.inc('litellm_in_flight_requests', amount=-requests)
 
     async def _admit(self, scope: Scope, receive: Receive, send: Send) -> None:
         reason = dict(scope['headers']).get(b'x-fixture-reject', b'').decode()

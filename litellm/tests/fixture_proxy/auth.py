@@ -12,6 +12,10 @@ from .proxy import proxy_of
 __all__ = ['RefusedError', 'authenticate', 'error_response', 'refused_response']
 
 
+# LiteLLM 1.110.2, whose database was stopped: the label says nothing of the 503.
+_WITHOUT_DB = Failure(503, 'ConnectError', 'All connection attempts failed', 'None', 'None', label_status='None')
+
+
 class RefusedError(Exception):
     """The request brought no key that the proxy knows."""
 
@@ -20,14 +24,19 @@ class RefusedError(Exception):
         self.failure = failure
 
 
-def authenticate(request: Request, bearer_only: bool = False) -> Caller:
-    """Find out who calls; a refusal is recorded as a failed request, then raised."""
+def authenticate(request: Request, bearer_only: bool = False, model: str = '') -> Caller:
+    """Find out who calls; a refusal is recorded as a failed request, for the model that it names, then raised."""
     key = _bearer_key(request) if bearer_only else _key(request)
-    caller = proxy_of(request).accounts.caller(key)
-    if caller is None or key in proxy_of(request).shared.controls.blocked_keys:
-        failure = _refusal(key)
+    proxy = proxy_of(request)
+    caller, controls = proxy.accounts.caller(key), proxy.shared.controls
+    # The key of the Agent is taken to be in the cache.
+    is_scrape = request.url.path.startswith('/metrics')
+    needs_db = controls.keys_need_db and not is_scrape and key != proxy.settings.key
+    without_db = needs_db and controls.db == 'down'
+    if caller is None or key in controls.blocked_keys or without_db:
+        failure = _WITHOUT_DB if without_db else _refusal(key, proxy.settings.profile.tells_status_of_refusals)
         client_ip, agent = request.client and request.client.host, request.headers.get('user-agent')
-        proxy_of(request).telemetry.record_refusal(request.url.path, hashed(key), failure, client_ip, agent)
+        proxy.telemetry.record_refusal(request.url.path, hashed(key), failure, client_ip, agent, model)
         raise RefusedError(failure)
     return caller
 
@@ -43,7 +52,7 @@ def _bearer_key(request: Request) -> str:
     return token.strip() if scheme.lower() == 'bearer' else ''
 
 
-def _refusal(key: str) -> Failure:
+def _refusal(key: str, tells_status: bool) -> Failure:
     if not key:
         message = 'Authentication Error, No api key passed in.'
         return Failure(401, 'Exception', message, 'auth_error', 'None', label_status='None')
@@ -51,7 +60,8 @@ def _refusal(key: str) -> Failure:
         message = "Authentication Error, LiteLLM Virtual Key expected. Expected to start with 'sk-'."
         return Failure(401, 'AssertionError', message, 'auth_error', 'None', label_status='None')
     message = f'Authentication Error, Invalid proxy server token passed. Key Hash (Token) ={hashed(key)}.'
-    return Failure(401, 'ProxyException', message, 'token_not_found_in_db', 'key')
+    label_status = None if tells_status else 'None'
+    return Failure(401, 'ProxyException', message, 'token_not_found_in_db', 'key', label_status=label_status)
 
 
 def error_response(failure: Failure) -> Response:

@@ -24,6 +24,8 @@ async def _liveliness(request: Request) -> Response:
 async def _readiness(request: Request) -> Response:
     proxy = proxy_of(request)
     db_is_down = proxy.shared.controls.db == 'down'
+    if proxy.shared.controls.hung:
+        return JSONResponse({'detail': 'the event loop is blocked'}, 503)
     if not proxy.settings.profile.short_readiness:
         if db_is_down:
             return JSONResponse({'detail': 'Service Unhealthy (Not connected to the query engine)'}, 503)

@@ -99,6 +99,9 @@ class Jobs:
         for name in names:
             self._jobs[name]()
 
+    def _fails(self, job: str) -> bool:
+        return job in self._shared.controls.failing_jobs
+
     def _write_budgets(self) -> None:
         """Write every budget and the numbers of users, teams and their members."""
         if not self._services.call_postgres('get_data'):
@@ -113,7 +116,7 @@ class Jobs:
 
     def _reset_budgets(self) -> None:
         """Reset the budgets whose time is up."""
-        if not self._services.call_postgres('update_data'):
+        if self._fails('reset_budgets') or not self._services.call_postgres('update_data'):
             self._services.failed('reset_budget_job', 'ClientNotConnectedError', 'reset_budget_keys')
             return
         for budget in self._accounts.budgets():
@@ -121,7 +124,10 @@ class Jobs:
         self._services.succeeded('reset_budget_job', 0.05)
 
     def _flush_spend(self) -> None:
-        """Move the spend that waits in memory over Redis into the database, under the lock of this pod."""
+        """Move the spend that waits in memory over Redis into the database, under the lock of this pod.
+
+        While the database is down it is lost: LiteLLM empties the queue first. A job that fails leaves it waiting.
+        """
         waiting = self._services.pending_writes
         self._services.call_redis('set_cache')
         for queue in _QUEUES_OF_ONE_SIZE:
@@ -130,9 +136,10 @@ class Jobs:
             self._services.succeeded(queue, 0.0)
         if self._profile.release < (1, 106, 0):
             self._services.succeeded('batch_write_to_db', 0.0)
-        if self._services.call_postgres('batch_write'):
+        if not self._fails('spend_queues'):
             self._services.pending_writes = 0
-            self._report_deliveries()
+            if self._services.call_postgres('batch_write'):
+                self._report_deliveries()
         self._services.set_size('pod_lock_manager', 0, label='db_spend_update_job:fixture-pod')
 
     def _report_deliveries(self) -> None:
@@ -158,7 +165,7 @@ class Jobs:
 
     def _clean_spend_logs(self) -> None:
         """Delete old rows; a batch fails while the database is down."""
-        works = self._services.call_postgres('delete_many')
+        works = self._services.call_postgres('delete_many') and not self._fails('spend_log_cleanup')
         for table, (deleted, remaining) in _CLEANED_TABLES.items():
             if works:
                 self._series.inc('litellm_spend_log_cleanup_rows_deleted', {'table': table}, deleted)

@@ -1,7 +1,9 @@
 """The OpenAI-compatible routes: chat completions, embeddings, images and videos, and what else clients call.
 
 Request headers of the fixture's own: `x-fixture-fail: 429` makes the deployments of the requested group fail with that
-status, `x-fixture-reject: queue_full` (or `queue_timeout`) has admission control refuse the request.
+status, `x-fixture-reject: queue_full` (or `queue_timeout`) has admission control refuse the request, and
+`x-fixture-end: hang_up` is a client that does not wait for its answer, `hook_error` a custom guardrail that raises a
+plain exception.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ class _BadRequestError(Exception):
 
 async def _serve(request: Request, kind: str, required: str) -> Response:
     """Serve one request for a model's answer."""
-    caller = authenticate(request)
+    caller = authenticate(request, model=await _requested_model(request))
     try:
         body = await _json_body(request)
         if required not in body:
@@ -48,6 +50,10 @@ async def _serve(request: Request, kind: str, required: str) -> Response:
     except _BadRequestError as error:
         return _refuse(request, caller, error)
     proxy = proxy_of(request)
+    ended = _ENDS.get(request.headers.get('x-fixture-end', ''))
+    if ended is not None:
+        proxy.telemetry.record(Outcome(call, failure=ended))
+        return error_response(ended)
     outcome = proxy.serve(call)
     if outcome.answer is None:
         assert outcome.failure is not None
@@ -60,6 +66,21 @@ async def _serve(request: Request, kind: str, required: str) -> Response:
         chunks = _stream(outcome.answer, with_usage, delay=proxy.settings.real_delay)
         return StreamingResponse(chunks, media_type='text/event-stream', headers=headers)
     return JSONResponse(_BODIES[kind](outcome.answer), headers=headers)
+
+
+_ENDS = {
+    'hang_up': Failure(499, 'HTTPException', 'Client disconnected the request', 'None'),
+    'hook_error': Failure(500, 'Exception', 'Blocked by a hook', 'None', label_status='None'),
+}
+
+
+async def _requested_model(request: Request) -> str:
+    """Read the model that a request names, if it can be read."""
+    try:
+        body = await request.json()
+        return str(body.get('model', ''))
+    except (AttributeError, ValueError):
+        return ''
 
 
 def _refuse(request: Request, caller: Caller, error: _BadRequestError) -> Response:

@@ -191,6 +191,11 @@ class Profile:
         return self.release >= (1, 99, 0)
 
     @property
+    def tells_status_of_refusals(self) -> bool:
+        """Whether the failure of a wrong key or a spent budget has its status as a label."""
+        return self.release >= (1, 81, 0)
+
+    @property
     def budget_exceeded_status(self) -> int:
         """HTTP status of a refusal because a budget is spent."""
         return 422 if self.release >= (1, 106, 0) else 429

@@ -17,7 +17,9 @@ __all__ = ['Controls', 'Shared']
 @dataclass(frozen=True)
 class Controls:
     """What tests may change while the proxy runs. A `lens` that is down refuses the rows that it is sent,
-    and whoever comes with one of the `blocked_keys` is refused.
+    and whoever comes with one of the `blocked_keys` is refused. With `keys_need_db`, keys are refused while the
+    database is down, as LiteLLM does unless it is told otherwise. A proxy that is `hung` is not ready, and has requests
+    in flight. Jobs among `failing_jobs` fail, whatever the state of the database.
 
     By provider: `failing_providers` are the HTTP status that all its calls fail with, `slow_providers` what its
     latencies are multiplied by, `used_elsewhere` the share of its limits that others use up. `load` multiplies the time
@@ -27,6 +29,9 @@ class Controls:
     redis: str = 'up'
     db: str = 'up'
     lens: str = 'up'
+    keys_need_db: bool = False
+    hung: bool = False
+    failing_jobs: tuple[str, ...] = ()
     broken_callbacks: tuple[str, ...] = ()
     blocked_keys: tuple[str, ...] = ()
     failing_providers: Mapping[str, int] = field(default_factory=dict)
@@ -46,6 +51,8 @@ class Controls:
             raise ValueError('redis, db and lens are "up" or "down"')
         if not isinstance(controls.broken_callbacks, (list, tuple)):
             raise ValueError('broken_callbacks is a list of callback names')
+        if not isinstance(controls.failing_jobs, (list, tuple)):
+            raise ValueError('failing_jobs is a list of names')
         if not isinstance(controls.blocked_keys, (list, tuple)):
             raise ValueError('blocked_keys is a list of keys')
         if not set(controls.failing_providers.values()) <= UPSTREAM_ERRORS.keys():

@@ -61,13 +61,14 @@ class Telemetry:
         for name in self._shared.controls.broken_callbacks:
             self._series.inc('litellm_callback_logging_failures_metric', {'callback_name': name})
 
-    def record_refusal(self, route: str, key: str, failure: Failure, client_ip: str | None, agent: str | None) -> None:
+    def record_refusal(
+        self, route: str, key: str, failure: Failure, client_ip: str | None, agent: str | None, model: str
+    ) -> None:
         """Record a request refused for its key: it counts as a failed one, scrapes included."""
         status = failure.exception_status
         values = {
-            # Since a 401 tells that LiteLLM does not know the key, it does not tell the key either.
-            'hashed_api_key': None if status == '401' else key,
-            'requested_model': '',
+            'hashed_api_key': key,
+            'requested_model': model,
             'exception_status': status,
             'status_code': status,
             'exception_class': failure.exception,

@@ -11,31 +11,62 @@ from tests.fixture_proxy.accounts import VIRTUAL_KEYS
 
 from tools.datadog_model import Dashboard, Store, Window
 from tools.datadog_model.dashboards import evaluate_check_status, evaluate_widget
-from tools.drills import FULL, SCENARIOS, Phase, Scenario, record
+from tools.datadog_model.notifications import notifications
+from tools.drills import FULL, SCENARIOS, Phase, record
 from tools.drills.clients import chat
 from tools.drills.expected import EXPECTED
-from tools.drills.fault_matrix import MARKER, TABLE, Matrix, cells_of, faults, load_monitors, play, play_each, table
+from tools.drills.fault_matrix import (
+    MARKER,
+    TABLE,
+    Played,
+    Variant,
+    cells_of,
+    faults,
+    incident_of,
+    load_monitors,
+    play,
+    play_each,
+    strange_incidents,
+    table,
+    times_of,
+)
+from tools.drills.fleet import Pods, fleet
 from tools.drills.scenarios import USUAL
 from tools.markdown import between_markers
 
 DAY_SECONDS = 24 * 3600
 DASHBOARDS = sorted((Path(__file__).parents[3] / 'litellm' / 'assets' / 'dashboards').glob('*.json'))
 
-# How drills go where the instance has other options, or the proxy another release: which of their monitors stay silent.
-VARIANTS: tuple[tuple[Scenario, frozenset[str]], ...] = (
-    (SCENARIOS['rate limiting'].having(exclude_personal_labels=True), frozenset()),
-    (
-        SCENARIOS['budget running out'].having(exclude_personal_labels=True),
-        frozenset({'key_budget', 'user_budget'}),
+# How drills go where the instance has other options or runs once a minute, or the proxy another release: which of their
+# monitors stay silent.
+VARIANTS: tuple[tuple[Variant, frozenset[str]], ...] = (
+    (Variant('rate limiting', {'exclude_personal_labels': True}), frozenset()),
+    (Variant('budget spent', {'exclude_personal_labels': True}), frozenset()),
+    (Variant('wrong keys', {'drop_empty_labels': True}), frozenset()),
+    (Variant('proxy overloaded', {'collect_histogram_buckets': False}), frozenset()),
+    (Variant('provider outage', release='1.74.0'), frozenset()),
+    (Variant('wrong keys', release='1.80.11'), frozenset()),
+    (Variant('rate limiting', release='1.74.0'), frozenset({'rate_limit_headroom', 'token_limit_headroom'})),
+    *(
+        (Variant(name, interval=60), frozenset())
+        for name in (
+            'normal peak',
+            'worker restart',
+            'rolling deploy',
+            'proxy gone',
+            'proxy hung',
+            'provider outage',
+            'fallbacks help',
+            'fallback storm',
+            'long cooldowns',
+            'rate limiting',
+            'wrong keys',
+            'Redis down',
+            'database down',
+            'callback broken',
+            'proxy overloaded',
+        )
     ),
-    (SCENARIOS['wrong keys'].having(drop_empty_labels=True), frozenset()),
-    (SCENARIOS['slow provider'].having(collect_histogram_buckets=False), frozenset()),
-    (
-        SCENARIOS['slow provider'].having(histogram_buckets_as_distributions=True),
-        frozenset({'latency', 'time_to_first_token'}),
-    ),
-    (SCENARIOS['provider outage'].on('1.74.0'), frozenset()),
-    (SCENARIOS['rate limiting'].on('1.74.0'), frozenset({'rate_limit_headroom'})),
 )
 
 # What only releases before 1.80.12 have: the widget asks for the former name beside the one of today.
@@ -59,15 +90,15 @@ def without_data(dashboard: Dashboard, store: Store, window: Window) -> list[str
 
 
 @pytest.fixture(scope='module')
-def matrix() -> Matrix:
+def played() -> Played:
     return play()
 
 
 @pytest.fixture(scope='module')
 def variants() -> list[set[str]]:
     """Return the monitors that do not stay silent in each variant."""
-    played = play_each(scenario for scenario, _ in VARIANTS)
-    return [{cell.monitor for cell in cells if cell.status != 'OK'} for cells in played]
+    cells = play_each(variant for variant, _ in VARIANTS)
+    return [{cell.monitor for cell in of_one if cell.status != 'OK'} for of_one in cells]
 
 
 @pytest.fixture(scope='module')
@@ -75,28 +106,72 @@ def full() -> Store:
     return record(FULL)
 
 
-def test_every_monitor_fires_in_its_drills_recovers_and_is_silent_in_all_others(matrix: Matrix) -> None:
-    assert faults(matrix) == []
+def test_every_monitor_fires_in_its_drills_recovers_and_is_silent_in_all_others(played: Played) -> None:
+    assert faults(played.matrix) == []
 
 
-def test_every_cell_was_played(matrix: Matrix) -> None:
-    assert matrix.keys() == {(monitor, scenario) for monitor in load_monitors() for scenario in SCENARIOS}
+def test_a_fault_of_a_fleet_is_told_of_a_few_times_and_its_cause_first(played: Played) -> None:
+    assert strange_incidents(played.incidents) == []
+
+
+def test_a_fleet_is_told_of_as_often_as_a_single_proxy(played: Played) -> None:
+    monitors = {
+        name: {key[0] for key, cell in played.matrix.items() if key[1] == name and cell.status != 'OK'}
+        for name in SCENARIOS
+    }
+
+    assert {name: set(incident.monitors) for name, incident in played.incidents.items()} == monitors
+
+
+def test_every_cell_was_played(played: Played) -> None:
+    assert played.matrix.keys() == {(monitor, scenario) for monitor in load_monitors() for scenario in SCENARIOS}
 
 
 def test_every_monitor_has_a_drill_that_it_fires_in() -> None:
     assert {one.monitor for one in EXPECTED} == load_monitors().keys()
 
 
-def test_the_table_in_the_docs_is_up_to_date(matrix: Matrix) -> None:
-    assert between_markers(TABLE, MARKER) == table(matrix), 'run `python -m tools.drills --write`'
+def test_every_drill_with_a_fault_has_a_cause_that_fires_in_it() -> None:
+    fires = {(one.monitor, one.scenario) for one in EXPECTED}
+
+    assert [one.name for one in SCENARIOS.values() if one.cause and (one.cause, one.name) not in fires] == []
 
 
-def test_monitors_do_the_same_with_other_options_and_on_other_releases(variants: list[set[str]]) -> None:
+def test_the_table_in_the_docs_is_up_to_date(played: Played) -> None:
+    assert between_markers(TABLE, MARKER) == table(played), 'run `python -m tools.drills --write`'
+
+
+def test_monitors_do_the_same_with_other_options_on_other_releases_and_once_a_minute(variants: list[set[str]]) -> None:
     expected = [
-        {one.monitor for one in EXPECTED if one.scenario == scenario.name} - silent for scenario, silent in VARIANTS
+        {one.monitor for one in EXPECTED if one.scenario == variant.name} - silent for variant, silent in VARIANTS
     ]
 
     assert variants == expected
+
+
+@pytest.mark.parametrize('pods', [5, 12, 30, 40])
+def test_pods_that_share_the_requests_hide_no_wrong_keys(pods: int) -> None:
+    scenario = SCENARIOS['wrong keys']
+    shared = fleet([(record(scenario), Pods(pods, 'shared'))])
+
+    assert incident_of(scenario, shared, load_monitors()).monitors == ('rejected_keys',)
+
+
+def test_an_outage_in_staging_is_not_told_of_as_one_in_production() -> None:
+    scenario = SCENARIOS['provider outage']
+    staging = (record(scenario), Pods(2, tags={'env': 'staging'}))
+    production = (record(replace(scenario, phases=(replace(scenario.phases[0], minutes=34),))), Pods(5))
+    monitors = load_monitors()
+    both = fleet([staging, production])
+
+    told = [
+        one
+        for name in ('proxy_failure_rate', 'deployment_failure_rate', 'complete_outage', 'unhealthy_endpoints')
+        for one in notifications(monitors[name], monitors[name].run(both, times_of(scenario, monitors[name])))
+    ]
+
+    assert told
+    assert {tag for one in told for tag in one.group if tag.startswith('env:')} == {'env:staging'}
 
 
 def test_a_key_that_is_no_longer_used_does_not_hold_an_alert() -> None:

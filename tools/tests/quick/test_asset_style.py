@@ -14,6 +14,8 @@ from tests.fixture_proxy.releases import Profile
 from tests.lineage.release_number import Release
 from tests.support.documents import page
 
+from tools.datadog_model import Monitor
+from tools.datadog_model.syntax import ChangeQuery, ThresholdQuery
 from tools.preview.__main__ import THEMES
 
 ASSETS = Path(__file__).parents[3] / 'litellm' / 'assets'
@@ -23,6 +25,8 @@ MANIFEST = json.loads((ASSETS.parent / 'manifest.json').read_text())['assets']
 
 # Groups not counted: they hold the others.
 MOST_WIDGETS = 31
+# What these tell of is no service: tags that are missing, and Agents.
+OF_AGENTS = ('check_replaced', 'untagged')
 OF_SCALARS = ('query_table', 'query_value', 'toplist')
 
 
@@ -130,22 +134,50 @@ class TestMonitor:
         assert len(monitor['title']) <= 60
         assert len(monitor['description']) <= 300
 
-    def test_it_says_when_it_warns_alerts_and_recovers(self, path: Path) -> None:
+    def test_it_says_when_it_alerts_and_recovers_and_does_not_warn(self, path: Path) -> None:
+        # A warning doubles the notifications of an incident: what is no page goes to a channel instead.
         definition = content(path)['definition']
         thresholds = definition['options']['thresholds']
 
         if definition['type'] == 'service check':
             assert thresholds.keys() == {'critical', 'warning', 'ok'}
-        elif thresholds['critical'] == 0:
-            # What must not be at all has no step before it.
-            assert thresholds.keys() == {'critical'}
-        else:
-            assert thresholds.keys() == {'critical', 'critical_recovery', 'warning', 'warning_recovery'}
+        elif thresholds['critical'] != 0:
+            assert thresholds.keys() == {'critical', 'critical_recovery'}
+
+    def test_it_judges_each_environment_and_service_alone(self, path: Path) -> None:
+        monitor = Monitor.from_json(content(path))
+        notified = monitor.options.get('notify_by', monitor.groups)
+
+        assert path.stem in OF_AGENTS or {'env', 'service'} <= set(notified)
+
+    def test_it_tells_once_of_all_pods_keys_and_models(self, path: Path) -> None:
+        # Of few: a callback, a guardrail and the budget of a provider are worth a notification of their own.
+        monitor = Monitor.from_json(content(path))
+        notified = set(monitor.options.get('notify_by', monitor.groups))
+
+        assert notified <= {'env', 'service', 'callback_name', 'guardrail_name', 'api_provider'}
+
+    def test_an_alert_without_data_ends(self, path: Path) -> None:
+        # Pods are replaced, keys deleted and aliases renamed: their alerts must not stay for days.
+        monitor = Monitor.from_json(content(path))
+        keeps_status = not isinstance(monitor.query, ThresholdQuery | ChangeQuery) or (
+            monitor.options['on_missing_data'] == 'default' and monitor.query.aggregation != 'sum'
+        )
+
+        assert monitor.options['timeout_h'] == (1 if keeps_status else 0)
+
+    def test_it_has_a_priority_that_says_whether_to_page(self, path: Path) -> None:
+        priority = content(path)['definition']['priority']
+        described = page('litellm/assets/monitors/README.md')
+        rows = {row.cells[0].partition('](')[0][1:]: row.cells[1] for row in described.rows('What to page on')}
+
+        assert rows[path.stem] == f'P{priority}'
 
     def test_it_chooses_what_missing_data_means_and_waits_for_late_data(self, path: Path) -> None:
         definition = content(path)['definition']
 
         assert ('notify_no_data' in definition['options']) != ('on_missing_data' in definition['options'])
+        assert 'evaluation_delay' in definition['options'] or definition['type'] == 'service check'
         assert definition['type'] == 'service check' or definition['options']['evaluation_delay'] > 0
 
     def test_a_sum_of_counts_without_data_is_zero(self, path: Path) -> None:
@@ -153,7 +185,8 @@ class TestMonitor:
 
         # A new process of the proxy has no series of failures before the first one: alerts would outlive the fault.
         if definition['query'].startswith('sum('):
-            assert definition['options']['on_missing_data'] == 'default'
+            expected = 'show_and_notify_no_data' if path.stem == 'service_gone' else 'default'
+            assert definition['options']['on_missing_data'] == expected
 
     def test_a_ratio_is_guarded_against_little_traffic(self, path: Path) -> None:
         query = content(path)['definition']['query']

@@ -27,8 +27,8 @@ DASHBOARDS = sorted((ASSETS / 'dashboards').glob('*.json'))
 MONITORS = sorted((ASSETS / 'monitors').glob('*.json'))
 UNCHARTED_CSV = Path(__file__).parent / 'uncharted.csv'
 
-# What the Agent adds to every metric of an instance.
-TAGS_OF_EVERY_METRIC = frozenset({'endpoint', 'host'})
+# What the Agent adds to every metric of an instance, and what unified service tagging adds.
+TAGS_OF_EVERY_METRIC = frozenset({'endpoint', 'env', 'host', 'kube_cluster_name', 'service', 'version'})
 
 # `{{team.name}}`, `{{#is_match "team.name" "x"}}`; conditions and values of the monitor itself have no `.name`.
 MESSAGE_VARIABLE = re.compile(r'\{\{[^}]*?([a-z_]+)\.name\b')

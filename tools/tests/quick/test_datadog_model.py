@@ -876,3 +876,108 @@ def test_a_check_alert_may_notify_of_missing_runs() -> None:
 def test_last_holds_the_highest_threshold_and_a_hundred_at_most(runs: int, thresholds: dict[str, float]) -> None:
     with pytest.raises(AssetError, match='at least the highest threshold'):
         Monitor.from_json(check_monitor(runs=runs, thresholds=thresholds))
+
+
+# What a monitor does not see, and what it forgets
+
+
+def test_a_monitor_does_not_see_what_lacks_a_tag_that_it_groups_by() -> None:
+    store = stored('gauge', ('env:prod,host:a', {0: 9}), ('host:b', {0: 9}))
+
+    result = run_monitor(monitor('avg(last_1m):avg:m{*} by {env,host} > 5', critical=5, new_group_delay=0), store, [60])
+
+    assert [one.group for one in result] == [('env:prod', 'host:a')]
+
+
+def test_a_check_alert_does_not_see_what_lacks_a_tag_that_it_groups_by() -> None:
+    assert run_monitor(check_monitor(by='"env","host"'), health(2, 2), [120]) == []
+
+
+def test_an_alert_resolves_after_the_hours_of_its_timeout_without_data() -> None:
+    definition = monitor('avg(last_1m):avg:m{*} > 5', critical=5, timeout_h=1)
+
+    # The last point is that of minute 1; one hour later nothing has come.
+    assert statuses(definition, every_minute('gauge', [9]), [60, 120, 60 + 3599, 60 + 3600]) == [
+        'Alert',
+        'Alert',
+        'Alert',
+        'OK',
+    ]
+
+
+def test_a_check_alert_resolves_after_the_hours_of_its_timeout_without_runs() -> None:
+    result = statuses(check_monitor(timeout_h=1), health(2, 2), [120, 120 + 3599, 120 + 3600])
+
+    assert result == ['Alert', 'Alert', 'OK']
+
+
+@pytest.mark.parametrize('hours', [-1, 25])
+def test_a_timeout_is_a_day_at_most(hours: int) -> None:
+    with pytest.raises(AssetError, match='timeout_h'):
+        Monitor.from_json(monitor('avg(last_1m):avg:m{*} > 5', critical=5, timeout_h=hours))
+
+
+def test_a_calendar_shift_looks_at_the_day_before() -> None:
+    store = stored('count', ('x:a', {30: 3, 24 * 3600 + 30: 5}))
+    day = 24 * 3600
+
+    query = "calendar_shift(sum:m{*}.as_count(), '-1d', 'UTC')"
+
+    assert [line.points for line in evaluate(query, store, Window(day, day + 60), interval=60)] == [[(day, 3)]]
+
+
+@pytest.mark.parametrize('arguments', ["'-1mo', 'UTC'", "'-1d', 'Europe/Berlin'", "'1d', 'UTC'"])
+def test_a_calendar_shift_that_the_model_does_not_know_is_an_error(arguments: str) -> None:
+    with pytest.raises(QueryError, match='calendar_shift takes one of the strings'):
+        evaluate(f'calendar_shift(sum:m{{*}}.as_count(), {arguments})', Store(), Window(0, 60))
+
+
+def test_groups_that_are_counted_are_none_of_the_monitor() -> None:
+    query = 'avg(last_1m):avg:m{*} by {env} * is_greater(count_nonzero(avg:m{*} by {host}), 1) > 5'
+    store = stored('gauge', ('env:prod,host:a', {0: 9}), ('env:prod,host:b', {0: 9}))
+    definition = monitor(query, critical=5, new_group_delay=0)
+
+    assert Monitor.from_json(definition).groups == ('env',)
+    assert [(one.group, one.status) for one in run_monitor(definition, store, [60])] == [(('env:prod',), 'Alert')]
+
+
+# Stores of several recordings
+
+
+def test_a_store_takes_a_series_once() -> None:
+    series = next(iter(stored('gauge', ('host:a', {0: 1}))))
+    store = Store()
+
+    store.take(series)
+
+    assert store.series('m') == [series]
+    with pytest.raises(ValueError, match='two series m'):
+        store.take(series)
+
+
+def test_a_store_takes_runs_of_a_service_check_in_the_order_of_time() -> None:
+    store = health(0, 2)
+    others = health(2, 2, tags='host:web-2').service_checks('toy.health')
+
+    store.take_service_checks('toy.health', others)
+
+    assert [(run.time, run.status) for run in store.service_checks('toy.health')] == [
+        (60, 0),
+        (60, 2),
+        (120, 2),
+        (120, 2),
+    ]
+
+
+def test_an_agent_adds_its_own_tags_to_all_that_a_check_submits() -> None:
+    recorder = Recorder(tags=['env:prod'])
+
+    class Check(AgentCheck):
+        def check(self, instance: Any) -> None:
+            self.gauge('m', 1)
+            self.service_check('toy.health', 0)
+
+    recorder.run(Check('toy', {}, [{}]), 60)
+
+    assert [one.tags for one in recorder.store.series('m')] == [{'env:prod', 'host:litellm-1'}]
+    assert [one.tags for one in recorder.store.service_checks('toy.health')] == [{'env:prod', 'host:litellm-1'}]

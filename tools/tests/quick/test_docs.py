@@ -53,6 +53,7 @@ AGENT_SETTINGS = {'logs_enabled': 'a setting of datadog.yaml, read by an Agent o
 
 # Names that look like options or labels, and are neither, or only in an example.
 OTHER_NAMES = {
+    'allow_requests_on_db_unavailable': 'a setting of LiteLLM',
     'check_version': 'a tag of the check',
     'datadog_cost_management': 'a callback of LiteLLM',
     'datadog_llm_observability': 'a callback of LiteLLM',
@@ -63,8 +64,11 @@ OTHER_NAMES = {
     'litellm_settings': 'a section of the configuration of LiteLLM',
     'model_group': 'a tag of the callback',
     'model_name': 'a tag of the callback',
+    'notify_by': 'an option of monitors',
+    'prometheus_latency_buckets': 'a setting of LiteLLM',
     'prometheus_system': 'a callback of LiteLLM',
     'status_code': 'a tag of the callback',
+    'timeout_h': 'an option of monitors',
     'upper_bound': 'a tag of buckets',
 }
 # What the Agent makes of any check, or tags by itself.
@@ -74,7 +78,7 @@ OTHER_METRICS = {'litellm.new_metric': 'an example of a family that does not exi
 # Files of the user's host or of LiteLLM, endpoints, and patterns: nothing that the repository has.
 NOT_OURS = re.compile(
     r'/.*'  # A path of a URL.
-    r'|(config|datadog|conf|litellm\.d/conf|litellm)\.yaml|requirements-agent-release\.txt|(conf|litellm)\.d/.*|ad\.datadoghq\.com/.*'
+    r'|(config|datadog|conf|litellm\.d/conf|litellm)\.yaml|requirements-agent-release\.txt|(conf|litellm)\.d/.*|(ad|tags)\.datadoghq\.com/.*'
     r'|\.\w+'  # A suffix.
     r'|.*RELEASE.*|(\.\./)*\.venvs/.*|dist/?'
 )
