@@ -290,7 +290,7 @@ SCENARIOS: dict[str, Scenario] = {
                 replace(_fault(20, slow_providers=dict.fromkeys(_ALL, 60)), step_seconds=30),
                 Phase(40, 8, USUAL, step_seconds=60),
             ),
-            cause='latency',
+            cause='time_to_first_token',
         ),
         Scenario(
             'slow models',
