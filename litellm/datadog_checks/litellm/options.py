@@ -5,15 +5,83 @@ Options of the base package are not among them: the base reads those from the sa
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from datadog_checks.base.config import is_affirmative
+from datadog_checks.base.errors import ConfigurationError
 
 from .config_models import defaults
+from .secrets import HEADER_OPTIONS, scalars_in
 
 __all__ = ['Options']
+
+
+# Options in which `%%host%%` and the like stand for something. Elsewhere they may be meant.
+_WITHOUT_VARIABLES = frozenset(
+    {
+        'extra_headers',
+        'headers',
+        'litellm_health_endpoint',
+        'litellm_readiness_endpoint',
+        'openmetrics_endpoint',
+        'password',
+        'tags',
+        'username',
+    }
+)
+
+# Options that are a number greater than 0. Those of the base package are only refused when they are used, by then
+# without their name.
+_POSITIVE = (
+    'connect_timeout',
+    'litellm_health_interval',
+    'litellm_health_timeout',
+    'max_page_bytes',
+    'max_page_seconds',
+    'read_timeout',
+    'timeout',
+)
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_TEMPLATE_VARIABLE = re.compile(r'%%[A-Za-z]\w*%%')
+
+
+def _refuse_numbers(config: Mapping[str, Any]) -> None:
+    for option in _POSITIVE:
+        value = config.get(option)
+        try:
+            is_positive = value is None or (not isinstance(value, bool) and 0 < float(value) < math.inf)
+        except (OverflowError, TypeError, ValueError):
+            is_positive = False
+        if not is_positive:
+            unit = '' if option == 'max_page_bytes' else ' of seconds'
+            raise ConfigurationError(f'The setting `{option}` must be a number{unit} greater than 0')
+
+
+def _refuse_headers(config: Mapping[str, Any]) -> None:
+    for option in HEADER_OPTIONS:
+        headers = config.get(option) or {}
+        if not isinstance(headers, Mapping):
+            raise ConfigurationError(f'The setting `{option}` must be a mapping of names to values')
+        for position, (name, value) in enumerate(headers.items(), 1):
+            if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
+                # Neither is repeated: they may have been swapped.
+                raise ConfigurationError(f'Entry #{position} of the setting `{option}` has an invalid name of a header')
+            if isinstance(value, bool) or not isinstance(value, str | bytes | int | float):
+                raise ConfigurationError(f'Entry #{position} of the setting `{option}` must have a string as its value')
+
+
+def _refuse_template_variables(config: Mapping[str, Any]) -> None:
+    for path, text in scalars_in(config):
+        found = _TEMPLATE_VARIABLE.search(text)
+        if found is not None and path[0] in _WITHOUT_VARIABLES:
+            raise ConfigurationError(
+                f'The setting `{path[0]}` contains `{found[0]}`, which was not replaced: the Agent does so only in '
+                'templates of Autodiscovery, and only with what the container has'
+            )
 
 
 def _option(read: Callable[[Any], Any], default: Any = None) -> Any:
@@ -46,6 +114,13 @@ class Options:
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Options:
-        """Read the options of an instance, which the configuration models have accepted."""
+        """Read the options of an instance, which the configuration models have accepted.
+
+        Raises a `ConfigurationError` that names the option if a value is none that can work, those of the base package
+        that a scrape depends on among them.
+        """
+        _refuse_numbers(config)
+        _refuse_headers(config)
+        _refuse_template_variables(config)
         given = ((option, config.get(option.name)) for option in fields(cls))
         return cls(**{option.name: option.metadata['read'](value) for option, value in given if value is not None})

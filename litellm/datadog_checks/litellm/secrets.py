@@ -24,6 +24,7 @@ __all__ = [
     'SELECTOR',
     'Redactor',
     'guard_logs',
+    'scalars_in',
     'secrets_of',
     'secrets_of_header',
 ]
@@ -81,7 +82,7 @@ class Redactor:
 
 def secrets_of(*options: Any) -> Iterator[str]:
     """Yield the secrets in the options of an instance or of `init_config`, in all forms that they appear in."""
-    for path, value in _scalars_in(options):
+    for path, value in scalars_in(options):
         option = path[-1] if path else ''
         if option in PASSWORD_OPTIONS:
             yield from _forms(value)
@@ -104,7 +105,7 @@ def secrets_of_header(name: str, value: str) -> Iterator[str]:
             yield from _forms(part)
 
 
-def _scalars_in(value: Any, path: tuple[str, ...] = (), depth: int = 0) -> Iterator[tuple[tuple[str, ...], str]]:
+def scalars_in(value: Any, path: tuple[str, ...] = (), depth: int = 0) -> Iterator[tuple[tuple[str, ...], str]]:
     """Yield the strings and numbers in a configuration, as strings, with the options and sub-options that they are."""
     if isinstance(value, bytes):
         yield path, value.decode('latin-1')
@@ -112,10 +113,10 @@ def _scalars_in(value: Any, path: tuple[str, ...] = (), depth: int = 0) -> Itera
         yield path, str(value)
     elif isinstance(value, Mapping) and depth < DEEPEST:
         for key, one in value.items():
-            yield from _scalars_in(one, (*path, str(key)), depth + 1)
+            yield from scalars_in(one, (*path, str(key)), depth + 1)
     elif isinstance(value, list | tuple) and depth < DEEPEST:
         for one in value:
-            yield from _scalars_in(one, path, depth + 1)
+            yield from scalars_in(one, path, depth + 1)
 
 
 def _secrets_of_url(url: str) -> Iterator[str]:

@@ -985,3 +985,28 @@ def test_what_a_proxy_served_between_the_scrapes_is_what_the_report_says() -> No
     assert {(m.name, m.value, frozenset(m.tags)) for name in stub.metric_names for m in stub.metrics(name)} == {
         (point.context.name, point.value, point.context.tags) for point in measurement.points
     }
+
+
+@pytest.mark.parametrize(
+    ('text', 'problem'),
+    [
+        ('extra_headers: &a {Authorization: *a}', 'contains an alias'),
+        ('tags: &a [*a]', 'contains an alias'),
+        ('a: &a {b: &b [*a, *b]}', 'contains an alias'),
+        ('a: ' + '[' * 5000, 'nested too deep'),
+        ('extra_headers: {1: x}', 'extra_headers'),
+        ('max_page_bytes: -5', 'max_page_bytes'),
+        ('max_page_seconds: .nan', 'max_page_seconds'),
+        ('timeout: .inf', 'timeout'),
+    ],
+)
+def test_a_value_that_cannot_work_is_refused_by_name(
+    text: str, problem: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / 'conf.yaml'
+    config.write_text(text)
+
+    assert main(['http://127.0.0.1:9/', '--config', str(config)]) == 2
+    error = capsys.readouterr().err
+    assert problem in error
+    assert 'Traceback' not in error

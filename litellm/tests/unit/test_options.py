@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, fields
 from typing import Any
 
 import pytest
 
+from datadog_checks.base.errors import ConfigurationError
 from datadog_checks.litellm import LitellmCheck
 from datadog_checks.litellm.options import Options
 from tests.support.spec import own_options
@@ -49,3 +51,46 @@ def test_an_option_that_is_left_empty_has_its_default(name: str) -> None:
 )
 def test_a_value_has_its_type_in_whatever_way_it_is_written(name: str, given: Any, value: object) -> None:
     assert getattr(Options.of({name: given}), name) == value
+
+
+@pytest.mark.parametrize('value', [0, -5, math.nan, math.inf, -math.inf, True, '', 'soon', [1], {}, 'nan', 1e400])
+@pytest.mark.parametrize(
+    'option',
+    [
+        *('connect_timeout', 'read_timeout', 'timeout', 'litellm_health_interval', 'litellm_health_timeout'),
+        *('max_page_bytes', 'max_page_seconds'),
+    ],
+)
+def test_a_limit_that_is_no_positive_number_is_refused_by_name(option: str, value: Any) -> None:
+    with pytest.raises(ConfigurationError, match=rf'The setting `{option}` must be a number.* greater than 0'):
+        Options.of({option: value})
+
+
+@pytest.mark.parametrize('option', ['headers', 'extra_headers'])
+@pytest.mark.parametrize(
+    'headers',
+    [{1: 'x'}, {None: 'x'}, {'': 'x'}, {'a b': 'x'}, {'a:': 'x'}, {'a\n': 'x'}, {'ä': 'x'}, {'a': None}, {'a': ['x']},
+     {'a': True}, {'a': {}}, ['a'], 'a: b', 7],
+)  # fmt: skip
+def test_headers_that_are_none_are_refused_by_name(option: str, headers: Any) -> None:
+    with pytest.raises(ConfigurationError, match=f'the setting `{option}`|The setting `{option}`'):
+        Options.of({option: headers})
+
+
+@pytest.mark.parametrize(
+    ('option', 'value', 'named'),
+    [
+        ('openmetrics_endpoint', 'http://%%host%%:4000/metrics/', '%%host%%'),
+        ('openmetrics_endpoint', 'http://a:%%port_http%%/metrics/', '%%port_http%%'),
+        ('litellm_health_endpoint', 'http://%%host_bridge%%/health', '%%host_bridge%%'),
+        ('extra_headers', {'Authorization': 'Bearer %%env_LITELLM_KEY%%'}, '%%env_LITELLM_KEY%%'),
+        ('tags', ['pod:%%kube_pod_name%%'], '%%kube_pod_name%%'),
+    ],
+)
+def test_a_variable_that_nobody_replaced_is_named(option: str, value: Any, named: str) -> None:
+    with pytest.raises(ConfigurationError, match=f'The setting `{option}` contains `{named}`'):
+        Options.of({option: value})
+
+
+def test_signs_of_percent_that_are_no_variable_are_left_alone() -> None:
+    Options.of({'openmetrics_endpoint': 'http://a/metrics/?x=%25%25', 'tags': ['a:100%%', 'b:%%'], 'timeout': '5'})

@@ -7,7 +7,6 @@ it contains addresses with passwords, headers with keys, and prompts.
 
 from __future__ import annotations
 
-import math
 import re
 import time
 from collections import Counter
@@ -18,7 +17,6 @@ from typing import NamedTuple
 from requests.exceptions import ConnectTimeout, RequestException, Timeout
 
 from datadog_checks.base.constants import ServiceCheck
-from datadog_checks.base.errors import ConfigurationError
 
 from ..base_package import is_isolated
 from ..mapping.labels import UNREADABLE
@@ -200,10 +198,6 @@ def health_probe(scraper: LitellmScraper) -> HealthProbe | None:
             'each would make the proxy call all its models.'
         )
         return None
-    for option in ('litellm_health_interval', 'litellm_health_timeout'):
-        # The models accept any number.
-        if not 0 < getattr(options, option) < math.inf:
-            raise ConfigurationError(f'The setting `{option}` must be a number of seconds greater than 0')
     address = read_address('litellm_health_endpoint', url)
     return HealthProbe(scraper, address, options.litellm_health_interval, options.litellm_health_timeout)
 
