@@ -43,6 +43,7 @@ __all__ = [
     'families_of_groups',
     'gauge_reduction',
     'is_litellm_family',
+    'is_shared_state',
     'metrics_config',
     'raw_names',
     'submitted_names',
@@ -139,7 +140,8 @@ class Gauge(NamedTuple):
     """The Datadog name of a gauge, how series that differ only in labels that are not tags become one, and its group.
 
     What can run out takes the minimum; a limit, a state, or what every worker reports alike takes the maximum; what
-    each worker holds for itself is summed.
+    each worker holds for itself is summed. All but the last is state that the workers share: among them, who changed it
+    last knows best, and a worker that has ended knows nothing any more.
     """
 
     name: str
@@ -438,6 +440,11 @@ def gauge_reduction(raw: str) -> Reduction | None:
     """Return how series of this gauge family are reduced to one, or None for a family that is not mapped."""
     gauge = GAUGES.get(raw) or GAUGES.get(PREFIX + unprefixed(raw)) or PROCESS.get(raw)
     return gauge.reduction if isinstance(gauge, Gauge) else None
+
+
+def is_shared_state(reduction: Reduction | None) -> bool:
+    """Tell whether gauges with this reduction describe what all workers share, and not what each holds for itself."""
+    return reduction is MAX or reduction is MIN
 
 
 def _families() -> dict[str, Counted | Gauge]:

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from ..mapping.labels import UNREADABLE
 from ..mapping.rules import Rules
-from ..metrics import START_TIME, gauge_reduction
+from ..metrics import START_TIME, gauge_reduction, is_shared_state
 from ..transport.errors import NOT_AN_EXPOSITION, NotMetricsError
 from .archive import Archive
 from .exposition import NO_LABELS, BadLineError, parse_labels, split_bound
@@ -52,6 +52,8 @@ class LabelSet(NamedTuple):
 
     key: int
     tags: TagSet | None
+    workers: int | None
+    """The same for labels that differ in `pid` only, None without one."""
 
 
 class BucketBefore(NamedTuple):
@@ -91,6 +93,8 @@ class SampleTable:
         self._tags_by_text: dict[str, str] = {}
         self._bucket_before: BucketBefore | None = None
         self._start_slot: Slot | None = None
+        # Whether any gauge has a `pid`.
+        self._has_workers = False
 
     def read_page(self, batches: Iterable[list[bytes]], bad_lines: Counter[str]) -> Reading:
         """Read a page, and count the lines of it that are bad.
@@ -112,10 +116,29 @@ class SampleTable:
 
     def accept(self, reading: Reading) -> None:
         """Make this page the last one."""
+        if self._has_workers and self.slots.settled:
+            self._note_workers(reading)
         self._recognition.accept(reading)
         self.slots.last = reading.values
         self.slots.settled = len(self.slots)
         self._archive.settle()
+
+    def _note_workers(self, reading: Reading) -> None:
+        """Remember which workers have changed what describes shared state, such as a budget.
+
+        Prometheus' client leaves the gauges of a worker on the page after its end. What they tell is over as soon as
+        another worker has changed the value.
+        """
+        slots = self.slots
+        changed: dict[tuple[GaugeContext, int], list[Slot]] = {}
+        for slot in reading.moved:
+            metric, series = slots.kinds[slot].metric, slots.series[slot]
+            if metric is None or series is None or series.workers is None or not is_shared_state(metric.reduction):
+                continue
+            if reading.values[slot] != slots.last[slot]:
+                changed.setdefault((self.gauges[metric.name, series.tags], series.workers), []).append(slot)
+        for (context, workers), latest in changed.items():
+            context.latest[workers] = latest
 
     def started(self, reading: Reading) -> float | None:
         """Return when the process started that the page shows, None if it does not say."""
@@ -161,7 +184,7 @@ class SampleTable:
         self._recognition.renumber(moved)
         self._start_slot = None if self._start_slot is None else moved.get(self._start_slot)
         for context in self.gauges.values():
-            context.slots = [moved[slot] for slot in context.slots if slot in moved]
+            context.renumber(moved)
         self.gauges = {key: context for key, context in self.gauges.items() if context.slots}
         for family in self._families.values():
             family.unsubmitted = [moved[slot] for slot in family.unsubmitted if slot in moved]
@@ -378,13 +401,13 @@ class SampleTable:
         text = family, hash(labels)
         if text in self._series_by_text:
             return self._series_by_text[text]
-        key, tags = self._label_set(family.type, labels)
+        key, tags, workers = self._label_set(family.type, labels)
         if key in family.series:
             series = family.series[key]
         elif tags is None:
             series = family.series[key] = None
         else:
-            series = family.series[key] = Series(tags)
+            series = family.series[key] = Series(tags, workers)
             if family.has_counts:
                 self._follow_first(family, series)
         self._series_by_text[text] = series
@@ -398,14 +421,16 @@ class SampleTable:
             # The Agent ends a tag at a NUL, and could take two series for one.
             parsed = parse_labels(labels.decode('utf-8', 'replace').replace('\0', UNREADABLE))
             key = hash(frozenset(parsed.items()))
-            if type_ == 'gauge':
-                parsed.pop(PID, None)
+            workers = None
+            if type_ == 'gauge' and parsed.pop(PID, None) is not None:
+                workers = hash(frozenset(parsed.items()))
+                self._has_workers = True
             try:
                 tagged = self._rules.tags(type_, parsed)
             except ValueError:
                 # A bound or quantile that is not a number.
                 raise BadLineError(NO_LABELS) from None
-            known = self._label_sets[text] = LabelSet(key, None if tagged is None else self._tag_set(*tagged))
+            known = self._label_sets[text] = LabelSet(key, None if tagged is None else self._tag_set(*tagged), workers)
         return known
 
     def _tag_set(self, tags: list[str], hostname: str) -> TagSet:

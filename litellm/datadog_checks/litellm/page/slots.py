@@ -115,10 +115,23 @@ class Parked(NamedTuple):
 class Series:
     """The samples of a family that share one label set, and the incarnation that the last page showed of them."""
 
-    __slots__ = ('born', 'created', 'created_slot', 'first', 'is_shared', 'is_young', 'parked', 'slots', 'tags')
+    __slots__ = (
+        'born',
+        'created',
+        'created_slot',
+        'first',
+        'is_shared',
+        'is_young',
+        'parked',
+        'slots',
+        'tags',
+        'workers',
+    )
 
-    def __init__(self, tags: TagSet) -> None:
+    def __init__(self, tags: TagSet, workers: int | None = None) -> None:
         self.tags = tags
+        # The same for all workers' series of one label set in multiprocess mode, None outside of it.
+        self.workers = workers
         # The first series of the same metrics with the same tags, if it is not this one: they share their contexts.
         self.first: Series | None = None
         # Whether it is the first of several.
@@ -138,7 +151,7 @@ class Series:
 class GaugeContext:
     """A gauge with its tags, and the samples that become its value."""
 
-    __slots__ = ('is_held', 'metric', 'slots', 'tags')
+    __slots__ = ('is_held', 'latest', 'metric', 'slots', 'tags')
 
     def __init__(self, metric: Metric, tags: TagSet) -> None:
         self.metric = metric
@@ -146,6 +159,14 @@ class GaugeContext:
         self.slots: list[Slot] = []
         # Whether a `ContextLimit` holds it back. None until it has decided.
         self.is_held: bool | None = None
+        # By the workers of a label set: the slots of those that have changed its value last.
+        self.latest: dict[int, list[Slot]] = {}
+
+    def renumber(self, moved: dict[Slot, Slot]) -> None:
+        """Adopt new slots, and forget the samples that have none."""
+        self.slots = [moved[slot] for slot in self.slots if slot in moved]
+        kept = {workers: [moved[one] for one in slots if one in moved] for workers, slots in self.latest.items()}
+        self.latest = {workers: slots for workers, slots in kept.items() if slots}
 
 
 class Slots:

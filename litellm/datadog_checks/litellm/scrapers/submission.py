@@ -13,7 +13,7 @@ has all zeros with it, as it wants to see what there is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from enum import StrEnum
 from functools import reduce
 from itertools import compress, count
@@ -124,7 +124,7 @@ class Submission:
             if context.is_held:
                 continue
             metric = context.metric
-            own = (values[slot] for slot in context.slots if slot not in absent)
+            own = (values[slot] for slot in self._holding(context, absent))
             present = [value for value in own if isfinite(value) and value not in NO_LIMIT]
             if not present:
                 continue
@@ -142,3 +142,17 @@ class Submission:
                 tags.hostname,
                 False,
             )
+
+    def _holding(self, context: GaugeContext, absent: Container[Slot]) -> list[Slot]:
+        """Return the samples on the page whose values hold: of workers, those that changed the value last, if any."""
+        present = [slot for slot in context.slots if slot not in absent]
+        if not context.latest:
+            return present
+        latest = {workers: set(slots).intersection(present) for workers, slots in context.latest.items()}
+        holding = []
+        for slot in present:
+            series = self._slots.series[slot]
+            of_workers = None if series is None or series.workers is None else latest.get(series.workers)
+            if not of_workers or slot in of_workers:
+                holding.append(slot)
+        return holding
