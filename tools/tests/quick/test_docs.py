@@ -66,6 +66,7 @@ OTHER_NAMES = {
     'model_name': 'a tag of the callback',
     'notify_by': 'an option of monitors',
     'prometheus_latency_buckets': 'a setting of LiteLLM',
+    'notify_no_data': 'an option of a monitor',
     'prometheus_system': 'a callback of LiteLLM',
     'status_code': 'a tag of the callback',
     'timeout_h': 'an option of monitors',
