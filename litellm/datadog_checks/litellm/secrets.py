@@ -1,4 +1,4 @@
-"""What an instance knows that must not leave the host, and the gate for all text on its way out.
+"""Know what an instance must not tell, and be the gate for all text on its way out.
 
 Known are the values of headers, passwords, tokens once they were read, and what URLs hold besides an address: user,
 password, the values of queries and fragments. Labels of the proxy pass a gate of their own, `mapping.outgoing`, which

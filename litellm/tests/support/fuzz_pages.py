@@ -136,7 +136,7 @@ class _Scraper(ExactScraper):
 
     def _start_over(self) -> None:
         """Forget all pages."""
-        self.__init__(self.check, self.config)  # type: ignore[misc]
+        self.__init__(self.check, self.config, self.options)  # type: ignore[misc]
 
     def get_connection(self, **_: Any) -> Response:
         response = Response()

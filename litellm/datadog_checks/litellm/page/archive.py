@@ -1,4 +1,4 @@
-"""What counts had counted when they were forgotten, for them to go on from there should they return.
+"""Keep what counts had counted when they were forgotten, for them to go on from there should they return.
 
 An old total that returns is not history to be counted again: a gateway may answer with an empty page for a while, or a
 family be unreadable. So of each count and each time of creation that is forgotten, the hash of its text and its last

@@ -63,7 +63,7 @@ DATE_IS_BEHIND = 3.0
 
 
 class Times(NamedTuple):
-    """When a page was asked for and answered on our monotonic clock, and answered on the clock of the proxy."""
+    """The times of a page: asked for and answered on our monotonic clock, and answered on the clock of the proxy."""
 
     asked: float
     answered: float
@@ -95,12 +95,12 @@ class Ledger:
 
     @property
     def several_processes(self) -> bool:
-        """Whether several processes have taken turns lately."""
+        """True if several processes have taken turns lately."""
         return self.pages < self._several_until
 
     @property
     def levels_alternate(self) -> bool:
-        """Whether pages without times of creation have come from several proxies by turns lately."""
+        """True if pages without times of creation have come from several proxies by turns lately."""
         return self._levels.alternate
 
     def settle(

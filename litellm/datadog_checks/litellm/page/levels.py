@@ -52,7 +52,7 @@ class Levels:
 
     @property
     def alternate(self) -> bool:
-        """Whether several levels are followed."""
+        """True if several levels are followed."""
         return bool(self._levels)
 
     def settle(self, reading: Reading, increments: dict[Slot, float], has_fallen: bool, page: int) -> None:

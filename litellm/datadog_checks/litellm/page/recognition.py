@@ -33,7 +33,7 @@ FEW_BAD_LINES = 10_000
 
 
 class Reading(NamedTuple):
-    """What a page says of all samples."""
+    """Everything that a page says of all samples."""
 
     values: array[float]
     """By slot: the value on this page, or else the last one before."""

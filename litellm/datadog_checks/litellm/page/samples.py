@@ -1,4 +1,4 @@
-"""What the lines of a page mean, worked out once per sample and remembered.
+"""Work out what the lines of a page mean, once per sample, and remember it.
 
 A line of a metrics page is `family{labels} value`, and only the value changes from one scrape to the next. So the part
 before the value is taken apart once: it gets a slot, which has what is submitted with the value. On later pages it is
@@ -34,7 +34,7 @@ PID = 'pid'
 
 
 class SampleName:
-    """What samples of one name are in their family. Buckets have a kind per bound."""
+    """The part that samples of one name have in their family. Buckets have a kind per bound."""
 
     __slots__ = ('family', 'is_bucket', 'kind', 'kinds', 'kinds_by_text', 'metric')
 
@@ -48,7 +48,7 @@ class SampleName:
 
 
 class LabelSet(NamedTuple):
-    """What becomes of labels: their tags, None if the instance does not want them, and a hash of any spelling."""
+    """The outcome for labels: their tags, None if the instance does not want them, and a hash of any spelling."""
 
     key: int
     tags: TagSet | None

@@ -1,4 +1,4 @@
-"""What is known of each sample of a proxy, by slot.
+"""Keep what is known of each sample of a proxy, by slot.
 
 A sample is what a line of the page gives a value to. It has a slot, its index in every column of `Slots`. What samples
 have in common is kept once: the name, type and bound in a `SampleKind`, labels and the time of creation in a `Series`,
@@ -42,7 +42,7 @@ UNLEARNED = -1
 
 
 class Metric(NamedTuple):
-    """What samples of one name are submitted as: the full name, and how gauges with the same tags become one."""
+    """The metric of samples of one name: its full name, and how gauges with the same tags become one."""
 
     name: str
     is_gauge: bool = False
@@ -68,7 +68,7 @@ class Family:
 
 
 class SampleKind:
-    """What samples of one name and, for buckets, one bound are in their family. Without a metric: not submitted."""
+    """The part of samples of one name and, for buckets, one bound in their family. Without a metric: not submitted."""
 
     __slots__ = ('bound', 'bound_tag', 'family', 'is_count', 'is_created', 'is_sum', 'metric')
 

@@ -1,4 +1,4 @@
-"""What this process has asked proxies for at their expense, and the last answers.
+"""Remember what this process has asked proxies for at their expense, and the last answers.
 
 An Agent makes a new check object on every reload, and may run several instances for one proxy. What they ask for is
 paid once: the interval between two requests, and the answer, belong to the process. Two Agents know nothing of each

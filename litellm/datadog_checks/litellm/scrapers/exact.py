@@ -22,12 +22,10 @@ from datadog_checks.base.agent import datadog_agent
 
 from ..metrics import CONTEXTS_DROPPED
 from ..options import Options
-from ..page.exposition import is_openmetrics, read_lines
 from ..page.ledger import Ledger, Times
 from ..page.limit import ContextLimit
 from ..page.recognition import Reading
 from ..page.samples import SampleTable
-from ..transport.body import read_body
 from ..transport.errors import explain, explain_bad_lines
 from ..transport.redirects import NOT_REDIRECTED
 from .base import LitellmScraper
@@ -100,8 +98,7 @@ class ExactScraper(LitellmScraper):
         return self.get_connection(params=self._selection.query)
 
     def _lines(self, response: Response, bad_lines: Counter[str]) -> Iterator[list[bytes]]:
-        body = read_body(response, self.page_limits)
-        batches = read_lines(body, bad_lines, is_openmetrics=is_openmetrics(self.content_type))
+        batches = self.lines_of(response, bad_lines)
         is_unwanted = self.unwanted_lines()
         if is_unwanted is None:
             return batches

@@ -43,7 +43,7 @@ WARM = int(STAYS_WARM / STEP)
 
 
 class IdleCounts(StrEnum):
-    """When a count that did not move is submitted as zero."""
+    """The choice of when a count that did not move is submitted as zero."""
 
     SPARSE = 'sparse'
     ALWAYS = 'always'

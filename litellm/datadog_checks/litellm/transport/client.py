@@ -71,7 +71,7 @@ class Client:
 
     @property
     def identity(self) -> int:
-        """What tells apart clients that send different credentials. Says nothing of them."""
+        """A text that tells apart clients with different credentials, and says nothing of these."""
         options = self._http.options
         return hash(repr((options['auth'], sorted(options['headers'].items(), key=repr), self._token_source)))
 
