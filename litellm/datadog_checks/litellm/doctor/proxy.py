@@ -17,9 +17,9 @@ from datadog_checks.base.constants import ServiceCheck as Status
 
 from ..check import LitellmCheck
 from ..mapping.labels import is_personal
+from ..report.concealment import conceal
 from ..report.configuration import sends_key
 from ..report.measure import Measurement, create_check, label_of, measure
-from ..report.secrets import conceal
 from ..secrets import Redactor
 from .finding import Finding, Verdict
 from .other_check import labels_under_the_other_check

@@ -21,9 +21,9 @@ from datadog_checks.base.errors import ConfigurationError
 
 from ..secrets import Redactor, secrets_of
 from .agent_json import to_json
+from .concealment import conceal
 from .configuration import KEY_VARIABLE, UsageError, configuration, sends_key, unknown_options
 from .measure import create_check, measure, read_page
-from .secrets import conceal
 from .text import HEALTH_NOTE, Style, printable, render
 
 __all__ = ['main', 'positive_seconds']

@@ -1,4 +1,4 @@
-"""Keep keys and passwords out of everything that is printed."""
+"""Keep the secrets of an instance out of everything that was measured, before it is printed."""
 
 from __future__ import annotations
 

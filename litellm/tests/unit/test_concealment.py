@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from datadog_checks.litellm.report.secrets import conceal
+from datadog_checks.litellm.report.concealment import conceal
 from datadog_checks.litellm.secrets import MASK, Redactor
 
 REDACT = Redactor(['sk-secret'])
