@@ -356,3 +356,44 @@ def test_the_warning_of_several_processes_ends_with_them() -> None:
         watch.scrape(worker=1)
 
         assert watch.warnings == []
+
+
+def test_what_several_workers_counted_before_the_first_page_counts_if_nothing_had_listened_a_run_before() -> None:
+    with SimulatedProxy(multiprocess=True, up=False) as proxy:
+        watch = Watch(proxy, LitellmCheck)
+        assert watch.scrape().error
+        proxy.start_listening()
+        for _ in range(7):
+            proxy.count(REQUESTS, team='red')
+        watch.scrape()
+        proxy.count(REQUESTS, team='red')
+        watch.scrape()
+
+        assert watch.agent.total('litellm.proxy.total_requests.metric.count', 'team:red') == 8
+
+
+def test_what_several_workers_counted_before_the_first_page_is_history_after_any_other_failure() -> None:
+    with SimulatedProxy(multiprocess=True) as proxy:
+        watch = Watch(proxy, LitellmCheck)
+        for _ in range(7):
+            proxy.count(REQUESTS, team='red')
+        assert watch.scrape(fault=Status(503)).error
+        watch.scrape()
+        proxy.count(REQUESTS, team='red')
+        watch.scrape()
+
+        assert watch.agent.total('litellm.proxy.total_requests.metric.count', 'team:red') == 1
+
+
+def test_a_gateway_that_refused_makes_no_history_of_series_that_tell_their_age() -> None:
+    with SimulatedProxy(up=False) as proxy:
+        watch = Watch(proxy, LitellmCheck)
+        for _ in range(7):
+            proxy.count(REQUESTS, team='red')
+        assert watch.scrape().error
+        proxy.start_listening()
+        watch.scrape()
+        proxy.count(REQUESTS, team='red')
+        watch.scrape()
+
+        assert watch.agent.total('litellm.proxy.total_requests.metric.count', 'team:red') == 1

@@ -24,7 +24,8 @@ ahead.
 
 Without `_created` (several workers in multiprocess mode) a page covers all processes, and nothing but a restart of them
 all makes a counter lower. So one that fell from one page to the next proves that all have started over, and the values
-of all count in full. What is new from the second page on counts in full. See `levels` for several such pods.
+of all count in full. What is new from the second page on counts in full, and on the first page what a proxy has counted
+that refused the connection one run before. See `levels` for several such pods.
 
 What is forgotten and returns goes on from where it was, within the limits of the `archive`. What other processes hold
 is remembered for `PARKED_PAGES`; beyond that, only incarnations younger than the forgotten ones count in full.
@@ -113,13 +114,15 @@ class Ledger:
         failed_at: float | None = None,
         is_whole: bool = True,
         with_history: bool = False,
+        is_new_proxy: bool = False,
         reveals: bool = False,
     ) -> dict[Slot, float]:
         """Return by how much each count rose since the page before, for those that did.
 
         Of the page, `unread` lines could not be read, and `reveals` tells whether it has samples that were not told
-        from others before. `failed_at` is when a page was asked for in vain before the first. With history, the first
-        page counts in full. A page that is not whole has only families that were on the last whole page.
+        from others before. `failed_at` is when a page was asked for in vain before the first; if nothing listened then,
+        it is the page of a new proxy, on which what has no time of creation counts in full. With history, all does. A
+        page that is not whole has only families that were on the last whole page.
         """
         if not self.pages:
             self._fewest_unread = unread
@@ -135,7 +138,8 @@ class Ledger:
         for series, before in changed:
             if self._change(series, before, reading, increments):
                 settled.add(series)
-        fallen = self._settle_odd(odd, settled, reading, increments, with_history, reveals)
+        is_new_proxy = is_new_proxy and not self.pages
+        fallen = self._settle_odd(odd, settled, reading, increments, with_history, is_new_proxy, reveals)
         together = self._fell_together(fallen, reading, changed, started)
         self._settle_fallen(fallen, reading, increments, together)
         self._levels.settle(reading, increments, together, self.pages)
@@ -271,6 +275,7 @@ class Ledger:
         reading: Reading,
         increments: dict[Slot, float],
         with_history: bool,
+        is_new_proxy: bool,
         reveals: bool,
     ) -> list[Slot]:
         """Count what has its first value, and return what fell without a time of creation."""
@@ -285,7 +290,7 @@ class Ledger:
                 if not _is_dateless(series):
                     is_young = series.is_young
                 else:
-                    is_young = self.pages > 0 and not reveals and slot not in self._never_read
+                    is_young = is_new_proxy or (self.pages > 0 and not reveals and slot not in self._never_read)
                 if (is_young or with_history) and values[slot] > 0.0:
                     increments[slot] = values[slot]
             elif not _is_dateless(series) and series.created_slot not in reading.absent:

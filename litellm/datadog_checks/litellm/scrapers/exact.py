@@ -26,7 +26,7 @@ from ..page.ledger import Ledger, Times
 from ..page.limit import ContextLimit
 from ..page.recognition import Reading
 from ..page.samples import SampleTable
-from ..transport.errors import explain, explain_bad_lines
+from ..transport.errors import explain, explain_bad_lines, is_refused
 from ..transport.redirects import NOT_REDIRECTED
 from .base import LitellmScraper
 from .selection import Selection
@@ -56,7 +56,9 @@ class ExactScraper(LitellmScraper):
         most = options.max_contexts
         self._limit = None if most is None else ContextLimit(self._table, most)
         self._selection = Selection(self.address.url, options.filter_at_proxy and bool(options.exclude_metric_groups))
+        # When the run before asked for a page in vain, and whether nothing listened there.
         self._failed_at: float | None = None
+        self._was_refused = False
 
     def read_and_submit(self) -> None:
         fault = self._selection.scrape(self._scrape_once)
@@ -74,8 +76,8 @@ class ExactScraper(LitellmScraper):
             families = self._selection.families_of_proxy(self._table.families_on_page)
             has_samples = len(reading.absent) < len(reading.values)
             self.judge_page(map(self.rules.trimmed, families), has_samples=has_samples)
-        except Exception:
-            self._failed_at = asked
+        except Exception as error:
+            self._failed_at, self._was_refused = asked, is_refused(error)
             self._table.forget_new()
             raise
         if bad_lines:
@@ -120,6 +122,7 @@ class ExactScraper(LitellmScraper):
             failed_at=self._failed_at,
             is_whole=self._selection.query is None,
             with_history=with_history,
+            is_new_proxy=self._was_refused,
             reveals=table.reveals,
         )
         self._select(started)

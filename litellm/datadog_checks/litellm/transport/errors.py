@@ -33,6 +33,7 @@ __all__ = [
     'explain_bad_lines',
     'explain_probe_failure',
     'explain_response',
+    'is_refused',
 ]
 
 # Releases whose /metrics/ never answers when authentication is on and the key is right.
@@ -193,12 +194,22 @@ def _status(response: Response) -> str:
     return f'{response.status_code} {status_names.get(response.status_code, "")}'.strip()
 
 
+def is_refused(error: BaseException) -> bool:
+    """Tell whether nothing listened at the address."""
+    return isinstance(_system_error(error), ConnectionRefusedError)
+
+
 def _root_cause(error: BaseException) -> str:
     """Return the text of the innermost system error, such as "Connection refused", which never has the URL."""
+    cause = _system_error(error)
+    return (cause and cause.strerror) or type(error).__name__
+
+
+def _system_error(error: BaseException) -> OSError | None:
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.strerror and not isinstance(cause, RequestException):
-            return cause.strerror
+            return cause
         reason = getattr(cause, 'reason', None) or next((a for a in cause.args if isinstance(a, Exception)), None)
         cause = reason if isinstance(reason, Exception) else cause.__context__
-    return type(error).__name__
+    return None
