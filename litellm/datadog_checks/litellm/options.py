@@ -110,6 +110,7 @@ class Options:
     max_contexts: int | None = _option(int)
     max_page_bytes: int = _option(int, defaults.instance_max_page_bytes())
     max_page_seconds: float = _option(float, defaults.instance_max_page_seconds())
+    normalize_routes: bool = _option(is_affirmative, defaults.instance_normalize_routes())
     use_stock_scraper: bool = _option(is_affirmative, defaults.instance_use_stock_scraper())
 
     @classmethod

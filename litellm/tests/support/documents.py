@@ -126,9 +126,13 @@ def page(name: str) -> Page:
 
 @cache
 def pages() -> list[Page]:
-    """Return every page of the repository."""
+    """Return every page of the repository, without what `make release` builds."""
     names = (path.relative_to(ROOT) for path in ROOT.rglob('*.md'))
-    return [page(name.as_posix()) for name in sorted(names) if not any(part.startswith('.') for part in name.parts)]
+    return [
+        page(name.as_posix())
+        for name in sorted(names)
+        if name.parts[0] != 'dist' and not any(part.startswith('.') for part in name.parts)
+    ]
 
 
 def _plain(inline: Token) -> str:

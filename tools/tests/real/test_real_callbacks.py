@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from tests.support.documents import page
 
+from datadog_checks.litellm.mapping.routes import WORDS
 from datadog_checks.litellm.metrics import submitted_names
 from tools.doc_blocks import proxy_settings
 from tools.minimal_page import settings
@@ -57,6 +58,15 @@ def test_every_callback_of_litellm_for_datadog_is_listed(litellm: Path) -> None:
 
     assert listed >= found
     assert listed - found == {'prometheus'}
+
+
+def test_every_word_of_litellms_routes_is_one_that_the_check_keeps(litellm: Path) -> None:
+    decorated = re.compile(r'@\w*(?:router|app)\w*\.\w+\(\s*"(/[^"]*)"')
+    routes = {route for source in (litellm / 'proxy').rglob('*.py') for route in decorated.findall(source.read_text())}
+    words = {word for route in routes for word in route.split('/') if word and not re.search(r'[{}*]', word)}
+
+    assert len(words) > 300
+    assert words - WORDS == set()
 
 
 def test_litellm_takes_the_settings_of_the_smallest_page(tmp_path: Path) -> None:

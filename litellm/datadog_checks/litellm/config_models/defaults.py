@@ -128,6 +128,10 @@ def instance_non_cumulative_histogram_buckets():
     return False
 
 
+def instance_normalize_routes():
+    return False
+
+
 def instance_persist_connections():
     return False
 

@@ -163,6 +163,7 @@ class InstanceConfig(BaseModel):
     min_collection_interval: Optional[float] = None
     namespace: Optional[str] = Field(None, pattern='\\w*')
     non_cumulative_histogram_buckets: Optional[bool] = None
+    normalize_routes: Optional[bool] = None
     ntlm_domain: Optional[str] = None
     openmetrics_endpoint: str
     password: Optional[str] = None

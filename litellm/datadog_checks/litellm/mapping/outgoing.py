@@ -22,6 +22,7 @@ from .labels import (
     is_key_in_clear,
     is_personal,
 )
+from .routes import ROUTE_LABEL, normal_route
 
 __all__ = ['OutgoingLabels']
 
@@ -44,6 +45,7 @@ class OutgoingLabels:
         self._exclude_personal = options.exclude_personal_labels
         self._kept = options.keep_labels
         self._drop_empty = options.drop_empty_labels
+        self._normalize_routes = options.normalize_routes or options.exclude_personal_labels
         self._excluders = excluders
         self.keys_in_clear = False
         """Whether any label set held a key that LiteLLM had not hashed."""
@@ -77,6 +79,8 @@ class OutgoingLabels:
             return None
         if self._drop_empty and value in EMPTY_VALUES:
             return None
+        if self._normalize_routes and name == ROUTE_LABEL and name not in self._kept:
+            return normal_route(value)
         return self._without_secrets(name, value)
 
     def _without_secrets(self, name: str, value: str) -> str:
