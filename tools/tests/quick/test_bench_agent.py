@@ -16,8 +16,9 @@ from tools.bench.native_agent import CannotCompileError, NativeAgent
 
 pytestmark = pytest.mark.usefixtures('compiler')
 
-TAGS = st.lists(st.sampled_from(['a:1', 'b:2', 'ü:3', 'c:' + 300 * 'x']), max_size=5)
-HOSTS = st.sampled_from(['', 'host'])
+# Few contexts, so that most are submitted more than once.
+TAGS = st.sampled_from([['a:1', 'b:2'], ['b:2', 'a:1', 'a:1'], ['ü:3', 'c:' + 300 * 'x']])
+HOSTS = st.sampled_from(['', '', 'host'])
 # One type per name: the Agent's samplers keep the first.
 TYPES = {'gauge': aggregator.GAUGE, 'count': aggregator.COUNT, 'total': aggregator.MONOTONIC_COUNT}
 VALUES = st.sampled_from([0.0, 1.0, 2.5, 7.0, 100.0, float('nan'), float('inf')])
@@ -71,7 +72,7 @@ def values_of(agent: NativeAgent) -> dict[tuple[str, Context], float]:
     }
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(RUN, max_size=8))
 def test_it_flushes_what_the_model_of_the_agent_flushes(runs: list[list[Any]]) -> None:
     agent, model = native_agent.native_agent(), AgentModel()
@@ -92,6 +93,16 @@ def test_it_flushes_what_the_model_of_the_agent_flushes(runs: list[list[Any]]) -
         assert {key[1]: value for key, value in flushed.items() if key[0] == 'distribution'} == buckets
         counts = {key[1]: value for key, value in flushed.items() if key[0] in ('count', 'monotonic_count')}
         assert counts == pytest.approx(flush.counts)
+
+
+def test_a_monotonic_count_outlives_its_context() -> None:
+    agent = native_agent.native_agent()
+    for total in (5.0, None, None, None, 7.0):
+        if total is not None:
+            agent.submit_metric(None, '', aggregator.MONOTONIC_COUNT, 'name', total, ['a:1'], '', False)
+        agent.commit(1.0)
+
+    assert agent.flushed() == [('monotonic_count', 'name', ('a:1',), '', 2.0)]
 
 
 @pytest.mark.parametrize('tags', [[1], 7, ['a', None], [chr(0xD800)]])
