@@ -76,6 +76,7 @@ def instance_of(way: str, proxy: FixtureProxy) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize('way', ['compose', 'ecs'])
+@pytest.mark.usefixtures('first_page_counts')
 def test_the_check_of_a_label_collects(
     way: str, proxy: tuple[FixtureProxy, int], aggregator: AggregatorStub, dd_run_check: RunCheck
 ) -> None:
@@ -87,6 +88,7 @@ def test_the_check_of_a_label_collects(
 
 @pytest.mark.parametrize('check', [LitellmCheck, StockCheck])
 @pytest.mark.parametrize('way', ['compose', 'ecs'])
+@pytest.mark.usefixtures('first_page_counts')
 def test_no_personal_label_leaves_under_either_check(
     check: type[AgentCheck],
     way: str,
