@@ -433,6 +433,7 @@ BAD_LINES = [
     ('a secret that ends a label', f'…{{team="{SECRET}" 7', NO_SAMPLE),
     ('a value in quotes', '…{team="b"} "7"', NO_NUMBER),
     ('a value with a comma', '…{team="b"} 7,5', NO_NUMBER),
+    ('a value with underscores', '…{team="b"} 1_3', NO_NUMBER),
     ('a hexadecimal value', '…{team="b"} 0x7', NO_NUMBER),
     ('a value of Arabic digits', '…{team="b"} ٧', NO_NUMBER),
     ('a value and words', '…{team="b"} 7 and more', NO_SAMPLE),

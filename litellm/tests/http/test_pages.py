@@ -424,3 +424,27 @@ def test_a_page_whose_types_were_removed_is_told_from_an_empty_one(
     (warning,) = check.warnings
     assert 'has samples, but no `# TYPE` lines' in warning
     assert submitted(aggregator) == []
+
+
+def test_a_gauge_that_has_the_name_of_a_counter_is_a_metric_of_its_own(
+    aggregator: AggregatorStub, dd_run_check: RunCheck
+) -> None:
+    page = (
+        '# TYPE litellm_x_total counter\nlitellm_x_total{a="1"} 100\n'
+        '# TYPE litellm_x gauge\nlitellm_x{a="1"} 7\n# TYPE litellm_y gauge\nlitellm_y 1\n'
+    )
+    scrape(dd_run_check, page, tag_by_endpoint=False, extra_metrics=['litellm_x'], collect_unknown_metrics=True)
+
+    aggregator.assert_metric('litellm.litellm_x', 7, tags=['a:1'], count=1)
+
+
+def test_a_gauge_that_comes_twice_in_other_spellings_has_its_last_value(
+    aggregator: AggregatorStub, dd_run_check: RunCheck
+) -> None:
+    page = '# TYPE litellm_in_flight_requests gauge\n' + ''.join(
+        f'litellm_in_flight_requests{labels} {value}\n' for value, labels in enumerate(('', '{,}', '{ , }', '{ }'), 2)
+    )
+    check = scrape(dd_run_check, page, tag_by_endpoint=False)
+
+    aggregator.assert_metric('litellm.in_flight_requests', 5, count=1)
+    assert ['more than once' in warning for warning in check.warnings] == [True]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 from io import BytesIO
@@ -277,6 +277,56 @@ def test_the_query_is_used_again_once_it_works(proxy: SimulatedProxy) -> None:
     assert asked_by_name(proxy)[:3] == [False, True, False]
     assert asked_by_name(proxy)[45:70] == [True] * 25
     assert one.requests() == 99
+
+
+@pytest.mark.parametrize(
+    'passed_on',
+    [
+        lambda names: names[-1:],
+        lambda names: names[:1],
+        lambda names: names[::2],
+        lambda names: names[len(names) // 2 :],
+    ],
+    ids=['the last name', 'the first name', 'every second name', 'all but three names'],
+)
+def test_a_query_of_which_only_a_part_is_passed_on_is_found_out(
+    passed_on: Callable[[list[str]], list[str]], proxy: SimulatedProxy
+) -> None:
+    """Something on the way may keep one of several parameters of the same name, or cut a long URL."""
+    one = watch(proxy)
+    proxy.count('litellm_guardrail_requests', name='pii')
+    original = proxy._server.answer  # type: ignore[union-attr]
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        names = passed_on(asked(request.path))
+        request.path = request.path.partition('?')[0] + (
+            '?' + '&'.join(f'name[]={name}' for name in names) if names else ''
+        )
+        original(request)
+
+    proxy._server.answer = answer  # type: ignore[union-attr]
+    for _ in range(10):
+        proxy.count(REQUESTS, model='a')
+        proxy.count('litellm_guardrail_requests', name='pii')
+        assert one.scrape().error == ''
+
+    assert one.requests() == 9
+    assert one.agent.total('litellm.guardrail.requests.count', 'name:pii') == 9
+    assert ['?name[]=' in warning for warning in one.warnings] == [True]
+
+
+def test_a_family_that_loses_its_last_sample_is_not_held_against_the_query(proxy: SimulatedProxy) -> None:
+    one = watch(proxy)
+    proxy.count('litellm_guardrail_requests', name='pii')
+    proxy.count(REQUESTS, model='a')
+    for _ in range(3):
+        one.scrape()
+    proxy.forget('litellm_guardrail_requests', name='pii')
+    for _ in range(3):
+        one.scrape()
+
+    assert asked_by_name(proxy) == [False, True, True, True, False, True, True]
+    assert one.warnings == []
 
 
 @given(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -26,6 +27,9 @@ __all__ = ['NEXT_PAGE', 'play']
 # Between two pages of an input: the record separator, which no page has.
 NEXT_PAGE = b'\x1e'
 
+_LABEL_NAME = re.compile('[a-zA-Z_][a-zA-Z0-9_]*')
+_LABEL = re.compile(r'="(?:[^"\\]|\\.)*"', re.DOTALL)
+
 # What may come of a page besides its values.
 FAILURES = (NotMetricsError, PageLimitError, TruncatedPageError)
 
@@ -41,6 +45,7 @@ def play(data: bytes) -> None:
         _lines_are_the_same_in_any_pieces(page)
         for line in page.split(b'\n'):
             _is_what_prometheus_client_reads(line)
+            _is_read_by_prometheus_client_too(line)
     _reads_alike_whatever_it_remembers(pages)
     _submits_nothing_that_could_mislead(pages)
     assert time.process_time() - started < MOST_SECONDS
@@ -72,10 +77,29 @@ def _is_what_prometheus_client_reads(line: bytes) -> None:
         ours = name, parse_labels(labels.removesuffix('}')), parse_value(value)
         # It makes an integer of what looks like one.
         number = float(theirs.value)
-    except (OverflowError, ValueError):
+    except (IndexError, OverflowError, ValueError):
         return
     assert ours[:2] == (theirs.name, theirs.labels), f'{ours} is not {theirs}'
     assert ours[2] == number or math.isnan(ours[2])
+
+
+def _is_read_by_prometheus_client_too(line: bytes) -> None:
+    """Demand that it reads the same number from what is a sample here. docs/exposition.md lists the exceptions."""
+    try:
+        sample, value = split_sample(line)
+        labels = sample.decode().partition('{')[2].removesuffix('}')
+        names, number = parse_labels(labels), parse_value(value)
+    except ValueError:
+        return
+    # It refuses a label that comes twice or has a name of another script, knows no exemplars in the text format, and
+    # ends lines at other places.
+    is_listed = b'#' in line or not all(map(_LABEL_NAME.fullmatch, names)) or len(names) != len(_LABEL.findall(labels))
+    if is_listed or any(mark in line for mark in (b'\r', b'\v', b'\f')) or '__name__' in names:
+        return
+    (family,) = text_string_to_metric_families(line.decode())
+    (theirs,) = family.samples
+    assert theirs.name == sample.partition(b'{')[0].decode()
+    assert float(theirs.value) == number or math.isnan(number)
 
 
 def _reads_alike_whatever_it_remembers(pages: list[bytes]) -> None:

@@ -58,10 +58,10 @@ _LABELS = rb'(?:[^"}]++|%s)*+' % _STRING
 _TIMESTAMP = rb'[-+]?+(?:\d++(?:\.\d*+)?+|\.\d++)(?:[eE][-+]?+\d++)?+'
 _SAMPLE = re.compile(
     # One comma may stand before the first label.
-    rb'\s*+(%(name)s)(?:\s*+\{\s*+(?:,\s*+)?+((?!,)%(labels)s)\}\s*+|\s++)'
-    rb'([^\s{#]\S*+)(?:\s++%(timestamp)s)?+'
+    rb'\s*+(%(name)s)(?:[ \t]*+\{\s*+(?:,\s*+)?+((?!,)%(labels)s)\}[ \t]*+|[ \t]++)'
+    rb'([^\s{#]\S*+)(?:[ \t]++%(timestamp)s)?+'
     # An exemplar.
-    rb'(?:\s++#\s*+\{%(labels)s\}\s*+[-+.\w]++(?:\s++%(timestamp)s)?+)?+\s*+'
+    rb'(?:[ \t]++#[ \t]*+\{%(labels)s\}[ \t]*+[-+.\w]++(?:[ \t]++%(timestamp)s)?+)?+\s*+'
     % {b'name': _NAME, b'labels': _LABELS, b'timestamp': _TIMESTAMP},
     re.DOTALL,
 )

@@ -204,6 +204,9 @@ class Recognition:
             slot = self._learn(sample)
             if slot == len(self._values):
                 self._values.append(slots.last[slot])
+            if not slots.kinds[slot].is_count and self._slots_by_key is not None:
+                # A gauge that comes twice has one value, and those that share a context are one sample each.
+                self._slots_by_key[key] = slot
         if value != value or (slots.kinds[slot].is_count and not 0.0 <= value <= LARGEST_COUNT):
             self._without_value.add(slot)
             return slot

@@ -145,6 +145,17 @@ class SampleTable:
         slot = self._start_slot
         return None if slot is None or slot in reading.absent else reading.values[slot]
 
+    def metrics_with_samples(self, reading: Reading) -> set[str]:
+        """Return the names of the metrics of which a page has samples, as far as one series of each family tells."""
+        kinds, names = self.slots.kinds, set[str]()
+        for family in self._families.values():
+            for series in family.series.values():
+                present = [slot for slot in series.slots if slot not in reading.absent] if series else []
+                if present:
+                    names.update(metric.name for slot in present if (metric := kinds[slot].metric) is not None)
+                    break
+        return names
+
     def wanted_samples(self) -> Iterator[str]:
         """Yield the sample names that are submitted, and those of their creation times, of all known families."""
         for sample, name in self._names.items():
@@ -273,6 +284,9 @@ class SampleTable:
         for text, sample_name_ in names.items():
             before = self._names.get(text)
             if before is None:
+                self._names[text] = sample_name_
+            elif before.family.type == 'counter' and text == before.family.name.encode() and type_ != 'counter':
+                # The bare name stands for a counter's sample only as long as no other family has it.
                 self._names[text] = sample_name_
             elif before.metric is None and not before.kind.is_created:
                 if sample_name_.metric is not None or sample_name_.kind.is_created:

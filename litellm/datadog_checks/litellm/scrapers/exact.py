@@ -72,7 +72,7 @@ class ExactScraper(LitellmScraper):
             with self.ask() as response:
                 times = Times(asked, time.monotonic(), _proxy_time(response))
                 reading = self._table.read_page(self._lines(response, bad_lines), bad_lines)
-            self._selection.verify(self._table.started(reading))
+            self._selection.verify(self._table.metrics_with_samples(reading), self._table.started(reading))
             families = self._selection.families_of_proxy(self._table.families_on_page)
             has_samples = len(reading.absent) < len(reading.values)
             self.judge_page(map(self.rules.trimmed, families), has_samples=has_samples)
@@ -125,7 +125,7 @@ class ExactScraper(LitellmScraper):
             is_new_proxy=self._was_refused,
             reveals=table.reveals,
         )
-        self._select(started)
+        self._select(started, table.metrics_with_samples(reading))
         table.accept(reading)
         self._submission.submit_counts(increments, reading, times.answered, with_history)
         self._submission.submit_gauges(table.gauges.values(), reading)
@@ -135,12 +135,13 @@ class ExactScraper(LitellmScraper):
         if ledger.levels_alternate:
             self._warn_of_levels()
 
-    def _select(self, started: float | None) -> None:
+    def _select(self, started: float | None, present: set[str]) -> None:
         """Decide from this page what to request next."""
         if self._selection.query is None:
-            self._selection.read_whole(self._table.families_on_page, self._table.wanted_samples(), started)
+            samples = self._table.wanted_samples()
+            self._selection.read_whole(self._table.families_on_page, present, samples, started)
         else:
-            self._selection.read_selected(started)
+            self._selection.read_selected(present, started)
 
     def _forget(self) -> None:
         """Forget samples that the proxy has left out for several pages."""

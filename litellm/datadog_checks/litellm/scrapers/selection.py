@@ -41,6 +41,14 @@ LONGEST_REST = 960
 LONGEST_URL = 8000
 
 
+class MissingSamplesError(NotMetricsError):
+    """A page lacks samples of these metrics, which it was requested for by name."""
+
+    def __init__(self, metrics: Set[str]) -> None:
+        super().__init__('the page lacks samples that it was requested for by name.')
+        self.metrics = metrics
+
+
 class Selection:
     """Choose what to request next: the whole page, or samples by name where that is wanted and works."""
 
@@ -49,6 +57,7 @@ class Selection:
         self._is_wanted = is_wanted
         self._starts: set[float] = set()
         self._families: Set[str] = frozenset()
+        self._present: Set[str] = frozenset()
         self._pages_left = 0
         self._pages_to_rest = 0
         self._next_rest = FIRST_REST
@@ -72,6 +81,9 @@ class Selection:
             return None
         self.query = None
         read()
+        if isinstance(fault, MissingSamplesError) and fault.metrics.isdisjoint(self._present):
+            # The proxy has dropped their last samples, and the query is not to blame.
+            return None
         self.query = None
         is_told = self._next_rest > FIRST_REST
         self._pages_to_rest = self._next_rest
@@ -82,16 +94,23 @@ class Selection:
         """Return the families of a page, and those that the proxy was asked to leave out of it."""
         return families if self.query is None else families | self._families
 
-    def verify(self, started: float | None) -> None:
-        """Raise a `NotMetricsError` if a page that was requested by name is not the answer to that.
+    def verify(self, present: Set[str], started: float | None) -> None:
+        """Raise a `NotMetricsError` if a page lacks what it was requested for by name.
 
-        The start time of the process is always among the names.
+        That is the start time of the process, and whatever had samples on the page before: something on the way may
+        have passed on only some of the names.
         """
-        if self.query is not None and started is None:
-            raise NotMetricsError('the page lacks samples that it was requested for by name (`?name[]=`)')
+        if self.query is None:
+            return
+        if started is None:
+            raise NotMetricsError('the page lacks the start time of the process, for which it was asked by name.')
+        missing = self._present - present
+        if missing:
+            raise MissingSamplesError(missing)
 
-    def read_whole(self, families: Set[str], samples: Iterable[str], started: float | None) -> None:
-        """Record a whole page: its families, the samples to request by name, and when the process started."""
+    def read_whole(self, families: Set[str], present: Set[str], samples: Iterable[str], started: float | None) -> None:
+        """Record a whole page: its families, metrics with samples, samples to request, and when the process started."""
+        self._present = present
         if self._pages_to_rest:
             self._pages_to_rest -= 1
         if not self._is_wanted or self._pages_to_rest or started is None:
@@ -103,8 +122,9 @@ class Selection:
             self._starts.add(started)
             self._pages_left = WHOLE_PAGE_EVERY - 1
 
-    def read_selected(self, started: float | None) -> None:
+    def read_selected(self, present: Set[str], started: float | None) -> None:
         """Record a page that was requested by name."""
+        self._present = present
         self._next_rest = FIRST_REST
         self._pages_left -= 1
         if started not in self._starts or not self._pages_left:
