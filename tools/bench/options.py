@@ -10,10 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 from tests.support.agent_model import Bucket, Context, Sample, recorded
 from tests.support.endpoint import serving_page
 
+from datadog_checks.base.stubs import datadog_agent
 from datadog_checks.litellm import LitellmCheck
 from datadog_checks.litellm.metrics import COUNTERS, GAUGES, HISTOGRAMS, PROCESS, Group
 from tools.markdown import cells, render_table
@@ -107,9 +109,12 @@ def table(measured: Sequence[Saving]) -> str:
 
 
 def contexts_of(page: str, options: Mapping[str, Any]) -> set[Context]:
-    """Return the contexts that one scrape of a page submits, their tags without that of the endpoint."""
-    with serving_page(page) as url, recorded() as submissions:
-        instance = {'openmetrics_endpoint': url, 'tag_by_endpoint': False, **options}
+    """Return the contexts that a page has, their tags without that of the endpoint."""
+    # Of a proxy that started after the Agent, the first page has all counts, and zeros with them.
+    everything = {'use_process_start_time': True, 'idle_counts': 'always'}
+    long_ago = patch.object(datadog_agent, '_process_start_time', 1.0)
+    with serving_page(page) as url, recorded() as submissions, long_ago:
+        instance = {'openmetrics_endpoint': url, 'tag_by_endpoint': False, **everything, **options}
         error = LitellmCheck('litellm', {}, [instance]).run()
     if error:
         raise RuntimeError(error)

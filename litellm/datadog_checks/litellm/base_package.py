@@ -32,6 +32,7 @@ OpenMetricsScraper.metric_transformer         oldest   newest  map a family that
 MetricTransformer.transformer_data            oldest   newest  the same
 MetricTransformer.compile_transformer         oldest   newest  the same
 MetricTransformer.normalize_metric_config     oldest   newest  read `metrics` and `extra_metrics` as the base does
+utils.decumulate_histogram_buckets            oldest   newest  know where the lowest bucket of a histogram begins
 transform.DEFAULT_METRIC_TYPE                 oldest   newest  know the type of a metric that no option gives one
 transform.NATIVE_TRANSFORMERS                 oldest   newest  know the types of families that the base submits
 RequestsWrapper.auth_token_handler            oldest   newest  renew a token without logging it or repeating requests
@@ -48,6 +49,8 @@ from collections.abc import Callable, Iterator, Mapping, Set
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
+from prometheus_client.samples import Sample
+
 from datadog_checks.base.agent import aggregator
 from datadog_checks.base.checks.openmetrics.v2.scraper import OpenMetricsScraper
 from datadog_checks.base.checks.openmetrics.v2.transform import (
@@ -55,6 +58,7 @@ from datadog_checks.base.checks.openmetrics.v2.transform import (
     NATIVE_TRANSFORMERS,
     MetricTransformer,
 )
+from datadog_checks.base.checks.openmetrics.v2.utils import decumulate_histogram_buckets
 from datadog_checks.base.utils.replay.constants import EnvVars
 
 __all__ = [
@@ -64,10 +68,12 @@ __all__ = [
     'MappedMetric',
     'Submit',
     'TokenHandler',
+    'bucket_submitter',
     'buckets_of',
     'full_name',
     'is_isolated',
     'is_trial',
+    'lower_bound_of_lowest',
     'mapped_metrics',
     'metadata_of',
     'normalized_tags',
@@ -178,6 +184,25 @@ def submitter(check: Any) -> Submit:
 
         return submit
     return partial(_receiver(check).submit_metric, check, check.check_id)
+
+
+def bucket_submitter(check: Any) -> Callable[[str, int, float, float, list[str], str], None]:
+    """Return the function that submits observations between two bounds to a distribution.
+
+    It takes the name with its namespace, their number, the bounds, tags and hostname.
+    """
+
+    def submit(name: str, value: int, lower: float, upper: float, tags: list[str], hostname: str) -> None:
+        check.submit_histogram_bucket(name, value, lower, upper, False, hostname, tags, raw=True)
+
+    return submit
+
+
+def lower_bound_of_lowest(upper: float) -> float:
+    """Return the lower bound that the base package gives to the lowest bucket of a histogram."""
+    bucket = Sample('x_bucket', {'upper_bound': str(upper)}, 1.0)
+    ((with_bound, _, _),) = decumulate_histogram_buckets([(bucket, [], '')])
+    return float(with_bound.labels['lower_bound'])
 
 
 def is_trial(check: Any) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -32,11 +33,12 @@ def proxy() -> Iterator[SimulatedProxy]:
 class Pages:
     """A check at pages that a test writes itself."""
 
-    def __init__(self, server: PageServer) -> None:
+    def __init__(self, server: PageServer, **options: Any) -> None:
         self._server = server
         self._clock = Clock()
-        self._agent = AgentModel(self._clock.now)
-        self.check = LitellmCheck('litellm', {}, [{'openmetrics_endpoint': server.url, 'collect_readiness': False}])
+        self.agent = AgentModel(self._clock.now)
+        instance = {'openmetrics_endpoint': server.url, 'collect_readiness': False, **options}
+        self.check = LitellmCheck('litellm', {}, [instance])
         self.warnings: list[str] = []
 
     def show(
@@ -46,7 +48,7 @@ class Pages:
         self._clock.advance(after)
         self._server.page = f'# TYPE {family} {type_}\n' + ''.join(f'{line}\n' for line in lines)
         with self._clock.is_the_time():
-            flush = self._agent.run(self.check)
+            flush = self.agent.run(self.check)
         assert not flush.error
         self.warnings += self.check.get_warnings()
         assert all(value >= 0 for value in flush.counts.values())
@@ -397,3 +399,89 @@ def test_a_gateway_that_refused_makes_no_history_of_series_that_tell_their_age()
         watch.scrape()
 
         assert watch.agent.total('litellm.proxy.total_requests.metric.count', 'team:red') == 1
+
+
+# Distributions.
+
+
+def _observed(agent: AgentModel) -> dict[str, float]:
+    """Return by metric how many observations went into distributions."""
+    observed: dict[str, float] = {}
+    for (context, _), observations in agent.bucket_totals.items():
+        observed[context.name] = observed.get(context.name, 0) + observations
+    return observed
+
+
+DISTRIBUTION = 'litellm.request.total_latency.metric'
+
+
+@pytest.mark.parametrize('dropped', [[], ['model']], ids=['every label', 'labels dropped'])
+def test_a_distribution_has_what_was_observed_whatever_answers(dropped: list[str]) -> None:
+    with SimulatedProxy(2) as proxy:
+        watch = Watch(proxy, LitellmCheck, histogram_buckets_as_distributions=True, exclude_labels=dropped)
+        for worker in (0, 1):
+            for model in 'abc':
+                for _ in range(100):
+                    proxy.observe(LATENCY, 0.5, worker, model=model)
+        for worker in (0, 1):
+            watch.scrape(worker)
+        for duration in (0.0625, 0.5, 4.0, 32.0, 0.5):
+            proxy.observe(LATENCY, duration, worker=0, model='a')
+            proxy.observe(LATENCY, duration, worker=1, model='b')
+        for worker in (0, 1, 0):
+            watch.scrape(worker)
+        proxy.restart(worker=1)
+        for _ in range(300):
+            proxy.observe(LATENCY, 4.0, worker=1, model='b')
+        watch.scrape(worker=1)
+        watch.scrape(worker=0)
+
+        assert _observed(watch.agent) == {DISTRIBUTION: 10 + 300}
+        bounds = {bounds: 0 for _, bounds in watch.agent.bucket_totals}
+        for (_, pair), observations in watch.agent.bucket_totals.items():
+            bounds[pair] += observations
+        assert bounds == {(0, 0.125): 2, (0.125, 1.0): 4, (1.0, 8.0): 2 + 300, (8.0, math.inf): 2}
+
+
+def test_the_counts_of_a_distribution_are_sent_on_demand(proxy: SimulatedProxy) -> None:
+    watch = Watch(proxy, LitellmCheck, collect_counters_with_distributions=True)
+    watch.scrape()
+    for duration in (0.5, 4.0):
+        proxy.observe(LATENCY, duration, model='a')
+    watch.scrape()
+
+    assert _observed(watch.agent) == {DISTRIBUTION: 2}
+    assert watch.agent.total(f'{DISTRIBUTION}.count', 'model:a') == 2
+    assert watch.agent.total(f'{DISTRIBUTION}.sum', 'model:a') == 4.5
+
+
+def test_buckets_that_are_not_cumulative_add_up_to_what_was_observed(proxy: SimulatedProxy) -> None:
+    watch = Watch(proxy, LitellmCheck, non_cumulative_histogram_buckets=True)
+    proxy.observe(LATENCY, 0.5, model='a')
+    watch.scrape()
+    for duration in (0.0625, 0.5, 0.5, 4.0, 32.0):
+        proxy.observe(LATENCY, duration, model='a')
+    watch.scrape()
+    watch.scrape()
+
+    name = f'{DISTRIBUTION}.bucket'
+    counts = {context.tags: total for context, total in watch.counts().items() if context.name == name}
+    assert counts == {
+        frozenset({'model:a', f'lower_bound:{lower}', f'upper_bound:{upper}'}): total
+        for lower, upper, total in (('0', '0.125', 1), ('0.125', '1.0', 2), ('1.0', '8.0', 1))
+    }
+
+
+def test_a_lower_bucket_that_is_ahead_of_a_higher_one_is_not_counted_twice() -> None:
+    """LiteLLM goes on counting while it renders a page."""
+    with PageServer() as server:
+        pages = Pages(server, histogram_buckets_as_distributions=True)
+
+        def show(*values: int) -> None:
+            bounds = ('1.0', '2.0', '+Inf')
+            lines = (f'{LATENCY}_bucket{{le="{le}"}} {value}' for le, value in zip(bounds, values, strict=True))
+            pages.show(*lines, family=LATENCY, type_='histogram')
+
+        show(0, 0, 0)
+        show(5, 3, 6)
+        assert _observed(pages.agent) == {DISTRIBUTION: 6}

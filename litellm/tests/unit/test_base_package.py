@@ -13,7 +13,7 @@ import pytest
 from packaging.version import Version
 
 from datadog_checks.base import OpenMetricsBaseCheckV2
-from datadog_checks.base.checks.openmetrics.v2 import transform
+from datadog_checks.base.checks.openmetrics.v2 import transform, utils
 from datadog_checks.base.checks.openmetrics.v2.scraper import OpenMetricsScraper
 from datadog_checks.base.stubs import aggregator, datadog_agent
 from datadog_checks.base.utils.http import AuthTokenHandler
@@ -60,6 +60,7 @@ def owners() -> Mapping[str, Any]:
         'OpenMetricsScraper': scraper,
         'RequestsWrapper': scraper.http,
         'transform': transform,
+        'utils': utils,
     }
 
 

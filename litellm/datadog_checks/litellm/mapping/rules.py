@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from prometheus_client import Metric as PrometheusFamily
 from prometheus_client.samples import Sample
 
+from datadog_checks.base.config import is_affirmative
+
 from ..base_package import (
     DEFAULT_METRIC_TYPE,
     SUBMITTED_TYPES,
@@ -30,7 +32,13 @@ class Rules:
     """Tell how the base scraper would name and tag the samples of a family."""
 
     def __init__(self, scraper: AdaptedScraper, outgoing: OutgoingLabels, options: Options) -> None:
-        self.collect_buckets = options.collect_histogram_buckets
+        config = scraper.config
+        self.counts_of_distributions = is_affirmative(config.get('collect_counters_with_distributions'))
+        self.distributions = self.counts_of_distributions or is_affirmative(
+            config.get('histogram_buckets_as_distributions')
+        )
+        self.non_cumulative_buckets = is_affirmative(config.get('non_cumulative_histogram_buckets'))
+        self.collect_buckets = self.distributions or options.collect_histogram_buckets
         self.collect_unknown = options.collect_unknown_metrics
         self._scraper = scraper
         self._outgoing = outgoing

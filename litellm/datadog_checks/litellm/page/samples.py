@@ -269,8 +269,9 @@ class SampleTable:
             metric = None
             # A sample that the submitted type does not have is not submitted, as in the base package.
             metric_suffix = OVERRIDES.get(submitted_type, SUFFIXES.get(submitted_type, {}).get(suffix))
-            is_left_out = suffix == '_bucket' and not self._rules.collect_buckets
-            if datadog_name is not None and metric_suffix is not None and not is_left_out:
+            if submitted_type == 'histogram' and metric_suffix is not None:
+                metric_suffix = self._suffix_of_part(suffix, metric_suffix)
+            if datadog_name is not None and metric_suffix is not None:
                 metric = self._metric(family, metric_suffix, submitted_type)
             kind = SampleKind(family, metric, is_sum=suffix == '_sum')
             names[f'{name}{suffix}'.encode()] = SampleName(family, kind, is_bucket=suffix == '_bucket')
@@ -294,13 +295,24 @@ class SampleTable:
                     self._unlearn(before.family, is_submitted=sample_name_.metric is not None)
                 self._names[text] = sample_name_
 
+    def _suffix_of_part(self, suffix: str, metric_suffix: str) -> str | None:
+        """Return the suffix of the metric that a part of a histogram becomes, None if it becomes none."""
+        rules = self._rules
+        if suffix == '_bucket':
+            return None if not rules.collect_buckets else '' if rules.distributions else metric_suffix
+        return None if rules.distributions and not rules.counts_of_distributions else metric_suffix
+
     def _metric(self, family: Family, suffix: str, submitted_type: str) -> Metric | None:
         name = self._rules.full_name(f'{family.datadog_name}{suffix}')
         if name is None:
             return None
         is_gauge = submitted_type in ('gauge', 'time_elapsed') or suffix == '.quantile'
         return Metric(
-            name, is_gauge, submitted_type == 'time_elapsed', gauge_reduction(self._rules.trimmed(family.name))
+            name,
+            is_gauge,
+            submitted_type == 'time_elapsed',
+            submitted_type == 'histogram' and not suffix,
+            gauge_reduction(self._rules.trimmed(family.name)),
         )
 
     def _unlearn(self, family: Family, is_submitted: bool) -> None:
@@ -387,17 +399,26 @@ class SampleTable:
     def _kind_of_bucket(self, name: SampleName, text: bytes) -> SampleKind:
         """Return the kind of the buckets with a bound, without a metric when they are not submitted.
 
-        The bucket of all observations is their count, and no bucket counts anything without its bound.
+        The bucket of all observations is their count, and no bucket counts anything without its bound, unless it goes
+        into a distribution.
         """
         kind = name.kinds_by_text.get(text)
         if kind is None:
             bound = float(text)
             kind = name.kinds.get(bound)
             if kind is None:
-                tagged = None if isinf(bound) else self._rules.tags('histogram', {'le': text.decode()})
+                metric = name.metric
+                is_distribution = metric is not None and metric.is_distribution
+                tagged = None
+                if is_distribution or not isinf(bound):
+                    tagged = self._rules.tags('histogram', {'le': text.decode()})
                 tags = [] if tagged is None else self._rules.without_static_tags(tagged[0])
-                metric = name.metric if tags else None
-                kind = SampleKind(name.family, metric, bound=bound, bound_tag=tags[0] if tags else None)
+                if tagged is None or not (tags or is_distribution):
+                    metric = None
+                is_alone = is_distribution or self._rules.non_cumulative_buckets
+                kind = SampleKind(
+                    name.family, metric, bound=bound, bound_tag=tags[0] if tags else None, is_alone=is_alone
+                )
                 name.kinds[bound] = kind
             name.kinds_by_text[text] = kind
         return kind

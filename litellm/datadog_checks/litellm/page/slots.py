@@ -47,6 +47,7 @@ class Metric(NamedTuple):
     name: str
     is_gauge: bool = False
     is_elapsed: bool = False
+    is_distribution: bool = False
     reduction: Reduction | None = None
 
 
@@ -70,7 +71,7 @@ class Family:
 class SampleKind:
     """The part of samples of one name and, for buckets, one bound in their family. Without a metric: not submitted."""
 
-    __slots__ = ('bound', 'bound_tag', 'family', 'is_count', 'is_created', 'is_sum', 'metric')
+    __slots__ = ('bound', 'bound_tag', 'family', 'is_alone', 'is_count', 'is_created', 'is_sum', 'metric')
 
     def __init__(
         self,
@@ -79,6 +80,7 @@ class SampleKind:
         *,
         bound: float | None = None,
         bound_tag: str | None = None,
+        is_alone: bool = False,
         is_created: bool = False,
         is_sum: bool = False,
     ) -> None:
@@ -87,6 +89,8 @@ class SampleKind:
         self.bound = bound
         self.bound_tag = bound_tag
         self.is_count = metric is not None and not metric.is_gauge
+        # Whether a bucket is submitted without what the next lower one has counted.
+        self.is_alone = is_alone
         self.is_created = is_created
         # Of all cumulative samples only sums may fall, by an observation below zero.
         self.is_sum = is_sum
@@ -218,7 +222,10 @@ class Slots:
 
     def is_idle(self, slot: Slot, absent: Container[Slot]) -> bool:
         """Tell whether a sample that did not move has a zero to submit: once for each context that the proxy has."""
-        if not self.kinds[slot].is_count or self.held[slot] or self.last[slot] != self.last[slot]:
+        metric = self.kinds[slot].metric
+        if metric is None or metric.is_gauge or metric.is_distribution:
+            return False
+        if self.held[slot] or self.last[slot] != self.last[slot]:
             return False
         series = self.series[slot]
         return series is not None and (slot not in absent or series.is_shared) and self.is_first(slot)

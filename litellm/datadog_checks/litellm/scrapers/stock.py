@@ -27,10 +27,7 @@ __all__ = ['StockScraper', 'options_of_the_stock_scraper']
 
 # These need families as the base package parses them.
 _STOCK_OPTIONS = (
-    'collect_counters_with_distributions',
     'collect_histograms_as_distributions',
-    'histogram_buckets_as_distributions',
-    'non_cumulative_histogram_buckets',
     'share_labels',
     'target_info',
     'telemetry',

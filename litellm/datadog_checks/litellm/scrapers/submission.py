@@ -23,10 +23,10 @@ from typing import Any
 from datadog_checks.base.agent import aggregator
 from datadog_checks.base.utils.time import get_timestamp
 
-from ..base_package import is_trial, submitter
+from ..base_package import bucket_submitter, is_trial, lower_bound_of_lowest, submitter
 from ..metrics import NO_LIMIT
 from ..page.recognition import Reading
-from ..page.slots import GaugeContext, Slot, Slots
+from ..page.slots import GaugeContext, Series, Slot, Slots
 
 __all__ = ['IdleCounts', 'Submission']
 
@@ -69,7 +69,7 @@ class Submission:
 
         With history, something may have happened before the first page.
         """
-        self._submit_increments(increments)
+        self._submit_increments(increments, reading)
         before, self._at = self._at, now
         slots, absent = self._slots, reading.absent
         due: Iterable[Slot] = ()
@@ -81,7 +81,8 @@ class Submission:
             due = range(len(slots))
         else:
             due = self._due(increments, now if before is None else before, now)
-        self._submit_increments({slot: 0.0 for slot in due if slot not in increments and slots.is_idle(slot, absent)})
+        idle = {slot: 0.0 for slot in due if slot not in increments and slots.is_idle(slot, absent)}
+        self._submit_increments(idle, reading)
 
     def _due(self, increments: Mapping[Slot, float], before: float, now: float) -> Iterator[Slot]:
         """Yield the slots of counts that have moved lately, and of those whose turn it is."""
@@ -103,18 +104,58 @@ class Submission:
             if not warmth[slot]:
                 yield slot
 
-    def _submit_increments(self, increments: Mapping[Slot, float]) -> None:
+    def _submit_increments(self, increments: Mapping[Slot, float], reading: Reading) -> None:
         """Submit by how much counts rose. The Agent adds up those that share a context."""
         slots, submit = self._slots, submitter(self._check)
         kinds, all_series, held = slots.kinds, slots.series, slots.held
+        alone: dict[Series, None] = {}
         for slot, increment in increments.items():
-            metric, series = kinds[slot].metric, all_series[slot]
-            if metric is None or series is None or held[slot]:
+            kind, series = kinds[slot], all_series[slot]
+            if kind.metric is None or series is None:
+                continue
+            if kind.is_alone:
+                alone[series] = None
+                continue
+            if held[slot]:
                 continue
             tags = series.tags
-            bound_tag = kinds[slot].bound_tag
-            own = tags.tags if bound_tag is None else [*tags.tags, bound_tag]
-            submit(COUNT, metric.name, increment, own, tags.hostname, False)
+            own = tags.tags if kind.bound_tag is None else [*tags.tags, kind.bound_tag]
+            submit(COUNT, kind.metric.name, increment, own, tags.hostname, False)
+        for series in alone:
+            self._submit_buckets(series, increments, reading)
+
+    def _submit_buckets(self, series: Series, increments: Mapping[Slot, float], reading: Reading) -> None:
+        """Submit by how much each bucket of a series rose without the next lower one, as the base package does."""
+        slots = self._slots
+        kinds = slots.kinds
+        own = [
+            (bound, slot)
+            for slot in series.slots
+            if kinds[slot].is_alone and slot not in reading.absent and (bound := kinds[slot].bound) is not None
+        ]
+        lower: float | None = None
+        # Of a page that was made while counting went on, a lower bucket may be ahead of a higher one.
+        below = 0.0
+        for upper, slot in sorted(own):
+            if lower is None:
+                lower = lower_bound_of_lowest(upper)
+            increment = max(increments.get(slot, 0.0) - below, 0.0)
+            below += increment
+            if not slots.held[slot]:
+                self._submit_bucket(series, slot, increment, lower, upper)
+            lower = upper
+
+    def _submit_bucket(self, series: Series, slot: Slot, increment: float, lower: float, upper: float) -> None:
+        kind, tags = self._slots.kinds[slot], series.tags
+        if kind.metric is None or (lower == upper and isinf(lower)):
+            return
+        own = [*tags.tags, f'lower_bound:{lower or 0}']
+        if kind.bound_tag is not None:
+            own.append(kind.bound_tag)
+        if not kind.metric.is_distribution:
+            submitter(self._check)(COUNT, kind.metric.name, increment, own, tags.hostname, False)
+        elif increment:
+            bucket_submitter(self._check)(kind.metric.name, int(increment), lower or 0, upper or 0, own, tags.hostname)
 
     def submit_gauges(self, contexts: Iterable[GaugeContext], reading: Reading) -> None:
         """Submit one value for each gauge: that of its samples, reduced by what the gauge means."""
