@@ -2,7 +2,9 @@
 
 `timeout` and `read_timeout` limit the wait for the next bytes, not for the last: a page that trickles in would keep a
 check worker of the Agent busy for hours. And a few kB can decompress to more than the memory of the Agent's host.
-Headers and chunk sizes are out of reach here: `http.client` limits their size, but not their time.
+Out of reach here is what `http.client` reads by itself: it limits the size of headers and chunk sizes, but not their
+time, and neither the number nor the time of trailers and of answers with status 100. Who sends these without end keeps
+a thread busy.
 """
 
 from __future__ import annotations
