@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from datadog_checks.base import ConfigurationError, OpenMetricsBaseCheckV2
@@ -61,7 +62,12 @@ class LitellmCheck(OpenMetricsBaseCheckV2):
                 self.gauge(CHECK_INFO, 1, tags=[*scraper.tags, f'check_version:{__version__}'])
 
     def run(self) -> str:
-        return self.secrets(super().run())
+        errors = super().run()
+        if not errors:
+            return errors
+        # Only the values: a secret may be a word that the names of this document have as well.
+        told = [{name: self.secrets(str(value)) for name, value in error.items()} for error in json.loads(errors)]
+        return json.dumps(told)
 
     def warning(self, warning_message: str, *args: Any, **kwargs: Any) -> None:
         message = str(warning_message) % args if args else str(warning_message)

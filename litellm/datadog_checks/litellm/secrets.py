@@ -162,8 +162,11 @@ class _Guard(logging.Filter):
         self.redactors: WeakSet[Redactor] = WeakSet()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        message = self._redacted(record.getMessage())
-        record.msg, record.args = message, ()
+        try:
+            message = record.getMessage()
+        except Exception as error:  # noqa: BLE001, a filter must not raise what a handler would only report
+            message = f'{record.msg} ({type(error).__name__})'
+        record.msg, record.args = self._redacted(message), ()
         if record.exc_info:
             trace = record.exc_text or logging.Formatter().formatException(record.exc_info)
             record.exc_text = self._redacted(trace)

@@ -366,6 +366,21 @@ def test_options_that_libraries_log_have_no_secrets(logger: logging.Logger, capl
     assert PLANTED not in caplog.text
 
 
+def test_a_record_that_cannot_be_formatted_costs_nobody_anything(caplog: pytest.LogCaptureFixture) -> None:
+    check = LitellmCheck('litellm', {}, [{'openmetrics_endpoint': 'http://127.0.0.1:9/metrics/', **KEY}])
+    logging.getLogger('urllib3.connectionpool').warning('%d of %d', f'{PLANTED}-key')
+
+    assert check.secrets.known
+    assert PLANTED not in caplog.text
+
+
+def test_an_error_can_be_read_whatever_the_secrets_are() -> None:
+    options = {'username': 'me', 'password': 'message'}
+    check = LitellmCheck('litellm', {}, [{'openmetrics_endpoint': 'http://127.0.0.1:9/metrics/', **options}])
+
+    assert 'cannot connect' in json.loads(check.run())[0]['message']
+
+
 def test_what_leaves_the_check_is_searched(left: Callable[..., str]) -> None:
     """Otherwise the tests above could not fail."""
     check = LitellmCheck('litellm', {}, [{'openmetrics_endpoint': 'http://127.0.0.1:9/metrics/'}])
