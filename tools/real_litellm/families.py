@@ -48,6 +48,10 @@ class Coverage(NamedTuple):
     moved: set[str]
     unmapped: set[str]
 
+    def with_(self, other: Coverage) -> Coverage:
+        """Return the coverage of both together."""
+        return Coverage(*(mine | theirs for mine, theirs in zip(self, other, strict=True)))
+
     def summary(self) -> str:
         """Return the figures in one line."""
         return (

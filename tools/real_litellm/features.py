@@ -10,6 +10,7 @@ __all__ = [
     'CALLERS',
     'CIRCUIT_BREAKER',
     'CONTENT_FILTER',
+    'DATABASE',
     'LENS',
     'MCP',
     'ORDER',
@@ -39,6 +40,8 @@ CALLERS = Feature('1.80.11')
 # LiteLLM's own content filter, which answers 400.
 CONTENT_FILTER = Feature('1.88.6')
 CIRCUIT_BREAKER = Feature('1.106.2')
+# Keeps accounts in a database under the harness, its jobs included.
+DATABASE = Feature('1.110.2')
 LENS = Feature('1.106.2')
 MCP = Feature('1.80.11')
 # A deployment with a lower `order` is called first.

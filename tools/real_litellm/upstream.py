@@ -61,7 +61,8 @@ _RATE_LIMIT_HEADERS = {
 class Upstream:
     """The upstream server, running in a thread between `with` and its end; counts the requests by model.
 
-    While `outage` is set, all chat completions are answered with that status, one of 429 and 500.
+    While `outage` is set, all chat completions are answered with that status, one of 429 and 500. While `loses_batches`
+    is, it cannot tell of a batch.
     """
 
     def __init__(self) -> None:
@@ -70,6 +71,7 @@ class Upstream:
         self.requests: Counter[str] = Counter()
         self.refuses_rows = False
         self.outage: int | None = None
+        self.loses_batches = False
         routes = [
             Route('/v1/chat/completions', self._chat, methods=['POST']),
             Route('/v1/embeddings', self._embeddings, methods=['POST']),
@@ -155,6 +157,8 @@ class Upstream:
     async def _batch(self, request: Request) -> Response:
         """Tell of a batch, which is complete as soon as it was asked for."""
         self.requests[f'{request.method} batch'] += 1
+        if self.loses_batches and request.method == 'GET':
+            return JSONResponse({'error': {'message': 'The server had an error.'}}, status_code=500)
         now = int(time.time())
         batch = {
             'id': request.path_params.get('identity', 'batch_1'),

@@ -1,0 +1,89 @@
+"""What LiteLLM does by itself with a database and a Redis: writing, cleaning up and asking, also when it cannot."""
+
+from __future__ import annotations
+
+import time
+
+from .accounts import Accounts, open_accounts, postgres_of, settle_accounts, use_accounts, use_files
+from .config import Options
+from .environment import Environment
+from .families import Page
+from .real_proxy import RealProxy
+from .workload import Client
+
+__all__ = ['keep_up']
+
+# Its oldest way to write, which newer releases have replaced by a ledger.
+_WITHOUT_LEDGER = Options(with_database=True, general_settings={'use_spend_logs_ledger': False})
+
+_WAIT_SECONDS = 45
+# LiteLLM compares its spend with the provider's bill for the first time two minutes after its start.
+_FIRST_BILL_SECONDS = 180
+
+
+def keep_up(environment: Environment) -> list[Page]:
+    """Run a proxy with its database, through losses of the provider's batches, of PostgreSQL and of Redis.
+
+    Return the pages on which the families of these jobs show, those that this release moves.
+    """
+    pages = []
+    with RealProxy(environment, Options(with_database=True)) as proxy:
+        client = Client(proxy)
+        accounts = open_accounts(proxy)
+        use_accounts(client, accounts)
+        settle_accounts(proxy, accounts)
+        use_files(client, accounts)
+        pages.append(_page_with(proxy, 'litellm_check_batch_cost_jobs_processed'))
+        pages.append(_lose_batch(proxy, client, accounts))
+        pages.append(_lose_database(proxy))
+        proxy.reconfigure(_WITHOUT_LEDGER)
+        began = time.monotonic()
+        use_accounts(client, accounts)
+        pages.append(
+            _page_with(proxy, *(f'litellm_redis_daily_{kind}_spend_update_queue_total_requests' for kind in _WRITERS))
+        )
+        pages.append(_lose_redis(proxy, client, accounts))
+        rest = _FIRST_BILL_SECONDS - (time.monotonic() - began)
+        pages.append(_page_with(proxy, 'litellm_spend_capture_rate', seconds=rest))
+    return pages
+
+
+def _lose_batch(proxy: RealProxy, client: Client, accounts: Accounts) -> Page:
+    proxy.upstream.loses_batches = True
+    use_files(client, accounts)
+    page = _page_with(proxy, 'litellm_check_batch_cost_errors')
+    proxy.upstream.loses_batches = False
+    return page
+
+
+def _lose_database(proxy: RealProxy) -> Page:
+    postgres = postgres_of(proxy)
+    postgres.stop()
+    page = _page_with(proxy, 'litellm_reset_budget_job_failed_requests')
+    postgres.start()
+    return page
+
+
+def _lose_redis(proxy: RealProxy, client: Client, accounts: Accounts) -> Page:
+    if proxy.redis is None:
+        return Page('')
+    proxy.redis.stop()
+    use_accounts(client, accounts)
+    page = _page_with(proxy, *_of_writers('failed_requests'))
+    proxy.redis.start()
+    return page
+
+
+def _of_writers(what: str) -> list[str]:
+    return [f'litellm_redis_daily_{kind}_spend_update_queue_{what}' for kind in ('team', 'org', 'tag')]
+
+
+def _page_with(proxy: RealProxy, *names: str, seconds: float = _WAIT_SECONDS) -> Page:
+    """Return a page once it has samples of these families, or the last one of some time."""
+    deadline = time.monotonic() + seconds
+    while True:
+        page = Page(proxy.scrape())
+        shown = {name for name, family in page.families.items() if family.samples}
+        if shown >= set(names) or time.monotonic() > deadline:
+            return page
+        time.sleep(0.5)
