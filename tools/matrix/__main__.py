@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     releases = options.releases or (CI_RELEASES if options.ci else RELEASES)
     began = time.monotonic()
-    results, failures = _run_all(releases, options.jobs)
+    results, failures = _run_all(releases, options.jobs, with_upkeep=not options.ci)
     print(f'\n{table(results)}\n\n{len(results)} releases in {time.monotonic() - began:.0f} seconds')
     for result in results:
         for column, complaints in result.complaints.items():
@@ -53,13 +53,15 @@ def main(arguments: list[str] | None = None) -> int:
     return 1 if any(result.complaints for result in results) else 0
 
 
-def _run_all(releases: tuple[str, ...], jobs: int) -> tuple[list[Result], list[HarnessError]]:
+def _run_all(releases: tuple[str, ...], jobs: int, with_upkeep: bool) -> tuple[list[Result], list[HarnessError]]:
     """Return the results in the order of the releases, and what kept others from having one."""
     found: dict[str, Result] = {}
     failures: list[HarnessError] = []
     with ThreadPoolExecutor(jobs) as executor:
         # The newest take longest.
-        running: dict[Future[Result], str] = {executor.submit(run, release): release for release in reversed(releases)}
+        running: dict[Future[Result], str] = {
+            executor.submit(run, release, with_upkeep): release for release in reversed(releases)
+        }
         try:
             for done in as_completed(running):
                 release = running[done]
@@ -84,7 +86,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog='python -m tools.matrix', description=__doc__)
     parser.add_argument('releases', nargs='*', help=f'releases of LiteLLM (default: {", ".join(RELEASES)})')
     parser.add_argument(
-        '--ci', action='store_true', help=f'only the oldest, the oldest without a licence, the newest: {CI_RELEASES}'
+        '--ci',
+        action='store_true',
+        help=f'only the oldest, the oldest without a licence and the newest, without a database: {CI_RELEASES}',
     )
     parser.add_argument('--jobs', type=int, default=_AT_A_TIME, help='proxies at a time (default: %(default)s)')
     parser.add_argument(

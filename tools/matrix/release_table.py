@@ -26,6 +26,7 @@ _COLUMNS = (
     'redirect',
     'check',
     'fixture',
+    'with a database',
 )
 
 
@@ -36,7 +37,9 @@ def table(results: Iterable[Result]) -> str:
 
 def write(results: Sequence[Result]) -> None:
     """Put the rows of these releases into README.md; those of others stay."""
-    rows = {cells[0]: cells for cells in written_rows()} | {result.release: _row(result) for result in results}
+    # A row that was written before there was a column lacks it at its end.
+    written = ((*cells, *[''] * (len(_COLUMNS) - len(cells))) for cells in written_rows())
+    rows = {cells[0]: cells for cells in written} | {result.release: _row(result) for result in results}
     put_table(README, render_table(_COLUMNS, (rows[release] for release in sorted(rows, key=Version))))
 
 
@@ -59,7 +62,13 @@ def _row(result: Result) -> tuple[str, ...]:
         str(len(result.coverage.unmapped)),
         f'{sums}{", FAIL" if wrong else ""}',
         *(_verdict(result, column) for column in ('auth', 'redirect', 'check', 'fixture')),
+        _with_database(result),
     )
+
+
+def _with_database(result: Result) -> str:
+    found = result.with_database
+    return f'{len(found.sampled)} of {len(found.registered)}' if found else ''
 
 
 def _verdict(result: Result, column: str) -> str:

@@ -40,14 +40,17 @@ class Options:
     """How a proxy differs from the default one.
 
     The three settings are laid over the generated ones, `variables` over the process's environment variables. With a
-    database, the jobs that write to it and read from it run every few seconds instead of every few minutes. Workers
-    that do not share their metrics are started by uvicorn: LiteLLM's own command always sets up multiprocess mode.
+    database, the jobs that write to it and read from it run every few seconds instead of every few minutes. With
+    `every_route` there are models for audio, moderation and reranking, and what is passed through to a provider's own
+    API goes upstream, too. Workers that do not share their metrics are started by uvicorn: LiteLLM's own command always
+    sets up multiprocess mode.
     """
 
     workers: int = 1
     workers_share_metrics: bool = True
     with_redis: bool = True
     with_database: bool = False
+    every_route: bool = False
     litellm_settings: Mapping[str, Any] = field(default_factory=dict)
     general_settings: Mapping[str, Any] = field(default_factory=dict)
     router_settings: Mapping[str, Any] = field(default_factory=dict)
@@ -91,7 +94,7 @@ def configuration(
         buffer = {'use_redis_transaction_buffer': True} if redis_port else {}
         of_database = (_DATABASE_LITELLM_SETTINGS, {**_DATABASE_GENERAL_SETTINGS, **buffer})
     return {
-        'model_list': _models(upstream_url),
+        'model_list': _models(upstream_url, options.every_route),
         'litellm_settings': {
             'callbacks': ['prometheus', 'gateway_hooks.failing_logger'],
             'service_callback': ['prometheus_system'],
@@ -121,12 +124,13 @@ def configuration(
             **redis,
             **options.router_settings,
         },
-        'guardrails': [_guardrail()] if features.CONTENT_FILTER.is_in(release) else [],
+        'guardrails': [_guardrail(), _raising_guardrail()] if features.CONTENT_FILTER.is_in(release) else [],
+        **({'files_settings': [_files(upstream_url)]} if options.every_route else {}),
         'mcp_servers': {MCP_SERVER: _mcp_server(upstream_url)},
     }
 
 
-def _models(upstream_url: str) -> list[dict[str, Any]]:
+def _models(upstream_url: str, every_route: bool) -> list[dict[str, Any]]:
     def deployment(group: str, model: str, identity: str = '', **parameters: Any) -> dict[str, Any]:
         provider_parameters = {
             'model': model,
@@ -148,6 +152,12 @@ def _models(upstream_url: str) -> list[dict[str, Any]]:
         )
         return made
 
+    rare = [
+        deployment('speech', 'openai/tts-1'),
+        deployment('transcriptions', 'openai/whisper-1'),
+        deployment('moderations', 'openai/omni-moderation-latest'),
+        deployment('rerank', 'cohere/rerank-v3.5', api_base=upstream_url),
+    ]
     unpriced = deployment('unpriced', 'openai/unpriced')
     unpriced['model_info']['output_cost_per_image'] = 0.1
     return [
@@ -176,6 +186,7 @@ def _models(upstream_url: str) -> list[dict[str, Any]]:
         deployment('recovering', f'openai/{CHAT_MODEL}', 'recovering-b', order=2),
         claude('claude', 'rule-accepted'),
         claude('claude-refused', 'rule-refused'),
+        *(rare if every_route else ()),
     ]
 
 
@@ -184,6 +195,17 @@ def _guardrail() -> dict[str, Any]:
     blocked = [{'keyword': BLOCKED_WORD, 'action': 'BLOCK'}]
     parameters = {'guardrail': 'litellm_content_filter', 'mode': 'pre_call', 'blocked_words': blocked}
     return {'guardrail_name': 'word-filter', 'litellm_params': {**parameters, 'default_on': False}}
+
+
+def _raising_guardrail() -> dict[str, Any]:
+    """Return a guardrail of ours that raises, which runs on the requests that ask for it."""
+    parameters = {'guardrail': 'gateway_hooks.RaisingGuardrail', 'mode': 'pre_call', 'default_on': False}
+    return {'guardrail_name': 'raising', 'litellm_params': parameters}
+
+
+def _files(upstream_url: str) -> dict[str, str]:
+    """Return where files go that are for no model."""
+    return {'custom_llm_provider': 'openai', 'api_base': f'{upstream_url}/v1', 'api_key': 'upstream-key'}
 
 
 def _mcp_server(upstream_url: str) -> dict[str, Any]:

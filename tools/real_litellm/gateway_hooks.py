@@ -12,6 +12,7 @@ import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from litellm.integrations.custom_guardrail import CustomGuardrail
 from litellm.integrations.custom_logger import CustomLogger
 from litellm.proxy._types import UserAPIKeyAuth
 
@@ -62,6 +63,13 @@ class FailingLogger(CustomLogger):
     async def async_log_success_event(self, kwargs, response_obj, start_time, end_time):
         if 'unloggable' in (kwargs['standard_logging_object'].get('request_tags') or []):
             raise RuntimeError('this request cannot be logged')
+
+
+class RaisingGuardrail(CustomGuardrail):
+    """A guardrail that blocks what it is asked about with a plain exception, as many of their authors write them."""
+
+    async def async_pre_call_hook(self, user_api_key_dict, cache, data, call_type):
+        raise RuntimeError('blocked')
 
 
 failing_logger = FailingLogger()

@@ -228,6 +228,11 @@ class RealProxy:
         (self.directory / 'enterprise').mkdir(exist_ok=True)
         shutil.copy(_ENTERPRISE_HOOKS, self.directory / 'enterprise')
 
+    def _passed_through(self) -> dict[str, str]:
+        """Return the variables that say where requests to a provider's own API go."""
+        url = self.upstream.url
+        return {'ANTHROPIC_API_BASE': url, 'OPENAI_API_BASE': url, 'OPENAI_FILES_API_BASE': url}
+
     def _variables(self) -> dict[str, str]:
         """Return the environment variables of the proxy: nothing of it may leave this machine."""
         commands = [str(self.environment.bin), '/usr/local/bin', '/usr/bin', '/bin']
@@ -266,6 +271,7 @@ class RealProxy:
             # Started without its own command, LiteLLM looks here.
             **({} if self.options.workers_share_metrics else {'CONFIG_FILE_PATH': 'config.yaml'}),
             **database,
+            **(self._passed_through() if self.options.every_route else {}),
             **self.options.variables,
         }
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from .accounts import Accounts, open_accounts, postgres_of, settle_accounts, use_accounts, use_files
 from .config import Options
+from .database_accounts import Accounts, open_accounts, postgres_of, settle_accounts, use_accounts, use_files
 from .environment import Environment
 from .families import Page
 from .real_proxy import RealProxy
@@ -39,9 +39,7 @@ def keep_up(environment: Environment) -> list[Page]:
         proxy.reconfigure(_WITHOUT_LEDGER)
         began = time.monotonic()
         use_accounts(client, accounts)
-        pages.append(
-            _page_with(proxy, *(f'litellm_redis_daily_{kind}_spend_update_queue_total_requests' for kind in _WRITERS))
-        )
+        pages.append(_page_with(proxy, *_of_writers('total_requests')))
         pages.append(_lose_redis(proxy, client, accounts))
         rest = _FIRST_BILL_SECONDS - (time.monotonic() - began)
         pages.append(_page_with(proxy, 'litellm_spend_capture_rate', seconds=rest))

@@ -74,6 +74,13 @@ class Upstream:
         self.loses_batches = False
         routes = [
             Route('/v1/chat/completions', self._chat, methods=['POST']),
+            Route('/v1/completions', self._completions, methods=['POST']),
+            Route('/v1/responses', self._responses, methods=['POST']),
+            Route('/v1/audio/speech', self._speech, methods=['POST']),
+            Route('/v1/audio/transcriptions', self._transcriptions, methods=['POST']),
+            Route('/v1/moderations', self._moderations, methods=['POST']),
+            Route('/v2/rerank', self._rerank, methods=['POST']),
+            Route('/v1/messages/count_tokens', self._token_count, methods=['POST']),
             Route('/v1/embeddings', self._embeddings, methods=['POST']),
             Route('/v1/images/generations', self._images, methods=['POST']),
             Route('/v1/videos', self._videos, methods=['POST']),
@@ -117,6 +124,39 @@ class Upstream:
         message = {'role': 'assistant', 'content': 'A short answer.'}
         answer = _completion(body['model'], 'chat.completion', message=message)
         return JSONResponse({**answer, 'usage': USAGE}, headers=_RATE_LIMIT_HEADERS)
+
+    async def _completions(self, request: Request) -> Response:
+        body = await self._counted(request)
+        return JSONResponse({**_completion(body['model'], 'text_completion', text='An answer.'), 'usage': USAGE})
+
+    async def _responses(self, request: Request) -> Response:
+        body = await self._counted(request)
+        if failure := _failure(body['model']):
+            return failure
+        if body.get('stream'):
+            return StreamingResponse(_events(_response_events(body['model'])), media_type='text/event-stream')
+        return JSONResponse(_response(body['model']))
+
+    async def _speech(self, request: Request) -> Response:
+        await self._counted(request)
+        return Response(b'ID3', media_type='audio/mpeg')
+
+    async def _transcriptions(self, request: Request) -> Response:
+        self.requests['transcriptions'] += 1
+        return JSONResponse({'text': 'hello', 'duration': 2.0})
+
+    async def _moderations(self, request: Request) -> Response:
+        body = await self._counted(request)
+        result = {'flagged': False, 'categories': {}, 'category_scores': {}, 'category_applied_input_types': {}}
+        return JSONResponse({'id': 'modr_1', 'model': body['model'], 'results': [result]})
+
+    async def _rerank(self, request: Request) -> Response:
+        await self._counted(request)
+        results = [{'index': index, 'relevance_score': 0.5} for index in (1, 0)]
+        return JSONResponse({'id': 'rerank_1', 'results': results, 'meta': {'billed_units': {'search_units': 1}}})
+
+    async def _token_count(self, request: Request) -> Response:
+        return JSONResponse({'input_tokens': USAGE['prompt_tokens']})
 
     async def _embeddings(self, request: Request) -> Response:
         body = await self._counted(request)
@@ -177,6 +217,8 @@ class Upstream:
 
     async def _messages(self, request: Request) -> Response:
         body = await self._counted(request)
+        if body.get('stream'):
+            return StreamingResponse(_events(_message_events(body['model'])), media_type='text/event-stream')
         usage = {'input_tokens': USAGE['prompt_tokens'], 'output_tokens': USAGE['completion_tokens']}
         content = [{'type': 'text', 'text': 'A short answer.'}]
         answer = {
@@ -255,3 +297,56 @@ async def _chunks(model: str) -> AsyncIterator[str]:
     usage = {**whole, 'choices': [], 'usage': USAGE}
     yield f'data: {json.dumps(usage)}\n\n'
     yield 'data: [DONE]\n\n'
+
+
+def _response(model: str, status: str = 'completed') -> dict[str, Any]:
+    """Return an answer of the Responses API."""
+    content = [{'type': 'output_text', 'text': 'A short answer.', 'annotations': []}]
+    output = {'id': 'item_1', 'type': 'message', 'role': 'assistant', 'status': 'completed', 'content': content}
+    usage = {
+        'input_tokens': USAGE['prompt_tokens'],
+        'output_tokens': USAGE['completion_tokens'],
+        'total_tokens': USAGE['total_tokens'],
+        'input_tokens_details': {'cached_tokens': 0},
+        'output_tokens_details': {'reasoning_tokens': 0},
+    }
+    answer = {'id': f'resp_{secrets.token_hex(8)}', 'object': 'response', 'created_at': int(time.time())}
+    settings = {'parallel_tool_calls': True, 'tool_choice': 'auto', 'tools': [], 'temperature': 1.0, 'top_p': 1.0}
+    done: dict[str, Any] = (
+        {'output': [output], 'usage': usage} if status == 'completed' else {'output': [], 'usage': None}
+    )
+    unset: dict[str, Any] = {'error': None, 'incomplete_details': None, 'instructions': None, 'metadata': {}}
+    return {**answer, 'model': model, 'status': status, **settings, **done, **unset}
+
+
+def _response_events(model: str) -> list[dict[str, Any]]:
+    answer = _response(model)
+    started = {**_response(model, 'in_progress'), 'id': answer['id']}
+    place = {'item_id': 'item_1', 'output_index': 0, 'content_index': 0}
+    deltas = [{'type': 'response.output_text.delta', **place, 'delta': word} for word in ('A ', 'short ', 'answer.')]
+    events: list[dict[str, Any]] = [{'type': 'response.created', 'response': started}, *deltas]
+    events.append({'type': 'response.completed', 'response': answer})
+    return [{**event, 'sequence_number': number} for number, event in enumerate(events)]
+
+
+def _message_events(model: str) -> list[dict[str, Any]]:
+    message = {'id': f'msg_{secrets.token_hex(8)}', 'type': 'message', 'role': 'assistant', 'model': model}
+    rest: dict[str, Any] = {'content': [], 'stop_reason': None, 'stop_sequence': None}
+    usage = {'input_tokens': USAGE['prompt_tokens'], 'output_tokens': 1}
+    end = {'stop_reason': 'end_turn', 'stop_sequence': None}
+    delta = {'type': 'text_delta', 'text': 'A short answer.'}
+    return [
+        {'type': 'message_start', 'message': {**message, **rest, 'usage': usage}},
+        {'type': 'content_block_start', 'index': 0, 'content_block': {'type': 'text', 'text': ''}},
+        {'type': 'content_block_delta', 'index': 0, 'delta': delta},
+        {'type': 'content_block_stop', 'index': 0},
+        {'type': 'message_delta', 'delta': end, 'usage': {'output_tokens': USAGE['completion_tokens']}},
+        {'type': 'message_stop'},
+    ]
+
+
+async def _events(events: list[dict[str, Any]]) -> AsyncIterator[str]:
+    """Yield events as server-sent ones, each under its type."""
+    for event in events:
+        yield f'event: {event["type"]}\ndata: {json.dumps(event)}\n\n'
+        await asyncio.sleep(0.01)

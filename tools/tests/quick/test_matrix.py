@@ -31,7 +31,13 @@ def cells(found: Result) -> list[str]:
 
 
 def test_a_row_without_complaints_passes_in_each_column() -> None:
-    assert cells(result('1.95.1')) == ['1.95.1', 'no', '2', '1', '0', '3 of 3', 'pass', 'pass', 'pass', 'pass']
+    assert cells(result('1.95.1')) == ['1.95.1', 'no', '2', '1', '0', '3 of 3', 'pass', 'pass', 'pass', 'pass', '']
+
+
+def test_a_run_with_a_database_adds_its_families() -> None:
+    found = result('1.95.1')
+    found.with_database = found.coverage.with_(Coverage(set(), {'c'}, {'b', 'c'}, {'c'}, set()))
+    assert cells(found)[-1] == '3 of 3'
 
 
 @pytest.mark.parametrize(('column', 'cell'), [('auth', 6), ('redirect', 7), ('check', 8), ('fixture', 9)])
