@@ -1,6 +1,6 @@
 """Play faults on the newest real LiteLLM, with a database, and print what it counts and answers meanwhile.
 
-Nine faults of forty seconds, at real speed: some twelve minutes.
+Nine faults of forty seconds, at real speed: twelve to fifteen minutes.
 """
 
 from __future__ import annotations
@@ -80,12 +80,12 @@ def _families(seen: list[Seen]) -> str:
     """Return what each family did in each fault: what was counted, and the values of gauges at its end."""
     rows = []
     for name in _COUNTERS:
-        rows.append([f'`{name}`', *(_added(one, name, '_total') for one in seen)])
+        rows.append([f'`litellm_{name}`', *(_added(one, name, '_total') for one in seen)])
     for name in _OBSERVATIONS:
-        rows.append([f'`{name}`, observations', *(_added(one, name, '_count') for one in seen)])
+        rows.append([f'`litellm_{name}`, observations', *(_added(one, name, '_count') for one in seen)])
     for name in _GAUGES:
-        rows.append([f'`{name}`', *(f'{one.during.total(f"litellm_{name}", ""):g}' for one in seen)])
-    rows.append([f'`{_FAILURES}`: class, status', *(_classes(one) for one in seen)])
+        rows.append([f'`litellm_{name}`', *(f'{one.during.total(f"litellm_{name}", ""):g}' for one in seen)])
+    rows.append([f'`litellm_{_FAILURES}`: class, status', *(_classes(one) for one in seen)])
     rows.append(['the same, after recovery', *(_added_later(one) for one in seen)])
     return render_table(['Family', *(one.fault.name for one in seen)], rows)
 
