@@ -109,6 +109,11 @@ def repeating(secret: str) -> Answer:
     return answering(200, page, {'Content-Type': PROMETHEUS})
 
 
+REPEATING_HEALTH = {
+    'healthy_endpoints': [{'model': f'a/{PLANTED}-key', 'model_id': f'{PLANTED}-key'}],
+    'unhealthy_endpoints': [],
+}
+
 ANSWERS: Mapping[str, Answer] = {
     '/metrics/': PAGE,
     '/health': HEALTH,
@@ -201,6 +206,7 @@ CASES: dict[str, Case] = {
         {**ANSWERS, '/metrics/': repeating(f'{PLANTED}-token')}, {'auth_token': token('{file}')}
     ),
     'key that everything repeats': Case(everywhere(repeating(f'{PLANTED}-key')), KEY),
+    'key that the name of a model repeats': Case({**ANSWERS, '/health': answering_json(REPEATING_HEALTH)}, KEY),
     'limit': Case(options={**KEY, 'max_returned_metrics': 1}),
     'no endpoint tag': Case(options={**KEY, 'tag_by_endpoint': False}),
     **{f'{status}': Case(everywhere(failing(status)), KEY) for status in (401, 404, 429, 500, 503)},

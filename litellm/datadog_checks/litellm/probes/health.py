@@ -255,7 +255,7 @@ class HealthProbe:
                     health.left_out,
                 )
             for tags, endpoints in health.endpoints.items():
-                self._check.gauge(ENDPOINT_INFO, endpoints, tags=[*self._tags, *tags])
+                self._check.gauge(ENDPOINT_INFO, endpoints, tags=[*self._tags, *map(self._check.secrets, tags)])
 
 
 def _ask_health(client: Client, url: str, seconds: float, answer: PaidAnswer[Health]) -> None:
