@@ -114,9 +114,17 @@ class PostgresServer:
         try:
             self._run([str(self._command('postgres')), '--version'])
         except PermissionError:
-            copy = self._directory / 'installed'
-            shutil.copytree(self._command('postgres').parent.parent, copy, symlinks=True)
-            self._bin = copy / 'bin'
+            self._bin = self._copy_of_wheel() / 'bin'
+
+    def _copy_of_wheel(self) -> Path:
+        """Return a copy of the installed server, with its libraries at the same place beside it."""
+        installed = self._command('postgres').parent.parent
+        package, copy = installed.parent, self._directory / 'site-packages'
+        libraries = package.with_name(f'{package.name}.libs')
+        shutil.copytree(installed, copy / package.name / installed.name, symlinks=True)
+        if libraries.exists():
+            shutil.copytree(libraries, copy / libraries.name, symlinks=True)
+        return copy / package.name / installed.name
 
     def _is_ready(self) -> bool:
         command = [str(self._command('psql')), *self._address('postgres'), '-c', 'select 1']
