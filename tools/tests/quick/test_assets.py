@@ -223,11 +223,12 @@ def test_every_query_follows_all_variables_that_it_can() -> None:
     assert unfit == []
 
 
-def test_every_service_check_follows_the_endpoint() -> None:
+def test_every_service_check_follows_all_variables_of_a_proxy() -> None:
     shown = [widget.definition for _, widget in widgets() if widget.type == 'check_status']
 
     assert shown
-    assert [one['title'] for one in shown if one['tags'] != ['$endpoint']] == []
+    everything = ['$env', '$service', '$cluster', '$endpoint']
+    assert [one['title'] for one in shown if one['tags'] != everything] == []
 
 
 def test_every_template_variable_is_used() -> None:
