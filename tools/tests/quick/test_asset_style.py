@@ -90,6 +90,14 @@ class TestDashboard:
 
         assert [one['title'] for one in lines if not (one['show_legend'] and one['yaxis']['include_zero'])] == []
 
+    def test_it_asks_for_nothing_that_is_deprecated(self, path: Path) -> None:
+        assert set(re.findall(r'\b(?:hour|day|week|month)_before\(', path.read_text())) == set()
+
+    def test_it_can_be_narrowed_to_an_environment_a_service_and_a_cluster(self, path: Path) -> None:
+        prefixes = [variable['prefix'] for variable in content(path)['template_variables']]
+
+        assert prefixes[:4] == ['env', 'service', 'kube_cluster_name', 'endpoint']
+
     def test_arithmetic_states_its_unit(self, path: Path) -> None:
         # Datadog knows the unit of a metric, but not that of what is made of several.
         without = [
@@ -102,13 +110,13 @@ class TestDashboard:
 
         assert without == []
 
-    def test_what_is_not_one_query_has_a_name(self, path: Path) -> None:
+    def test_every_formula_has_a_name(self, path: Path) -> None:
         nameless = [
             widget['title']
             for widget in widgets(path)
             for request in widget.get('requests', ())
             for formula in request['formulas']
-            if len(request['formulas']) > 1 and 'alias' not in formula and not formula['formula'].isidentifier()
+            if not formula.get('alias')
         ]
 
         assert nameless == []

@@ -9,11 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from tools.datadog_model import Evaluation, Monitor, Store, notifications
+from tools.datadog_model import (
+    Dashboard,
+    Evaluation,
+    Monitor,
+    Store,
+    Window,
+    evaluate_widget,
+    notifications,
+)
 from tools.datadog_model.store import ServiceCheckRun
 
 MONITORS = Path(__file__).parents[3] / 'litellm' / 'assets' / 'monitors'
-MINUTE, HOUR = 60, 3600
+OVERVIEW = MONITORS.parent / 'dashboards' / 'litellm_overview.json'
+MINUTE = 60
 PRODUCTION, STAGING = ('env:production', 'service:litellm'), ('env:staging', 'service:litellm')
 # A time at which intervals of all lengths begin.
 START = 1_793_577_600
@@ -61,12 +70,15 @@ class Fleet:
         ]
 
     def evaluated(self, name: str, minutes: int = 30) -> list[Evaluation]:
+        return monitor(name).run(self.stored(), [START + MINUTE * minute for minute in range(1, minutes + 1)])
+
+    def stored(self) -> Store:
         store = Store()
         for time, kind, metric, tags, value in sorted(self._points):
             store.add(metric, 'count' if kind == 'count' else 'gauge', tags, time, value)
         for time, check, tags, status in sorted(self._runs):
             store.take_service_checks(check, _runs(time, status, tags))
-        return monitor(name).run(store, [START + MINUTE * minute for minute in range(1, minutes + 1)])
+        return store
 
     def _series(self, kind: str, metric: str, values: Iterable[float], tags: tuple[str, ...], first: int) -> Fleet:
         self._points += [
@@ -196,6 +208,42 @@ def test_clients_of_three_keys_that_are_refused_are_no_single_client(keys: int) 
         requests(fleet, 90 / keys, 10 / keys, *caller, *PRODUCTION, failure=database)
 
     assert [status for _, status, _ in fleet.told('clients_refused')] == (['Alert'] if keys >= 3 else [])
+
+
+# Deployments on the dashboard, with the labels that LiteLLM's three writers of their state use
+
+
+def deployments(*series: tuple[float, tuple[str, ...]]) -> dict[str, float | None]:
+    """Return the state of each deployment as the dashboard shows it."""
+    fleet = Fleet()
+    for value, tags in series:
+        fleet.set('litellm.deployment.state', [value] * 10, *tags, *PRODUCTION)
+    board = Dashboard.from_json(json.loads(OVERVIEW.read_text()))
+    (widget,) = [one for one in board.all_widgets() if one.title.startswith('Deployment state')]
+    (result,) = evaluate_widget(widget, fleet.stored(), Window(START, START + 10 * MINUTE), board.choices())
+    return {one.group[0]: one.value for one in result.scalars}
+
+
+def deployment(model: str, base: str = 'http://10.0.0.9/v1', model_id: str = 'dep-a') -> tuple[str, ...]:
+    return (f'litellm_model_name:{model}', f'api_base:{base}', 'api_provider:openai', f'model_id:{model_id}')
+
+
+def test_a_group_that_is_named_like_its_model_hides_no_outage() -> None:
+    assert deployments((2, deployment('gpt-4o'))) == {'model_id:dep-a': 2}
+
+
+def test_the_series_of_a_hang_up_is_no_outage() -> None:
+    assert deployments((1, deployment('alias-mini', base='')), (0, deployment('gpt-4o-mini'))) == {'model_id:dep-a': 0}
+
+
+def test_two_keys_of_one_provider_are_two_deployments() -> None:
+    failing, healthy = deployment('gpt-4o', model_id='dep-a'), deployment('gpt-4o', model_id='dep-b')
+
+    assert deployments((1, failing), (0, healthy)) == {'model_id:dep-a': 1, 'model_id:dep-b': 0}
+
+
+def test_the_series_of_a_cooldown_that_is_over_is_no_outage() -> None:
+    assert deployments((2, deployment('group')), (0, deployment('gpt-4o'))) == {'model_id:dep-a': 0}
 
 
 # What comes and goes
