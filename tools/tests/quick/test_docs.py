@@ -73,7 +73,7 @@ OTHER_NAMES = {
     'upper_bound': 'a tag of buckets',
 }
 # What the Agent makes of any check, or tags by itself.
-AGENT_NAMES = {'cluster_check', 'kube_deployment', 'pod_name', 'process_isolation'}
+AGENT_NAMES = {'cluster_check', 'kube_cluster_name', 'kube_deployment', 'pod_name', 'process_isolation'}
 OTHER_METRICS = {'litellm.new_metric': 'an example of a family that does not exist'}
 
 # Files of the user's host or of LiteLLM, endpoints, and patterns: nothing that the repository has.
