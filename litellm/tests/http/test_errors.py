@@ -280,6 +280,20 @@ def test_an_error_behind_a_redirect_names_the_redirect(
     assert f'{named}{status}' in message
 
 
+@pytest.mark.parametrize(
+    ('location', 'problem'),
+    [
+        ('', '307 Temporary Redirect: the response has no page'),
+        ('http://127.0.0.1:99999/', 'behind a redirect (307 to no URL): the request failed'),
+    ],
+)
+def test_a_redirect_to_no_url_is_told(
+    location: str, problem: str, options: dict[str, Any], dd_run_check: RunCheck
+) -> None:
+    with serving(answering(307, headers={'Location': location})) as url:
+        assert problem in failure(dd_run_check, check_of(url, **options))
+
+
 def test_a_redirect_to_where_nobody_listens_is_named(options: dict[str, Any], dd_run_check: RunCheck) -> None:
     with serving(answering(302, headers={'Location': 'http://127.0.0.1:9/metrics/'})) as url:
         message = failure(dd_run_check, check_of(url, **options))

@@ -77,7 +77,9 @@ class ExactScraper(LitellmScraper):
             has_samples = len(reading.absent) < len(reading.values)
             self.judge_page(map(self.rules.trimmed, families), has_samples=has_samples)
         except Exception as error:
-            self._failed_at, self._was_refused = asked, is_refused(error)
+            # Who refuses behind a redirect is somebody else.
+            self._failed_at = asked
+            self._was_refused = is_refused(error) and not self._client.redirects.hops
             self._table.forget_new()
             raise
         if bad_lines:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 from typing import Any, NamedTuple
 from urllib.parse import urljoin
 
@@ -133,12 +134,15 @@ class Client:
         """
         redirection, request = SessionRedirectMixin(), response.request
         location = redirection.get_redirect_target(response)
-        if location is None or request.url is None or not self._http.options['allow_redirects']:
+        if not location or request.url is None or not self._http.options['allow_redirects']:
             return
         # Without this, `requests` would read the useless body of the redirect, whatever its size.
         response.close()
-        target = urljoin(request.url, location)
-        leaves = redirection.should_strip_auth(request.url, target)
+        target, leaves = location, True
+        # What is no URL is not followed: `requests` raises an error.
+        with suppress(ValueError):
+            target = urljoin(request.url, location)
+            leaves = redirection.should_strip_auth(request.url, target)
         self.redirects = self.redirects.then(
             response.status_code, request.url, target, drops_key=leaves and self.sends_credentials
         )

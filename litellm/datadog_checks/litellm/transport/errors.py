@@ -136,7 +136,7 @@ def explain_response(response: Response, redirects: Redirects) -> RequestExcepti
             f'proxy, and {URL_HINT}.',
             response=response,
         )
-    if 300 <= status < 400 and 'Location' in response.headers:
+    if 300 <= status < 400 and response.headers.get('Location'):
         return HTTPError(
             f'{_status(response)}: the proxy redirects /metrics to /metrics/ and `allow_redirects` is off. '
             'End `openmetrics_endpoint` with a slash.',
