@@ -149,6 +149,10 @@ class Recorder:
         self._now = 0.0
         self._agent = AgentModel(lambda: self._now)
 
+    def restart(self) -> None:
+        """Start the Agent anew, without what it knew of the counts of its checks."""
+        self._agent = AgentModel(lambda: self._now)
+
     def run(self, check: AgentCheck, now: float) -> Flush:
         """Run the check once and store what the Agent flushes, as of `now`."""
         self._now = now

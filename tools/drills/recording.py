@@ -38,14 +38,21 @@ class _Pod:
 
     def __init__(self, stage: Stage, options: Mapping[str, Any]) -> None:
         self.stage = stage
-        instance = {
+        self._instance = {
             'openmetrics_endpoint': f'{stage.url}/metrics/',
             'litellm_health_endpoint': f'{stage.url}/health',
             'extra_headers': {'Authorization': f'Bearer {AGENT_KEY}'},
             **options,
         }
-        self.check = LitellmCheck('litellm', {}, [instance])
-        self.bundled = StockCheck('litellm', {}, [instance])
+        self.check: LitellmCheck | StockCheck = LitellmCheck('litellm', {}, [self._instance])
+
+    def run_by(self, kind: type[LitellmCheck] | type[StockCheck]) -> bool:
+        """Have a check of this kind run the instance from now on; tell whether that is a new one, in a new Agent."""
+        if type(self.check) is kind:
+            return False
+        self.check.cancel()
+        self.check = kind('litellm', {}, [self._instance])
+        return True
 
 
 class _Run:
@@ -69,6 +76,8 @@ class _Run:
             if name not in self._pods:
                 self._pods[name] = self._new_pod()
         for pod in self._pods.values():
+            if pod.run_by(StockCheck if phase.bundled else LitellmCheck):
+                self.recorder.restart()
             if phase.restart or not phase.up:
                 pod.stage.stop()
             if phase.up and not pod.stage.is_up:
@@ -102,7 +111,7 @@ class _Run:
         self._run_jobs(*self._due(phase.step_seconds, began))
         self._pass(half)
         for pod in pods:
-            self.recorder.run(pod.bundled if phase.bundled else pod.check, self._clock.now)
+            self.recorder.run(pod.check, self._clock.now)
 
     def _due(self, step_seconds: float, began: float) -> list[str]:
         """Name the jobs that run in this step."""
