@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import socket
 import struct
 import time
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 from io import BytesIO
 from itertools import pairwise, repeat
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -500,3 +502,22 @@ def test_every_event_of_a_random_history_reaches_datadog_exactly_once(
         for worker in range(3):
             one.scrape(worker)
         assert one.counts() == true_counts(proxy, every_label)
+
+
+@pytest.mark.parametrize('release', ['1.80.11', '1.110.2'])
+def test_what_is_left_of_a_real_page_without_services_fits_into_a_url(release: str) -> None:
+    """A proxy behind nginx answers longer ones with 414, so that nothing would be filtered."""
+    capture = Path(__file__).parents[1] / 'pages' / f'{release}.txt.gz'
+    paths: list[str] = []
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        paths.append(request.path)
+        answering(200, gzip.decompress(capture.read_bytes()).decode(), {'Content-Type': PROMETHEUS})(request)
+
+    with serving(answer) as url:
+        options = {'exclude_metric_groups': ['deprecated', 'services'], 'collect_readiness': False}
+        check = LitellmCheck('litellm', {}, [{'openmetrics_endpoint': url, **options}])
+        for _ in range(2):
+            assert not check.run()
+
+    assert ['name' in path for path in paths] == [False, True]

@@ -37,8 +37,9 @@ WHOLE_PAGE_EVERY = 40
 FIRST_REST = 40
 LONGEST_REST = 960
 
-# Reverse proxies such as nginx accept URLs of 8 kB by default. LiteLLM itself accepts 100 kB.
-LONGEST_URL = 8000
+# Reverse proxies such as nginx accept request lines of 8,192 bytes by default, method and version included. LiteLLM
+# itself accepts 100 kB.
+LONGEST_URL = 8150
 
 
 class MissingSamplesError(NotMetricsError):
