@@ -50,3 +50,16 @@ def test_no_more_of_a_bomb_is_decompressed_than_may_be() -> None:
         sizes.extend(map(len, read_body(answer(bomb, 'gzip'), LIMITS._replace(max_page_bytes=1_000_000))))
 
     assert 0 < sum(sizes) <= 1_000_000
+
+
+def test_the_time_that_work_on_the_page_takes_counts() -> None:
+    """A few kB of gzip can hold millions of lines, which arrive at once."""
+    response = answer(gzip.compress(b'x\n' * (8 << 20)), 'gzip')
+    now = [0.0]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr('datadog_checks.litellm.transport.body.time.monotonic', lambda: now[0])
+        pieces = read_body(response, LIMITS._replace(max_page_seconds=10.0))
+        next(pieces)
+        now[0] = 11.0
+        with pytest.raises(PageLimitError, match='max_page_seconds'):
+            next(pieces)

@@ -50,9 +50,16 @@ class Reading(NamedTuple):
 class Recognition:
     """Read pages into one value per slot, and have lines that are not known learned."""
 
-    def __init__(self, slots: Slots, learn: Callable[[bytes], Slot], read_comment: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        slots: Slots,
+        learn: Callable[[bytes], Slot],
+        learn_next_bucket: Callable[[bytes], Slot | None],
+        read_comment: Callable[[str], None],
+    ) -> None:
         self._slots = slots
         self._learn = learn
+        self._learn_next_bucket = learn_next_bucket
         self._read_comment = read_comment
         # Of the page before, in its order: the hash of each sample line, and its slot.
         self._hashes = array('q')
@@ -185,6 +192,9 @@ class Recognition:
 
         Raises `BadLineError` when it cannot be read.
         """
+        sample, _, text = line.rpartition(b' ')
+        if text.replace(b'.', b'', 1).isdigit() and (bucket := self._learn_next_bucket(sample)) is not None:
+            return self._read_value(bucket, float(text))
         line = line.strip()
         if line.startswith(b'#') or not line:
             self._read_comment(line.decode('utf-8', 'replace'))
@@ -202,11 +212,16 @@ class Recognition:
         else:
             # Raises all errors of a line before anything of it is remembered.
             slot = self._learn(sample)
-            if slot == len(self._values):
-                self._values.append(slots.last[slot])
             if not slots.kinds[slot].is_count and self._slots_by_key is not None:
                 # A gauge that comes twice has one value, and those that share a context are one sample each.
                 self._slots_by_key[key] = slot
+        return self._read_value(slot, value)
+
+    def _read_value(self, slot: Slot, value: float) -> Slot:
+        """Read the value of a sample, if it can be one."""
+        slots = self._slots
+        if slot == len(self._values):
+            self._values.append(slots.last[slot])
         if value != value or (slots.kinds[slot].is_count and not 0.0 <= value <= LARGEST_COUNT):
             self._without_value.add(slot)
             return slot

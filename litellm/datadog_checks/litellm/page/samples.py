@@ -80,7 +80,7 @@ class SampleTable:
         # How many samples of the page came before their TYPE line.
         self.unlearned = 0
 
-        self._recognition = Recognition(self.slots, self._learn, self._read_comment)
+        self._recognition = Recognition(self.slots, self._learn, self._learn_next_bucket, self._read_comment)
         self._archive = Archive()
         self._families: dict[str, Family] = {}
         self._names: dict[bytes, SampleName] = {}
@@ -327,11 +327,6 @@ class SampleTable:
 
     def _learn(self, sample: bytes) -> Slot:
         """Return the slot of a sample whose text is not known: a new one, or that of another spelling."""
-        before = self._bucket_before
-        if before is not None and sample.startswith(before.start) and sample.endswith(before.end):
-            kind = before.name.kinds_by_text.get(sample[len(before.start) : len(sample) - len(before.end)])
-            if kind is not None:
-                return self._slot_of(sample, kind, before.series)
         text, _, labels = sample.partition(b'{')
         labels = labels.removesuffix(b'}')
         name = self._name(text.rstrip())
@@ -349,6 +344,14 @@ class SampleTable:
         if bound is not None and series is not None:
             self._remember_bucket(sample, bound, name, series)
         return slot
+
+    def _learn_next_bucket(self, sample: bytes) -> Slot | None:
+        """Return the slot of a bucket that follows another one of its series, None if it is anything else."""
+        before = self._bucket_before
+        if before is None or not (sample.startswith(before.start) and sample.endswith(before.end)):
+            return None
+        kind = before.name.kinds_by_text.get(sample[len(before.start) : len(sample) - len(before.end)])
+        return None if kind is None else self._slot_of(sample, kind, before.series)
 
     def _slot_of(self, sample: bytes, kind: SampleKind, series: Series | None) -> Slot:
         """Return the slot of this kind in a series, which is a new one unless it is known in another spelling."""

@@ -42,7 +42,9 @@ def read_body(response: Response, limits: PageLimits) -> Iterator[bytes]:
     Raises `PageLimitError` at a limit, `TruncatedPageError` when the body is not what its headers say, and otherwise
     what `requests` raises.
     """
-    pieces = _arriving(response, limits.max_page_seconds)
+    # Between two pieces the caller works on the first: a few kB of gzip can hold millions of lines.
+    deadline = time.monotonic() + limits.max_page_seconds
+    pieces = _arriving(response)
     encoding = response.headers.get('Content-Encoding', 'identity').strip().lower()
     if encoding in ('gzip', 'x-gzip', 'deflate'):
         pieces = _decompressed(pieces)
@@ -59,11 +61,16 @@ def read_body(response: Response, limits: PageLimits) -> Iterator[bytes]:
                 f'the page is larger than the {limits.max_page_bytes} bytes that `max_page_bytes` allows; nothing from '
                 'it was submitted. Reduce what the proxy exposes, or raise the limit.'
             )
+        if time.monotonic() > deadline:
+            raise PageLimitError(
+                f'the page took longer to arrive than the {limits.max_page_seconds:g} seconds that `max_page_seconds` '
+                'allows; nothing from it was submitted. Find what is slow between the Agent and the proxy, or raise '
+                'the limit.'
+            )
         yield piece
 
 
-def _arriving(response: Response, seconds: float) -> Iterator[bytes]:
-    deadline = time.monotonic() + seconds
+def _arriving(response: Response) -> Iterator[bytes]:
     while True:
         try:
             # Returns what has arrived. Reading a fixed amount would block on a slow sender and never see the deadline.
@@ -76,11 +83,6 @@ def _arriving(response: Response, seconds: float) -> Iterator[bytes]:
             raise TruncatedPageError(BROKEN_OFF.format(type(error).__name__)) from None
         if not piece:
             return
-        if time.monotonic() > deadline:
-            raise PageLimitError(
-                f'the page took longer to arrive than the {seconds:g} seconds that `max_page_seconds` allows; nothing '
-                'from it was submitted. Find what is slow between the Agent and the proxy, or raise the limit.'
-            )
         yield piece
 
 
