@@ -23,6 +23,8 @@ from tools.real_litellm.real_proxy import RealProxy
 from tools.real_litellm.workload import Client
 
 MINUTE = 60.0
+# What monitors group by.
+TAGS = ('env:production', 'service:litellm')
 # Longer than every window of the monitors, and their delays.
 FAULT_MINUTES = CALM_MINUTES = 13
 # A deployment in cooldown is not called, and a Redis that failed is spared for a minute, both in real time: longer than
@@ -76,11 +78,13 @@ DRILLS = (
         'provider refuses with 429',
         outage(429),
         outage(None),
-        frozenset({'rate_limited_requests', 'deployment_failure_rate', 'complete_outage'}),
+        frozenset({'proxy_failure_rate', 'deployment_failure_rate', 'complete_outage'}),
     ),
     Drill('callback broken', nothing, nothing, frozenset({'callback_failures'}), metadata={'tags': ['unloggable']}),
     Drill('Redis down', redis('stop'), redis('start'), frozenset({'redis_failing'})),
-    Drill('proxy gone', lambda proxy: proxy.stop(), lambda proxy: proxy.start(), frozenset({'scrape_down'})),
+    Drill(
+        'proxy gone', lambda proxy: proxy.stop(), lambda proxy: proxy.start(), frozenset({'scrape_down', 'not_ready'})
+    ),
 )
 
 
@@ -106,7 +110,7 @@ def played() -> Iterator[Played]:
 def play(proxy: RealProxy) -> Played:
     """Play all drills on one proxy, one after the other, with a calm time after each."""
     instance = {'openmetrics_endpoint': proxy.metrics_url, 'headers': {'Authorization': f'Bearer {proxy.key}'}}
-    check, recorder, client = LitellmCheck('litellm', {}, [instance]), Recorder(), Client(proxy)
+    check, recorder, client = LitellmCheck('litellm', {}, [instance]), Recorder(tags=TAGS), Client(proxy)
     now = START
 
     def let_pass(minutes: int, metadata: dict[str, list[str]] | None = None) -> None:
