@@ -70,6 +70,10 @@ faults-oldest: $(OLDEST)/ready
 exactness: $(NEWEST)/ready  ## compare counts with what was sent while the real LiteLLM is killed, restarted and expires series
 	$(NEWEST)/bin/python -m pytest -q tools/tests/exactness
 
+.PHONY: import
+import: $(NEWEST)/ready  ## import or update all assets in a Datadog account: ARGS='--env x --notify @y', --write to do it
+	@$(NEWEST)/bin/python -m tools.import_assets $(ARGS)
+
 .PHONY: drills
 drills: $(NEWEST)/ready  ## inject faults into the fixture and the real proxy: each monitor must alert on its own, each panel have data
 	$(NEWEST)/bin/python -m pytest -q tools/tests/drills

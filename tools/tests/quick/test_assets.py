@@ -11,15 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from datadog_api_client import Configuration
-from datadog_api_client.exceptions import ApiTypeError, ApiValueError
-from datadog_api_client.model_utils import ModelNormal, ModelSimple, OpenApiModel, validate_and_convert_types
 from datadog_api_client.v1.model.dashboard import Dashboard as ApiDashboard
 from datadog_api_client.v1.model.monitor import Monitor as ApiMonitor
 
 from datadog_checks.litellm import metrics as names
 from tools.datadog_model import Dashboard, MetricQuery, Monitor, Widget, metric_queries
 from tools.datadog_model.syntax import Either, Every, Filter, Not, ServiceCheckQuery, TagIs, Variable
+from tools.import_assets.validity import problems
 from tools.metadata import metadata_rows
 
 ASSETS = Path(__file__).parents[3] / 'litellm' / 'assets'
@@ -77,42 +75,6 @@ def tags_of(metric: str) -> set[str]:
     """Return the tags that a metric can have."""
     row = metadata_rows()[metric]
     return {*row['sample_tags'].split(','), *TAGS_OF_EVERY_METRIC}
-
-
-def unknown_fields(value: Any, path: str) -> Iterator[str]:
-    """Yield the fields that the models of the API client do not know, or could not read."""
-    if isinstance(value, dict):
-        for key, item in value.items():
-            yield from unknown_fields(item, f'{path}.{key}')
-    elif isinstance(value, list):
-        for number, item in enumerate(value):
-            yield from unknown_fields(item, f'{path}[{number}]')
-    elif isinstance(value, ModelNormal):
-        known = {value.attribute_map[name] for name in value.openapi_types}
-        deeper: list[str] = []
-        for key, item in value._data_store.items():
-            name = value.attribute_map.get(key, key)
-            if name not in known:
-                yield f'{path}.{name}'
-            deeper += unknown_fields(item, f'{path}.{name}')
-        yield from deeper
-        if value._unparsed and not deeper:
-            yield path
-    elif isinstance(value, OpenApiModel) and value._unparsed:
-        yield path
-    elif isinstance(value, OpenApiModel) and not isinstance(value, ModelSimple):
-        yield from unknown_fields(value.get_oneof_instance(), path)
-
-
-def problems(definition: dict[str, Any], model: type[OpenApiModel]) -> list[str]:
-    """Return what the API client finds wrong with a definition."""
-    try:
-        read = validate_and_convert_types(
-            definition, (model,), [model.__name__], True, True, configuration=Configuration()
-        )
-    except (ApiTypeError, ApiValueError) as error:
-        return [str(error)]
-    return list(unknown_fields(read, model.__name__))
 
 
 # What the API accepts
