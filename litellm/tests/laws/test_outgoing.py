@@ -298,3 +298,73 @@ def test_the_stock_scraper_says_where_it_is_not_exact() -> None:
             check.run()
             (warning,) = check.get_warnings()
             assert '`exclude_personal_labels`' in warning
+
+
+LONG = 'm' * 200
+# Pairs of labels that are one tag to Datadog: by case, beyond the 200th character of `model:…`, by other characters.
+ALIKE = [
+    ('model="GPT-5"', 'model="gpt-5"'),
+    (f'model="{LONG}a"', f'model="{LONG}b"'),
+    ('model="gpt 5"', 'model="gpt_5"'),
+    ('model="gpt-5 (eu)"', 'model="gpt-5_[eu]"'),
+]
+
+
+@pytest.mark.parametrize('alike', ALIKE, ids=['case', 'length', 'space', 'brackets'])
+@pytest.mark.parametrize('gone', [0, 1])
+def test_counts_of_series_that_are_one_to_datadog_are_summed_and_stay_right_when_one_ends(
+    alike: tuple[str, str], gone: int
+) -> None:
+    first, other = alike
+    agent = AgentModel()
+    with PageServer(requests_page((first, 5), (other, 7))) as server:
+        check = check_of(server.url, {})
+        agent.run(check)
+        server.page = requests_page((first, 6), (other, 9))
+        both = agent.run(check)
+        server.page = requests_page([(first, 6), (other, 13)][1 - gone])
+        alone = agent.run(check)
+
+    (context,) = both.counts
+    assert context.tags == {first.replace('="', ':').rstrip('"')}
+    assert both.counts == {context: 3}
+    assert alone.counts == {context: 0 if gone else 4}
+
+
+@pytest.mark.parametrize('alike', ALIKE, ids=['case', 'length', 'space', 'brackets'])
+@pytest.mark.parametrize(
+    ('family', 'metric', 'expected'),
+    [
+        ('litellm_deployment_state', 'litellm.deployment.state', 2),
+        ('litellm_remaining_requests_metric', 'litellm.remaining_requests.metric', 0),
+    ],
+)
+def test_gauges_that_are_one_to_datadog_are_reduced_by_what_they_mean(
+    alike: tuple[str, str], family: str, metric: str, expected: float
+) -> None:
+    first, other = alike
+    page = f'# TYPE {family} gauge\n{family}{{{first}}} 0\n{family}{{{other}}} 2\n'
+
+    with serving_page(page) as url:
+        flush = AgentModel().run(check_of(url, {}))
+
+    assert [value for context, value in flush.gauges.items() if context.name == metric] == [expected]
+
+
+@pytest.mark.parametrize(
+    ('one', 'other'),
+    [
+        ('model="gpt-5"', 'model="gpt.5"'),
+        ('model="é"', 'model="è"'),
+        (f'model="{LONG[:193]}a"', f'model="{LONG[:193]}b"'),
+    ],
+)
+def test_series_that_datadog_tells_apart_stay_apart(one: str, other: str) -> None:
+    assert len(tags_of(requests_page((one, 1), (other, 1)), {})) == 2
+
+
+@pytest.mark.parametrize('alike', ALIKE, ids=['case', 'length', 'space', 'brackets'])
+def test_the_stock_scraper_leaves_tags_that_are_one_to_datadog_as_they_are(alike: tuple[str, str]) -> None:
+    page = requests_page((alike[0], 1), (alike[1], 1))
+
+    assert len(tags_of(page, {'use_stock_scraper': True})) == 2

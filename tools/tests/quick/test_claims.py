@@ -32,7 +32,7 @@ def test_a_claim_has_a_page_that_makes_it_a_source_and_a_month(claim: Row) -> No
         ('docs/cost.md', '10 million'),
         ('docs/upgrades.md', '7.69'),
         ('docs/agents.md', 'the newest is 2.6.0'),
-        ('docs/data.md', '200th character'),
+        ('docs/data.md', 'cut at 200 characters'),
     ],
 )
 def test_a_page_still_makes_its_claim(name: str, phrase: str) -> None:

@@ -10,6 +10,7 @@ __all__ = [
     'FORMER_NAMES',
     'KEY_LABEL',
     'LABEL_GROUPS',
+    'LONGEST_TAG',
     'METADATA_PREFIXES',
     'PERSONAL_LABELS',
     'PLACEHOLDERS',
@@ -18,6 +19,7 @@ __all__ = [
     'is_custom',
     'is_key_in_clear',
     'is_personal',
+    'stored_tag',
 ]
 
 # The label that all families of the proxy's database have, and no other.
@@ -29,6 +31,11 @@ REDACTED = 'redacted'
 
 # Replaces characters that a tag cannot have.
 UNREADABLE = '\ufffd'
+
+# What Datadog keeps of a tag: other characters become one underscore, and those at the end are gone. Which characters
+# beyond ASCII are letters to it is not documented: here, all are.
+LONGEST_TAG = 200
+_NOT_STORED = re.compile('[^-:./0-9a-z\x80-\U0010ffff]+')
 
 # Labels whose values identify the person, client, or key behind a request. A team may be one person.
 # Not among them: `tag`, the `tag_…` of `custom_prometheus_tags`, which are true or false for a tag in the proxy's
@@ -176,3 +183,8 @@ def is_key_in_clear(hashed_api_key: str) -> bool:
     if hashed_api_key in PLACEHOLDERS or hashed_api_key in _KEY_NAMES:
         return False
     return _KEY_HASH.fullmatch(hashed_api_key) is None
+
+
+def stored_tag(tag: str) -> str:
+    """Return a tag as Datadog stores it, by its documentation. Tags for which this is the same are one to Datadog."""
+    return _NOT_STORED.sub('_', tag.lower())[:LONGEST_TAG].rstrip('_')

@@ -17,7 +17,7 @@ from collections.abc import Collection, Iterable, Iterator
 from math import isinf, isnan
 from typing import NamedTuple
 
-from ..mapping.labels import UNREADABLE
+from ..mapping.labels import UNREADABLE, stored_tag
 from ..mapping.rules import Rules
 from ..metrics import START_TIME, gauge_reduction, is_shared_state
 from ..transport.errors import NOT_AN_EXPOSITION, NotMetricsError
@@ -91,6 +91,7 @@ class SampleTable:
         self._label_sets: dict[tuple[str, int], LabelSet] = {}
         self._series_by_text: dict[tuple[Family, int], Series | None] = {}
         self._tags_by_text: dict[str, str] = {}
+        self._stored_by_tag: dict[str, str] = {}
         self._bucket_before: BucketBefore | None = None
         self._start_slot: Slot | None = None
         # Whether any gauge has a `pid`.
@@ -108,7 +109,8 @@ class SampleTable:
         try:
             reading = self._recognition.read(batches, bad_lines)
         finally:
-            self._label_sets, self._series_by_text, self._tags_by_text = {}, {}, {}
+            self._label_sets, self._series_by_text = {}, {}
+            self._tags_by_text, self._stored_by_tag = {}, {}
             self._bucket_before = None
         if bad_lines and not self.families_on_page:
             raise NotMetricsError(NOT_AN_EXPOSITION)
@@ -472,15 +474,25 @@ class SampleTable:
         return known
 
     def _tag_set(self, tags: list[str], hostname: str) -> TagSet:
-        """Return the one set of these tags."""
-        unique = sorted(set(tags))
-        key = hash((hostname, *unique))
+        """Return the one set of these tags, or the first one of those that Datadog stores alike.
+
+        To Datadog two of them are one series: they could overwrite each other.
+        """
+        stored = self._stored_tags(tags)
+        key = hash((hostname, *stored))
         known = self._tag_sets.get(key)
-        if known is not None and known.hostname == hostname and sorted(set(known.tags)) == unique:
+        if known is not None and known.hostname == hostname and self._stored_tags(known.tags) == stored:
             return known
         share = self._tags_by_text.setdefault
         tag_set = TagSet([share(tag, tag) for tag in tags], hostname)
         return self._tag_sets.setdefault(key, tag_set) if known is None else tag_set
+
+    def _stored_tags(self, tags: list[str]) -> list[str]:
+        known = self._stored_by_tag
+        for tag in tags:
+            if tag not in known:
+                known[tag] = stored_tag(tag)
+        return sorted({known[tag] for tag in tags})
 
 
 def _renumber(series: Series, moved: dict[Slot, Slot]) -> None:
