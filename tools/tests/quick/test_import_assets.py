@@ -36,6 +36,7 @@ MADE = '2026-11-28T20:00:00.000000Z'
 SOME = {
     'dashboards': ['litellm_internals.json'],
     'monitors': ['latency.json', 'proxy_failure_rate.json', 'scrape_down.json', 'untagged.json'],
+    'slos': ['availability.json', 'latency.json'],
 }
 COUNT = sum(map(len, SOME.values()))
 NOTIFY = ('--notify', '@slack-litellm')
