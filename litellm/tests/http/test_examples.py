@@ -20,6 +20,7 @@ from datadog_checks.litellm.mapping.labels import PERSONAL_LABELS
 from tests.fixture_proxy import FixtureProxy, start
 from tests.fixture_proxy.traffic import drive
 from tests.support.autodiscovery import Port, Template, resolve, variables
+from tests.support.documents import ROOT
 from tests.support.stock_check import StockCheck
 
 RunCheck = Callable[[AgentCheck], object]
@@ -121,6 +122,13 @@ def test_every_image_of_the_agent_has_both_versions_in_its_tag() -> None:
 
     assert tags == {f'{agent}-{__version__}' for agent in agents}
     assert len(agents) == 1
+
+
+def test_every_wheel_that_is_named_is_that_of_this_version() -> None:
+    pages = [path for path in EXAMPLES.rglob('*') if path.is_file()] + list((ROOT / 'docs').glob('*.md'))
+    named = {version for path in pages for version in re.findall(r'datadog_litellm-([\d.]+)-py3', path.read_text())}
+
+    assert named == {__version__}
 
 
 # The host.

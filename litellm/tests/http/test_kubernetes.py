@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +16,8 @@ from kubernetes_validate.utils import ValidationError, latest_version, validate
 
 from datadog_checks.base.checks.base import AgentCheck
 from datadog_checks.base.stubs.aggregator import AggregatorStub
-from datadog_checks.litellm import LitellmCheck
+from datadog_checks.litellm import LitellmCheck, __version__
+from datadog_checks.litellm.mapping.labels import PERSONAL_LABELS
 from tests.fixture_proxy import FixtureProxy, start
 from tests.fixture_proxy.traffic import drive
 from tests.support.autodiscovery import (
@@ -26,14 +30,16 @@ from tests.support.autodiscovery import (
     templates,
     variables,
 )
+from tests.support.stock_check import StockCheck
 
 RunCheck = Callable[[AgentCheck], object]
 
 FOLDER = Path(__file__).parents[2] / 'examples' / 'kubernetes'
 AUTO_CONF = Path(__file__).parents[2] / 'datadog_checks' / 'litellm' / 'data' / 'auto_conf.yaml'
 KUBERNETES = ['1.30', latest_version()]
-# A resource of the Datadog Operator, whose schema is not Kubernetes' own; and no resource at all.
-WITHOUT_SCHEMA = {'agent-operator.yaml', 'agent-helm-values.yaml'}
+PATCH = 'agent-init-container-patch.yaml'
+# A resource of the Datadog Operator, whose schema is not Kubernetes' own; and no resource at all, or a part of one.
+WITHOUT_SCHEMA = {'agent-operator.yaml', 'agent-helm-values.yaml', PATCH}
 MANIFESTS = sorted(path.name for path in FOLDER.glob('*.yaml') if path.name not in WITHOUT_SCHEMA)
 
 HANDLE = 'k8s_secret@litellm/litellm/metrics-key'
@@ -137,11 +143,60 @@ def instance_of(one: Annotated, pod: Pod) -> dict[str, Any]:
     return resolve(one.template, '127.0.0.1', pod.ports(one.ports), {KEY_VARIABLE: key}, {HANDLE: key})
 
 
+def patched() -> dict[str, Any]:
+    """Return the pod of an Agent that has nothing but the patch."""
+    (patch,) = documents(PATCH)
+    pod: dict[str, Any] = patch['spec']['template']['spec']
+    return pod
+
+
+def daemonset_of(pod: Mapping[str, Any]) -> dict[str, Any]:
+    labels = {'app': 'datadog'}
+    return {
+        'apiVersion': 'apps/v1',
+        'kind': 'DaemonSet',
+        'metadata': {'name': 'datadog', 'namespace': 'datadog'},
+        'spec': {'selector': {'matchLabels': labels}, 'template': {'metadata': {'labels': labels}, 'spec': pod}},
+    }
+
+
 @pytest.mark.parametrize('version', KUBERNETES)
 @pytest.mark.parametrize('name', MANIFESTS)
 def test_a_manifest_is_valid(name: str, version: str) -> None:
     for document in documents(name):
         validate(document, version, strict=True)
+
+
+@pytest.mark.parametrize('version', KUBERNETES)
+def test_a_daemonset_with_the_patch_is_valid(version: str) -> None:
+    validate(daemonset_of(patched()), version, strict=True)
+
+
+def test_the_init_container_unpacks_the_check_to_where_the_agent_mounts_it(tmp_path: Path) -> None:
+    (unpacking,), (agent,) = patched()['initContainers'], patched()['containers']
+    (mount,) = agent['volumeMounts']
+    folders = {one['mountPath']: tmp_path / one['name'] for one in unpacking['volumeMounts']}
+    python, *arguments = unpacking['command']
+    wheel, target = map(Path, arguments[-2:])
+    folders[str(wheel.parent)].mkdir()
+    with zipfile.ZipFile(folders[str(wheel.parent)] / wheel.name, 'w') as archive:
+        archive.writestr('datadog_checks/litellm/__about__.py', '')
+        archive.writestr('datadog_litellm.dist-info/METADATA', '')
+    here = [str(folders[str(wheel.parent)] / wheel.name), str(folders[str(target)])]
+    subprocess.run([sys.executable, *arguments[:-2], *here], check=True, timeout=60)
+
+    assert python.startswith('/opt/datadog-agent/embedded/bin/')
+    assert wheel.name == f'datadog_litellm-{__version__}-py3-none-any.whl'
+    assert [path.name for path in (tmp_path / mount['name'] / mount['subPath']).iterdir()] == ['__about__.py']
+    assert mount['mountPath'].endswith(f'/site-packages/{mount["subPath"]}')
+    assert unpacking['image'] == agent['image']
+
+
+def test_the_patch_brings_the_volumes_that_it_mounts() -> None:
+    pod = patched()
+    mounted = {mount['name'] for one in (*pod['initContainers'], *pod['containers']) for mount in one['volumeMounts']}
+
+    assert mounted == {volume['name'] for volume in pod['volumes']}
 
 
 def test_a_misspelt_field_is_noticed() -> None:
@@ -169,6 +224,17 @@ def test_an_annotation_collects(one: Annotated, pod: Pod, aggregator: Aggregator
     aggregator.assert_service_check('litellm.openmetrics.health', LitellmCheck.OK, count=1)
     aggregator.assert_service_check('litellm.proxy.ready', LitellmCheck.OK, count=1)
     assert sum(stub.value for stub in aggregator.metrics('litellm.total.tokens.count')) == pod.tokens
+
+
+@pytest.mark.parametrize('check', [LitellmCheck, StockCheck])
+@pytest.mark.parametrize('one', ANNOTATED, ids=lambda one: one.manifest)
+@pytest.mark.usefixtures('first_page_counts')
+def test_no_personal_label_leaves_under_either_check(
+    check: type[AgentCheck], one: Annotated, pod: Pod, aggregator: AggregatorStub, dd_run_check: RunCheck
+) -> None:
+    dd_run_check(check('litellm', {}, [instance_of(one, pod)]))
+
+    assert_nothing_personal(aggregator)
 
 
 def test_beside_a_metrics_port_the_readiness_is_that_of_the_proxy() -> None:
@@ -216,16 +282,28 @@ def test_the_cluster_check_is_the_same_with_operator_and_helm() -> None:
     assert operator['cluster_check'] is True
 
 
-@pytest.mark.usefixtures('first_page_counts')
-def test_the_cluster_check_collects(pod: Pod, aggregator: AggregatorStub, dd_run_check: RunCheck) -> None:
+def cluster_instance(pod: Pod) -> dict[str, Any]:
     (instance,) = cluster_checks()['operator']['instances']
     assert instance['openmetrics_endpoint'] == 'https://litellm.example.com/metrics/'
     instance['openmetrics_endpoint'] = pod.proxy.metrics_url
+    return resolve(Template('litellm', {}, instance), '', [], {}, {HANDLE: pod.proxy.key})
 
-    resolved = resolve(Template('litellm', {}, instance), '', [], {}, {HANDLE: pod.proxy.key})
-    dd_run_check(LitellmCheck('litellm', {}, [resolved]))
+
+@pytest.mark.usefixtures('first_page_counts')
+def test_the_cluster_check_collects(pod: Pod, aggregator: AggregatorStub, dd_run_check: RunCheck) -> None:
+    dd_run_check(LitellmCheck('litellm', {}, [cluster_instance(pod)]))
 
     assert sum(stub.value for stub in aggregator.metrics('litellm.total.tokens.count')) == pod.tokens
+
+
+@pytest.mark.parametrize('check', [LitellmCheck, StockCheck])
+@pytest.mark.usefixtures('first_page_counts')
+def test_no_personal_label_leaves_with_the_cluster_check(
+    check: type[AgentCheck], pod: Pod, aggregator: AggregatorStub, dd_run_check: RunCheck
+) -> None:
+    dd_run_check(check('litellm', {}, [cluster_instance(pod)]))
+
+    assert_nothing_personal(aggregator)
 
 
 def test_every_image_is_known_to_autodiscovery() -> None:
@@ -286,6 +364,12 @@ def test_the_readme_leads_to_every_file() -> None:
     assert [
         path.name for path in FOLDER.iterdir() if path.name != 'README.md' and f']({path.name})' not in readme
     ] == []
+
+
+def assert_nothing_personal(aggregator: AggregatorStub) -> None:
+    stubs = [stub for name in aggregator.metric_names for stub in aggregator.metrics(name)]
+    assert len(stubs) > 100
+    assert {tag.partition(':')[0] for stub in stubs for tag in stub.tags} & PERSONAL_LABELS == set()
 
 
 def argument(container: Mapping[str, Any], name: str) -> str:
