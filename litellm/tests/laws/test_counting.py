@@ -485,3 +485,27 @@ def test_a_lower_bucket_that_is_ahead_of_a_higher_one_is_not_counted_twice() -> 
         show(0, 0, 0)
         show(5, 3, 6)
         assert _observed(pages.agent) == {DISTRIBUTION: 6}
+
+
+@pytest.mark.parametrize(
+    'values',
+    [
+        [('x', 5, 5), (5, 5, 5)],
+        [(5, 'x', 5), (5, 5, 5)],
+        [(5, 5, 'x'), (5, 5, 5)],
+        [('NaN', 5, 5), (5, 5, 5)],
+        [(5, 3, 3), (5, 5, 5)],
+        [(5, 5, 3), (5, 5, 5)],
+    ],
+)
+@pytest.mark.parametrize('with_count', [False, True])
+def test_a_bucket_that_catches_up_is_not_counted_twice(values: list[tuple[object, ...]], with_count: bool) -> None:
+    with PageServer() as server:
+        pages = Pages(server, histogram_buckets_as_distributions=True, collect_counters_with_distributions=with_count)
+        for page in [(0, 0, 0), *values]:
+            lines = [
+                f'{LATENCY}_bucket{{le="{le}"}} {value}' for le, value in zip(('1.0', '2.0', '+Inf'), page, strict=True)
+            ]
+            pages.show(*lines, f'{LATENCY}_count {page[2]}', family=LATENCY, type_='histogram')
+
+        assert _observed(pages.agent) == {DISTRIBUTION: 5}

@@ -17,7 +17,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from enum import StrEnum
 from functools import reduce
 from itertools import compress, count
-from math import isfinite, isinf
+from math import inf, isfinite, isinf
 from typing import Any
 
 from datadog_checks.base.agent import aggregator
@@ -69,6 +69,7 @@ class Submission:
 
         With history, something may have happened before the first page.
         """
+        increments = self._of_buckets_alone(increments, reading)
         self._submit_increments(increments, reading)
         before, self._at = self._at, now
         slots, absent = self._slots, reading.absent
@@ -81,7 +82,8 @@ class Submission:
             due = range(len(slots))
         else:
             due = self._due(increments, now if before is None else before, now)
-        idle = {slot: 0.0 for slot in due if slot not in increments and slots.is_idle(slot, absent)}
+        moved = set(map(slots.first_of, increments))
+        idle = {slot: 0.0 for slot in due if slot not in moved and slots.is_idle(slot, absent)}
         self._submit_increments(idle, reading)
 
     def _due(self, increments: Mapping[Slot, float], before: float, now: float) -> Iterator[Slot]:
@@ -90,8 +92,8 @@ class Submission:
         cooling = int(now / STEP) - int(before / STEP)
         warmth = slots.warmth = slots.warmth.translate(bytes(max(0, warm - cooling) for warm in range(256)))
         for slot in increments:
-            warmth[slots.first_of(slot)] = WARM
-        yield from compress(count(), warmth)
+            warmth[slot] = WARM
+        yield from map(slots.first_of, compress(count(), warmth))
         # What counts is the whole of the turn, whatever the number of slots was at its start.
         first, self._turn = self._turn, self._turn + (now - before) / ROTATION
         if self._turn - first >= 1.0:
@@ -124,25 +126,60 @@ class Submission:
         for series in alone:
             self._submit_buckets(series, increments, reading)
 
-    def _submit_buckets(self, series: Series, increments: Mapping[Slot, float], reading: Reading) -> None:
-        """Submit by how much each bucket of a series rose without the next lower one, as the base package does."""
+    def _of_buckets_alone(self, increments: Mapping[Slot, float], reading: Reading) -> Mapping[Slot, float]:
+        """Return the increments, those of buckets that are submitted alone without what the next lower one counted."""
         slots = self._slots
-        kinds = slots.kinds
-        own = [
+        alone = {series: None for slot in increments if slots.kinds[slot].is_alone and (series := slots.series[slot])}
+        if not alone:
+            return increments
+        own = {slot: increment for slot, increment in increments.items() if not slots.kinds[slot].is_alone}
+        for series in alone:
+            own.update(self._of_buckets(series, increments, reading))
+        return own
+
+    def _of_buckets(
+        self, series: Series, increments: Mapping[Slot, float], reading: Reading
+    ) -> Iterator[tuple[Slot, float]]:
+        """Yield by how much each bucket of a series rose without the next lower one, for those that did.
+
+        No bucket counts more than the next higher one, and none more than the series: a lower one may be ahead on a
+        page that was made while counting went on, or catch up with what the higher ones said while it was unreadable.
+        """
+        slots, absent = self._slots, reading.absent
+        most = inf
+        for slot in series.slots:
+            kind = slots.kinds[slot]
+            if kind.bound is None and kind.is_count and not kind.is_sum and slot not in absent:
+                most = min(most, increments.get(slot, 0.0))
+            elif kind.bound == inf and slot in absent:
+                most = 0.0
+        rises = []
+        for _, slot in reversed(self._buckets_alone(series, reading)):
+            most = min(most, increments.get(slot, 0.0))
+            rises.append((slot, most))
+        below = 0.0
+        for slot, rise in reversed(rises):
+            if rise > below:
+                yield slot, rise - below
+            below = rise
+
+    def _buckets_alone(self, series: Series, reading: Reading) -> list[tuple[float, Slot]]:
+        """Return the bound and the slot of each bucket on the page that is submitted alone, lowest first."""
+        kinds = self._slots.kinds
+        return sorted(
             (bound, slot)
             for slot in series.slots
             if kinds[slot].is_alone and slot not in reading.absent and (bound := kinds[slot].bound) is not None
-        ]
+        )
+
+    def _submit_buckets(self, series: Series, increments: Mapping[Slot, float], reading: Reading) -> None:
+        """Submit increments of buckets alone, with both of their bounds, as the base package does."""
         lower: float | None = None
-        # Of a page that was made while counting went on, a lower bucket may be ahead of a higher one.
-        below = 0.0
-        for upper, slot in sorted(own):
+        for upper, slot in self._buckets_alone(series, reading):
             if lower is None:
                 lower = lower_bound_of_lowest(upper)
-            increment = max(increments.get(slot, 0.0) - below, 0.0)
-            below += increment
-            if not slots.held[slot]:
-                self._submit_bucket(series, slot, increment, lower, upper)
+            if slot in increments and not self._slots.held[slot]:
+                self._submit_bucket(series, slot, increments[slot], lower, upper)
             lower = upper
 
     def _submit_bucket(self, series: Series, slot: Slot, increment: float, lower: float, upper: float) -> None:
@@ -154,7 +191,7 @@ class Submission:
             own.append(kind.bound_tag)
         if not kind.metric.is_distribution:
             submitter(self._check)(COUNT, kind.metric.name, increment, own, tags.hostname, False)
-        elif increment:
+        else:
             bucket_submitter(self._check)(kind.metric.name, int(increment), lower or 0, upper or 0, own, tags.hostname)
 
     def submit_gauges(self, contexts: Iterable[GaugeContext], reading: Reading) -> None:
