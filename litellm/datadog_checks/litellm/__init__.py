@@ -1,7 +1,7 @@
 """The check, room by room: a room imports only from rooms further down, and none of them in a circle.
 
-Data goes up, from HTTP to the Agent: `transport` fetches bytes, `page` makes lines, samples and totals of them, asking
-`mapping` what each is called, and `scrapers` submit what happened. `tests/unit/test_architecture.py` reads this map.
+Data goes up, from HTTP to the Agent: `transport` fetches bytes, `page` makes lines, samples and increments of them,
+asking `mapping` what each is called, and `scrapers` submit these. `tests/unit/test_architecture.py` reads this map.
 
     __main__.py      the command `python -m datadog_checks.litellm`
     doctor/          what is wrong with an installation, its options and its proxy: what `… doctor` prints
@@ -9,7 +9,7 @@ Data goes up, from HTTP to the Agent: `transport` fetches bytes, `page` makes li
     check.py         the class that the Agent loads: makes the scraper and the probes of an instance
     probes/          the proxy's other endpoints: health of models, readiness, version
     scrapers/        request a page and submit what happened, or leave it to the base package's own scraper
-    page/            read a page: its text, its samples, their totals, the limit on contexts
+    page/            read a page: its text, its samples, increments of counts, the limit on contexts
     mapping/         the name, tags and reduction of a family; labels that must not leave the host
     transport/       HTTP: URLs, credentials, limits on time and size, errors that say what to do
     options.py       the check's own options, typed, with their defaults
