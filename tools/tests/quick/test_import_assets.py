@@ -36,6 +36,7 @@ MADE = '2026-11-28T20:00:00.000000Z'
 SOME = {
     'dashboards': ['litellm_internals.json'],
     'monitors': ['latency.json', 'proxy_failure_rate.json', 'scrape_down.json', 'untagged.json'],
+    'logs': ['litellm.yaml'],
     'slos': ['availability.json', 'latency.json'],
 }
 COUNT = sum(map(len, SOME.values()))
@@ -130,10 +131,11 @@ def run(account: Account, tmp_path: Path) -> Callable[..., int]:
     for kind, names in SOME.items():
         (tmp_path / kind).mkdir()
         for name in names:
-            content = json.loads((ASSETS / kind / name).read_text())
+            text = (ASSETS / kind / name).read_text()
             if kind == 'dashboards':
-                content['widgets'] = content['widgets'][:1]
-            (tmp_path / kind / name).write_text(json.dumps(content))
+                content = json.loads(text)
+                text = json.dumps({**content, 'widgets': content['widgets'][:1]})
+            (tmp_path / kind / name).write_text(text)
     return lambda *words: main(words, account.url, tmp_path)
 
 
