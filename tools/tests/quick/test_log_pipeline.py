@@ -79,7 +79,7 @@ def test_what_is_no_line_of_the_proxy_is_left_as_it_is() -> None:
 
 def test_the_rule_for_the_agent_masks_a_key_and_nothing_else() -> None:
     (block,) = re.findall(r'```yaml\n(.*?)```', (LOGS / 'README.md').read_text(), re.DOTALL)
-    (rule,) = yaml.safe_load(block)['log_processing_rules']
+    (rule,) = yaml.safe_load(block)['logs'][0]['log_processing_rules']
 
     def masked(line: str) -> str:
         return re.sub(rule['pattern'], rule['replace_placeholder'], line)
