@@ -33,6 +33,7 @@ For your own proxy, with its key in the environment variable LITELLM_METRICS_KEY
     .venvs/base-newest/bin/python -m datadog_checks.litellm http://YOUR-PROXY:4000/metrics/
 
 --all shows every row, --json prints what `agent check --json` would, --help lists all options.
+What the contexts may cost, and how to find out: docs/cost.md.
 """
 
 

@@ -9,6 +9,19 @@ import pytest
 from tests.support.documents import ROOT, Row, page
 
 CLAIMS = page('docs/claims.md').rows('Where claims about Datadog come from')
+# What the page says, for each row of the table.
+PHRASES = [
+    'a name with one set of tag values, the host included',
+    'more than 100 indexed points in the month, and indexed points above 10 million for each name',
+    'metrics by name with their category',
+    'through upgrades since 7.69',
+    'but not what replaces an integration of its own',
+    'integration install -w',
+    'local versions such as `2.6.0+1` they cannot',
+    'the newest is 2.6.0',
+    'which of them later versions of the bundled check have',
+    'cut at 200 characters',
+]
 _LINK = re.compile(r'\[[^\]]+\]\(([^)]+)\)')
 
 
@@ -24,19 +37,14 @@ def test_a_claim_has_a_page_that_makes_it_a_source_and_a_month(claim: Row) -> No
     assert re.fullmatch(r'20\d\d-(0[1-9]|1[0-2])', month)
 
 
-@pytest.mark.parametrize(
-    ('name', 'phrase'),
-    [
-        ('docs/cost.md', 'custom metric'),
-        ('docs/cost.md', '100 indexed points'),
-        ('docs/cost.md', '10 million'),
-        ('docs/upgrades.md', '7.69'),
-        ('docs/agents.md', 'the newest is 2.6.0'),
-        ('docs/data.md', 'cut at 200 characters'),
-    ],
-)
-def test_a_page_still_makes_its_claim(name: str, phrase: str) -> None:
-    assert phrase in page(name).text
+def test_a_page_still_makes_each_claim() -> None:
+    gone = []
+    for claim, phrase in zip(CLAIMS, PHRASES, strict=True):
+        gone += [
+            name for name in _LINK.findall(claim.cells[1]) if phrase not in ' '.join(page(f'docs/{name}').text.split())
+        ]
+
+    assert gone == []
 
 
 def test_only_one_page_says_what_datadog_bills() -> None:
