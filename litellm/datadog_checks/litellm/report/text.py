@@ -86,8 +86,8 @@ def _overview(measurement: Measurement, metrics: Sequence[Row], common: Iterable
     lines += style.wrap(
         f'The Agent would send {count_of(names, "metric")} in {contexts}{merged}. '
         'A context is a metric with a unique set of tags. Assume that Datadog may charge for each as a custom metric: '
-        'how it counts those of a check that replaces its own is not documented. Compare its usage page before and after '
-        'a pilot, as docs/cost.md in the repository of this check describes.'
+        'how it counts those of a check that replaces its own is not documented. Compare its usage page before and '
+        'after a pilot, as docs/cost.md in the repository of this check describes.'
     )
     if common:
         lines += style.wrap(f'Tags on all contexts: {", ".join(sorted(common))}')
