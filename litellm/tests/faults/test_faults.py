@@ -25,7 +25,7 @@ import re
 import time
 import zlib
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from email.utils import formatdate
 from pathlib import Path
@@ -41,7 +41,7 @@ from datadog_checks.litellm.scrapers.exact import FORGET_EVERY, _proxy_time
 from datadog_checks.litellm.transport.body import PageLimits
 from tests.support.agent_model import AgentModel, Context, Submissions, recorded
 from tests.support.endpoint import OPENMETRICS
-from tests.support.misbehaving import HEAR_END, RESET, STALL, Drip, Endpoint, Script, answer, chunked, compressed
+from tests.support.misbehaving import HEAR_END, RESET, STALL, Drip, Endpoint, Script, Step, answer, chunked, compressed
 
 # What everything was counted at the fault. On the good pages before and after it, three less and more.
 COUNT = 13
@@ -721,6 +721,28 @@ def test_an_endpoint_that_cannot_be_connected_to_between_good_pages(
     watch.scrape_well(COUNT - 3)
     with block(endpoint):
         assert_outcome(fails(message), *watch.scrape(Fault('', lambda page: [], fails(message), timeout=0.2)))
+    watch.scrape_well(COUNT + 3)
+
+    assert_events(watch.agent, of_b=6.0, others=6.0, stamped=6.0)
+
+
+def is_encoded(fault: Fault) -> bool:
+    return any(isinstance(step, bytes) and b'Content-Encoding' in step for step in fault.script(page_of(COUNT)))
+
+
+@pytest.mark.parametrize(
+    'fault',
+    [fault for fault in ENCODINGS if fault.outcome.error and is_encoded(fault)],
+    ids=lambda fault: fault.name,
+)
+def test_a_page_that_arrives_well_only_without_compression_is_read(fault: Fault, endpoint: Endpoint) -> None:
+    def script(page: bytes) -> Sequence[Step]:
+        return answer(page) if 'identity' in endpoint.requests[-1] else fault.script(page)
+
+    watch = Watch(endpoint, fault.options)
+    watch.scrape_well(COUNT - 3)
+    outcome = Outcome(warning='A compressed page, or a connection that is used again, failed')
+    assert_outcome(outcome, *watch.scrape(fault._replace(script=script)))
     watch.scrape_well(COUNT + 3)
 
     assert_events(watch.agent, of_b=6.0, others=6.0, stamped=6.0)

@@ -214,6 +214,16 @@ def a_query_that_is_refused() -> Shown:
         return shown(proxy.url, runs=2, exclude_metric_groups=['tokens'])
 
 
+def compression_that_is_damaged() -> Shown:
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        is_plain = request.headers['Accept-Encoding'] == 'identity'
+        headers = {'Content-Type': PROMETHEUS, **({} if is_plain else {'Content-Encoding': 'gzip'})}
+        answering(200, TEXT, headers)(request)
+
+    with serving(answer) as url:
+        return shown(url)
+
+
 def a_process_for_each_run() -> Shown:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(EnvVars.MESSAGE_INDICATOR, 'message')
@@ -267,6 +277,7 @@ FAULTS: dict[str, Callable[[], Shown]] = {
     'has samples, but no `# TYPE` lines': exposed('litellm_requests_metric_total 1.0\n'),
     'exposes its metrics only with an enterprise license': exposed(UNLICENSED),
     'failed, and one for the whole page did not': a_query_that_is_refused,
+    'A compressed page, or a connection that is used again, failed': compression_that_is_damaged,
     'Several processes take turns answering': workers_in_turn,
     'are not collected': exposed('# TYPE litellm_brand_new gauge\nlitellm_brand_new 1.0\n'),
     'exceed `max_contexts` and are not sent': exposed(TEXT + ANOTHER, max_contexts=1),

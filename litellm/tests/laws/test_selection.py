@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import gzip
-import socket
-import struct
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from http.server import BaseHTTPRequestHandler
-from io import BytesIO
 from itertools import pairwise, repeat
 from pathlib import Path
 from typing import Any
@@ -21,10 +17,11 @@ from hypothesis import strategies as st
 
 from datadog_checks.litellm import LitellmCheck
 from datadog_checks.litellm.report.cli import main
-from datadog_checks.litellm.scrapers import selection
+from datadog_checks.litellm.scrapers import optimization, selection
 from tests.support.endpoint import PROMETHEUS, Answer, answering, serving
 from tests.support.histories import HISTORIES, History, case
 from tests.support.simulated_proxy import SimulatedProxy, Status
+from tests.support.troubles import TROUBLES, answering_on_the_way
 from tests.support.watch import LATENCY, REQUESTS, TOKENS, Watch, every_label, play_step, steps, true_counts
 
 START = 'process_start_time_seconds'
@@ -183,78 +180,21 @@ def test_groups_are_left_out_here_where_the_proxy_ignores_the_names() -> None:
         assert one.requests() == 2
 
 
-@contextmanager
-def gateway(proxy: SimulatedProxy, answers: Iterator[Answer | None]) -> Iterator[None]:
+def gateway(proxy: SimulatedProxy, answers: Iterator[Answer | None]) -> AbstractContextManager[None]:
     """Let something on the way answer each request by name with the next of these; None leaves it to the proxy."""
-    passed_on = proxy._server.answer  # type: ignore[union-attr]
-
-    def answer(request: BaseHTTPRequestHandler) -> None:
-        taken = next(answers, None) if asked(request.path) else None
-        if taken is not None:
-            proxy.paths.append(request.path)
-        (taken or passed_on)(request)
-
-    proxy._server.answer = answer  # type: ignore[union-attr]
-    yield
-
-
-def reset(request: BaseHTTPRequestHandler) -> None:
-    request.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0))
-    request.connection.close()
-    request.rfile = BytesIO()
-
-
-def hangs(request: BaseHTTPRequestHandler) -> None:
-    # Longer than the timeout of the test that uses it.
-    time.sleep(1.3)
-
-
-def breaks_off(request: BaseHTTPRequestHandler) -> None:
-    request.send_response(200)
-    request.send_header('Content-Length', '1000')
-    request.end_headers()
-    request.wfile.write(b'# TYPE x counter\n')
-
-
-def circles(request: BaseHTTPRequestHandler) -> None:
-    answering(307, '', {'Location': request.path})(request)
-
-
-# What may come of a request by name on its way.
-TROUBLES: dict[str, Answer] = {
-    **{str(status): answering(status) for status in (204, 302, 304, 400, 401, 403, 404, 406, 414, 429, 431, 500, 502)},
-    '503': answering(503, '<html>'),
-    'reset': reset,
-    'time-out': hangs,
-    'broken off': breaks_off,
-    'circles': circles,
-    'redirect to nowhere': answering(302, '', {'Location': 'http://127.0.0.1:9/'}),
-    'redirect to no URL': answering(302, '', {'Location': 'http://['}),
-    'HTML': answering(200, '<html></html>', {'Content-Type': 'text/html'}),
-    'HTML that says it is text': answering(200, '<html>\n<p>1</p>\n', {'Content-Type': PROMETHEUS}),
-    'JSON': answering(200, '{}', {'Content-Type': 'application/json'}),
-    'text': answering(200, 'Welcome!\n', {'Content-Type': PROMETHEUS}),
-    'nothing': answering(200, '', {'Content-Type': PROMETHEUS}),
-    'nothing of any type': answering(200),
-    'a comment': answering(200, '# nothing\n', {'Content-Type': PROMETHEUS}),
-    'another program': answering(200, '# TYPE up gauge\nup 1\n', {'Content-Type': PROMETHEUS}),
-    'half a line': answering(200, f'# TYPE {START} gauge\n{START} 17', {'Content-Type': PROMETHEUS}),
-    'no types': answering(200, 'up 1\n', {'Content-Type': PROMETHEUS}),
-    'an encoding of its own': answering(200, 'x', {'Content-Type': PROMETHEUS, 'Content-Encoding': 'br'}),
-    'no gzip': answering(200, 'x', {'Content-Type': PROMETHEUS, 'Content-Encoding': 'gzip'}),
-}
+    return answering_on_the_way(proxy, lambda request: bool(asked(request.path)), answers)
 
 
 @pytest.mark.parametrize('trouble', TROUBLES)
 def test_trouble_with_the_query_costs_no_scrape_and_is_told_once(trouble: str, proxy: SimulatedProxy) -> None:
     one = watch(proxy, **({'timeout': 1.0} if trouble == 'time-out' else {}))
     with gateway(proxy, repeat(TROUBLES[trouble])):
-        for _ in range(selection.FIRST_REST + 10):
+        for _ in range(optimization.FIRST_REST + 10):
             proxy.count(REQUESTS, model='a')
             assert one.scrape().error == ''
 
-    assert one.requests() == selection.FIRST_REST + 9
-    assert sum(asked_by_name(proxy)) <= 2 * (31 if trouble == 'circles' else 1)
+    assert one.requests() == optimization.FIRST_REST + 9
+    assert sum(asked_by_name(proxy)) <= 2 * (31 if trouble == 'circles' else 2)
     assert [('?name[]=' in warning, 'filter_at_proxy' in warning) for warning in one.warnings] == [(True, True)]
 
 
@@ -341,7 +281,7 @@ def test_whatever_comes_of_requests_by_name_a_proxy_that_serves_whole_pages_is_s
     answers: list[str | None], rest: int, every: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch, SimulatedProxy() as proxy:
-        patch.setattr(selection, 'FIRST_REST', rest)
+        patch.setattr(optimization, 'FIRST_REST', rest)
         patch.setattr(selection, 'WHOLE_PAGE_EVERY', every)
         one = watch(proxy)
         with gateway(proxy, (None if name is None else TROUBLES[name] for name in answers)):

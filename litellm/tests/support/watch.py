@@ -57,12 +57,13 @@ class Watch:
     def scrape(self, worker: int = 0, fault: Fault | None = None) -> Flush:
         """Let the Agent run the check 15 seconds after what was last, answered by this worker or in this wrong way.
 
-        A check that was answered in a wrong way may ask for the whole page: a fault lasts as long as the run.
+        A check that was answered in a wrong way may ask again, also for the whole page: a fault lasts as long as the
+        run.
         """
         self.proxy.clock.advance(15)
         self.proxy.answering = worker
         if fault:
-            self.proxy.faults.extend([fault, fault])
+            self.proxy.faults.extend([fault] * 3)
         with self.proxy.clock.is_the_time():
             flush = self.agent.run(self.check)
         if fault:

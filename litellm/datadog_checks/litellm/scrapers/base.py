@@ -6,7 +6,7 @@ The two are siblings: `exact` counts by itself, and `stock` leaves that to the b
 from __future__ import annotations
 
 from collections import ChainMap, Counter
-from collections.abc import Iterable, Iterator, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from typing import Any
 
 from requests import Response
@@ -23,10 +23,13 @@ from ..metrics import UNLICENSED_FAMILY, families_of_groups, is_litellm_family
 from ..options import Options
 from ..page.exposition import MEDIA_TYPES, OPENMETRICS_ACCEPT, is_openmetrics, read_lines
 from ..page.family_types import is_creation_time
+from ..secrets import HEADER_OPTIONS
 from ..transport.body import PageLimits, read_body
 from ..transport.client import Client
 from ..transport.errors import URL_HINT, NotMetricsError, explain, explain_response
+from ..transport.redirects import NOT_REDIRECTED
 from ..transport.urls import Address, read_address
+from .transfer import ACCEPTED_ENCODINGS, Transfer
 
 __all__ = ['LitellmScraper']
 
@@ -60,6 +63,13 @@ class LitellmScraper(AdaptedScraper):
         if self.take_use_latest_spec() and 'accept' not in {name.lower() for name in headers}:
             headers['Accept'] = OPENMETRICS_ACCEPT
 
+        # Without this, `requests` would ask for whatever encodings it finds libraries for.
+        chosen = {name.lower() for option in HEADER_OPTIONS for name in config.get(option) or {}}
+        compresses = 'accept-encoding' not in chosen
+        if compresses:
+            headers['Accept-Encoding'] = ACCEPTED_ENCODINGS
+        self._transfer = Transfer(compresses=compresses, keeps_connections=self.http.persist_connections)
+
         # An ignored connection error is a failed scrape that is not raised.
         self._tolerate_connection_errors = self.take_ignore_connection_errors()
 
@@ -85,6 +95,18 @@ class LitellmScraper(AdaptedScraper):
         if self.outgoing.keys_in_clear:
             self._warn_of_keys_in_clear()
 
+    def read_page(self, read: Callable[[], None]) -> None:
+        """Call `read`, which requests a page and submits it, and again in the plain way if the transfer fails."""
+        fault = self._transfer.scrape(read)
+        if fault is not None:
+            self.warning(
+                'A compressed page, or a connection that is used again, failed at %s, and a plain request did not: %s '
+                'Pages are requested without compression and on new connections for some time. Find what damages them '
+                'on the way, or set `extra_headers: {Accept-Encoding: identity}` and `persist_connections: false`.',
+                self.endpoint,
+                explain(fault, NOT_REDIRECTED),
+            )
+
     def client_of(self, address: Address) -> Client:
         """Return a client for another endpoint of the proxy, with the options of this instance."""
         check = self.check
@@ -101,12 +123,13 @@ class LitellmScraper(AdaptedScraper):
     def get_connection(self, **options: Any) -> Response:
         """Return a response with a page to read, or raise an error that says what is wrong with it."""
         try:
-            response: Response = self.send_request(**options)
+            response: Response = self.send_request(extra_headers=self._transfer.headers, **options)
         except RequestException:
             raise
         except ValueError:
             # The URL of a redirect cannot be parsed.
             raise InvalidURL('no URL') from None
+        self._transfer.answered(response)
         self.content_type = response.headers.get('Content-Type', '')
         error = explain_response(response, self._client.redirects)
         if error is not None:

@@ -61,7 +61,7 @@ class ExactScraper(LitellmScraper):
         self._was_refused = False
 
     def read_and_submit(self) -> None:
-        fault = self._selection.scrape(self._scrape_once)
+        fault = self._selection.scrape(lambda: self.read_page(self._scrape_once))
         if fault is not None:
             self._warn_of_query(explain(fault, NOT_REDIRECTED))
 

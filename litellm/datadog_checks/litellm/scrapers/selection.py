@@ -9,21 +9,20 @@ So the first page is requested whole, and tells which samples there are. Only if
 process, which no page has in multiprocess mode, are the next pages requested by name. Families that are registered
 later would be missing, so a whole page is requested after a restart of the proxy and from time to time.
 
-Anything on the way may treat such a request in a way of its own: refuse it, redirect it in circles, never answer it,
-answer something else, or nothing. Whatever it is, the whole page is requested in the same run. If that works, the query
-is at fault: whole pages are requested for a while, and for twice as long each time that it turns out to be still so.
-If it does not work either, the proxy is at fault, and nothing is held against the query.
+If anything on the way has trouble with such a request, the whole page is requested in the same run: see
+`optimization`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Iterable, Set
 from urllib.parse import quote
 
 from requests.exceptions import RequestException
 
 from ..metrics import START_TIME
-from ..transport.errors import NotMetricsError
+from ..transport.errors import PartialPageError
+from .optimization import Optimization
 
 __all__ = ['Selection']
 
@@ -33,92 +32,60 @@ NAME = 'name%5B%5D='
 # One of so many pages is whole: every ten minutes at the default interval.
 WHOLE_PAGE_EVERY = 40
 
-# How many pages in a row are whole once the query was at fault, at first and at most: ten minutes and four hours.
-FIRST_REST = 40
-LONGEST_REST = 960
-
 # Reverse proxies such as nginx accept request lines of 8,192 bytes by default, method and version included. LiteLLM
 # itself accepts 100 kB.
 LONGEST_URL = 8150
 
 
-class MissingSamplesError(NotMetricsError):
-    """A page lacks samples of these metrics, which it was requested for by name."""
-
-    def __init__(self, metrics: Set[str]) -> None:
-        super().__init__('the page lacks samples that it was requested for by name.')
-        self.metrics = metrics
-
-
-class Selection:
+class Selection(Optimization):
     """Choose what to request next: the whole page, or samples by name where that is wanted and works."""
 
     def __init__(self, endpoint: str, is_wanted: bool) -> None:
+        super().__init__(is_used=False)
         self._longest_query = LONGEST_URL - len(endpoint)
         self._is_wanted = is_wanted
         self._starts: set[float] = set()
         self._families: Set[str] = frozenset()
         self._present: Set[str] = frozenset()
         self._pages_left = 0
-        self._pages_to_rest = 0
-        self._next_rest = FIRST_REST
-        self.query: str | None = None
+        self._query = ''
+
+    @property
+    def query(self) -> str | None:
         """The query of the next request. None for the whole page."""
+        return self._query if self.is_used else None
 
-    def scrape(self, read: Callable[[], None]) -> RequestException | None:
-        """Call `read`, which requests a page with the query and submits it, and again without if that fails.
-
-        Return what is at fault with the query when that is found out, and not again until it has worked. Raises what
-        `read` raises for the whole page. It must not submit anything when it raises.
-        """
-        if self.query is None:
-            read()
-            return None
-        try:
-            read()
-        except RequestException as error:
-            fault = error.with_traceback(None)
-        else:
-            return None
-        self.query = None
-        read()
-        if isinstance(fault, MissingSamplesError) and fault.metrics.isdisjoint(self._present):
-            # The proxy has dropped their last samples, and the query is not to blame.
-            return None
-        self.query = None
-        is_told = self._next_rest > FIRST_REST
-        self._pages_to_rest = self._next_rest
-        self._next_rest = min(2 * self._next_rest, LONGEST_REST)
-        return None if is_told else fault
+    def is_explained(self, fault: RequestException) -> bool:
+        """Tell whether the proxy has dropped the last samples of what the page lacked."""
+        return isinstance(fault, PartialPageError) and bool(fault.metrics) and fault.metrics.isdisjoint(self._present)
 
     def families_of_proxy(self, families: Set[str]) -> Set[str]:
         """Return the families of a page, and those that the proxy was asked to leave out of it."""
-        return families if self.query is None else families | self._families
+        return families | self._families if self.is_used else families
 
     def verify(self, present: Set[str], started: float | None) -> None:
-        """Raise a `NotMetricsError` if a page lacks what it was requested for by name.
+        """Raise a `PartialPageError` if a page lacks what it was requested for by name.
 
         That is the start time of the process, and whatever had samples on the page before: something on the way may
         have passed on only some of the names.
         """
-        if self.query is None:
+        if not self.is_used:
             return
         if started is None:
-            raise NotMetricsError('the page lacks the start time of the process, for which it was asked by name.')
+            raise PartialPageError('the start time of the process')
         missing = self._present - present
         if missing:
-            raise MissingSamplesError(missing)
+            raise PartialPageError('samples', missing)
 
     def read_whole(self, families: Set[str], present: Set[str], samples: Iterable[str], started: float | None) -> None:
         """Record a whole page: its families, metrics with samples, samples to request, and when the process started."""
         self._present = present
-        if self._pages_to_rest:
-            self._pages_to_rest -= 1
-        if not self._is_wanted or self._pages_to_rest or started is None:
+        if not self.has_rested() or not self._is_wanted or started is None:
             return
         query = '&'.join(NAME + quote(sample) for sample in sorted({START_TIME.raw, *samples}))
         if len(query) < self._longest_query:
-            self.query = query
+            self._query = query
+            self.is_used = True
             self._families = families
             self._starts.add(started)
             self._pages_left = WHOLE_PAGE_EVERY - 1
@@ -126,7 +93,6 @@ class Selection:
     def read_selected(self, present: Set[str], started: float | None) -> None:
         """Record a page that was requested by name."""
         self._present = present
-        self._next_rest = FIRST_REST
         self._pages_left -= 1
         if started not in self._starts or not self._pages_left:
-            self.query = None
+            self.is_used = False

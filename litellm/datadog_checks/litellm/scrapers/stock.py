@@ -53,6 +53,9 @@ class StockScraper(LitellmScraper):
     leave the host.
     """
 
+    def read_and_submit(self) -> None:
+        self.read_page(super().read_and_submit)
+
     def stream_connection_lines(self) -> Iterator[str]:
         """Yield the lines of the page, read as in `ExactScraper` and not by `requests`.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from http.client import responses as status_names
 
 from requests import Response
@@ -18,6 +18,7 @@ from requests.exceptions import (
     Timeout,
     TooManyRedirects,
 )
+from urllib3.exceptions import NewConnectionError
 
 from .client import KEY_HEADERS
 from .redirects import Redirects
@@ -28,12 +29,14 @@ __all__ = [
     'URL_HINT',
     'NotMetricsError',
     'PageLimitError',
+    'PartialPageError',
     'TruncatedPageError',
     'explain',
     'explain_bad_lines',
     'explain_probe_failure',
     'explain_response',
     'is_refused',
+    'was_connected',
 ]
 
 # Releases whose /metrics/ never answers when authentication is on and the key is right.
@@ -58,6 +61,14 @@ class TruncatedPageError(RequestException):
     """The page ended early: nothing of it was submitted."""
 
 
+class PartialPageError(RequestException):
+    """A part of the page was asked for, and another one came: nothing of it was submitted."""
+
+    def __init__(self, what: str, metrics: Set[str] = frozenset()) -> None:
+        super().__init__(f'the page lacks {what} that it was requested for by name.')
+        self.metrics = metrics
+
+
 class PageLimitError(RequestException):
     """The page is larger, or takes longer, than an option allows: nothing of it was submitted."""
 
@@ -74,7 +85,7 @@ def explain(error: Exception, redirects: Redirects) -> Exception:
 
 
 def _explained(error: Exception) -> Exception:
-    if isinstance(error, NotMetricsError | TruncatedPageError | PageLimitError | HTTPError):
+    if isinstance(error, NotMetricsError | PartialPageError | TruncatedPageError | PageLimitError | HTTPError):
         return error
     if isinstance(error, SSLError):
         return SSLError(f'TLS connection failed: {_tls_advice(str(error))}')
@@ -197,6 +208,13 @@ def _status(response: Response) -> str:
 def is_refused(error: BaseException) -> bool:
     """Tell whether nothing listened at the address."""
     return isinstance(_system_error(error), ConnectionRefusedError)
+
+
+def was_connected(error: BaseException) -> bool:
+    """Tell whether an error has come over a connection, and not of the attempt to make one."""
+    return not isinstance(error, ConnectTimeout | ProxyError | SSLError) and not isinstance(
+        getattr(error.args[0] if error.args else None, 'reason', None), NewConnectionError
+    )
 
 
 def _root_cause(error: BaseException) -> str:
