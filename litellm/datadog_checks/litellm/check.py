@@ -9,7 +9,7 @@ from datadog_checks.base import ConfigurationError, OpenMetricsBaseCheckV2
 
 from .__about__ import __version__
 from .metrics import CHECK_INFO, metrics_config
-from .options import Options
+from .options import Options, recursive_option
 from .probes.health import HealthProbe, health_probe
 from .probes.readiness import ReadinessProbe, readiness_probe
 from .scrapers.base import LitellmScraper
@@ -39,6 +39,13 @@ class LitellmCheck(OpenMetricsBaseCheckV2):
     def queries_models(self) -> bool:
         """True if runs query `/health`, for which LiteLLM may call each of its models."""
         return any(isinstance(probe, HealthProbe) for probe in self.probes)
+
+    def load_configuration_models(self, *args: Any, **kwargs: Any) -> None:
+        try:
+            super().load_configuration_models(*args, **kwargs)
+        except RecursionError:
+            option = recursive_option({**self.init_config, **self.instance})
+            raise ConfigurationError(f'The setting `{option}` contains itself, or is nested too deep') from None
 
     def check(self, instance: Any) -> None:
         """Scrape, send the heartbeat, and query the other endpoints, even if the scrape failed."""

@@ -5,9 +5,11 @@ Options of the base package are not among them: the base reads those from the sa
 
 from __future__ import annotations
 
-import math
+import json
 import re
-from collections.abc import Callable, Mapping
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -17,7 +19,7 @@ from datadog_checks.base.errors import ConfigurationError
 from .config_models import defaults
 from .secrets import HEADER_OPTIONS, scalars_in
 
-__all__ = ['Options']
+__all__ = ['Options', 'recursive_option']
 
 
 # Options in which `%%host%%` and the like stand for something. Elsewhere they may be meant.
@@ -40,24 +42,43 @@ _POSITIVE = (
     'connect_timeout',
     'litellm_health_interval',
     'litellm_health_timeout',
+    # The models take `true` for 1.
+    'max_contexts',
     'max_page_bytes',
     'max_page_seconds',
     'read_timeout',
     'timeout',
 )
+# Those that are not seconds, which no clock can wait for when they are too many.
+_NO_SECONDS = ('max_contexts', 'max_page_bytes')
+
+# Options with regular expressions, which the base package refuses without their name.
+_PATTERNS = ('exclude_metrics', 'exclude_metrics_by_labels', 'extra_metrics', 'ignore_tags')
+
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _TEMPLATE_VARIABLE = re.compile(r'%%[A-Za-z]\w*%%')
+
+
+def recursive_option(config: Mapping[str, Any]) -> str | None:
+    """Return the name of an option that contains itself, as a YAML alias inside its anchor makes it, or is as deep."""
+    for option, value in config.items():
+        try:
+            json.dumps(value, default=str, skipkeys=True)
+        except (RecursionError, ValueError):
+            return option
+    return None
 
 
 def _refuse_numbers(config: Mapping[str, Any]) -> None:
     for option in _POSITIVE:
         value = config.get(option)
         try:
-            is_positive = value is None or (not isinstance(value, bool) and 0 < float(value) < math.inf)
+            most = sys.maxsize if option in _NO_SECONDS else threading.TIMEOUT_MAX
+            is_positive = value is None or (not isinstance(value, bool) and 0 < float(value) <= most)
         except (OverflowError, TypeError, ValueError):
             is_positive = False
         if not is_positive:
-            unit = '' if option == 'max_page_bytes' else ' of seconds'
+            unit = '' if option in _NO_SECONDS else ' of seconds'
             raise ConfigurationError(f'The setting `{option}` must be a number{unit} greater than 0')
 
 
@@ -72,6 +93,27 @@ def _refuse_headers(config: Mapping[str, Any]) -> None:
                 raise ConfigurationError(f'Entry #{position} of the setting `{option}` has an invalid name of a header')
             if isinstance(value, bool) or not isinstance(value, str | bytes | int | float):
                 raise ConfigurationError(f'Entry #{position} of the setting `{option}` must have a string as its value')
+
+
+def _refuse_patterns(config: Mapping[str, Any]) -> None:
+    for option in _PATTERNS:
+        for pattern in _patterns_in(config.get(option)):
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ConfigurationError(
+                    f'The setting `{option}` has an invalid regular expression ({error.msg})'
+                ) from None
+
+
+def _patterns_in(value: Any) -> Iterator[str]:
+    if isinstance(value, list | tuple):
+        for one in value:
+            # An entry of `extra_metrics` may be a mapping of patterns to names.
+            yield from (key for key in (one if isinstance(one, Mapping) else [one]) if isinstance(key, str))
+    elif isinstance(value, Mapping):
+        for patterns in value.values():
+            yield from _patterns_in(patterns)
 
 
 def _refuse_template_variables(config: Mapping[str, Any]) -> None:
@@ -122,6 +164,7 @@ class Options:
         """
         _refuse_numbers(config)
         _refuse_headers(config)
+        _refuse_patterns(config)
         _refuse_template_variables(config)
         given = ((option, config.get(option.name)) for option in fields(cls))
         return cls(**{option.name: option.metadata['read'](value) for option, value in given if value is not None})

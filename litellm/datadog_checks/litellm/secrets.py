@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import logging
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -41,6 +42,8 @@ SHORTEST_VALUE = 8
 HARMLESS_HEADERS = frozenset({'accept', 'accept-encoding', 'connection', 'user-agent'})
 
 HEADER_OPTIONS = ('headers', 'extra_headers')
+# What stands there in place of a file's path is a secret: a key or a certificate.
+FILE_OPTIONS = frozenset({'tls_ca_cert', 'tls_cert', 'tls_private_key'})
 PASSWORD_OPTIONS = frozenset({'password', 'tls_private_key_password', 'client_secret'})
 
 # The parameter of a metrics page that selects samples.
@@ -86,8 +89,17 @@ def secrets_of(*options: Any) -> Iterator[str]:
         option = path[-1] if path else ''
         if option in PASSWORD_OPTIONS:
             yield from _forms(value)
+        elif option in FILE_OPTIONS:
+            if not os.path.exists(value):
+                for line in (value, *value.splitlines()):
+                    yield from _forms(line)
         elif path[-2:-1] and path[-2] in HEADER_OPTIONS:
             yield from secrets_of_header(option, value)
+        elif path[-2:] == ('writer', 'value'):
+            # What stands beside the token of a file is a secret, too, unless it is a word like `Bearer`.
+            yield from (
+                form for part in value.split('<TOKEN>') if len(part.strip()) >= SHORTEST_VALUE for form in _forms(part)
+            )
         elif '://' in value:
             yield from _secrets_of_url(value)
     for one in options:
@@ -180,11 +192,17 @@ class _Guard(logging.Filter):
 
 _GUARD = _Guard()
 
-# Loggers of libraries that log what is sent: URLs, options, tokens.
+# Loggers of libraries that log what is sent: URLs, options, tokens. `urllib3.connection` logs headers that it cannot read.
+_LOGGERS_BY_NAME = (
+    'requests_oauthlib.oauth2_session',
+    'urllib3.connection',
+    'urllib3.connectionpool',
+    'urllib3.util.retry',
+)
 _LOGGERS = (
     http.LOGGER,
     tls.LOGGER,
-    *map(logging.getLogger, ('urllib3.connectionpool', 'urllib3.util.retry', 'requests_oauthlib.oauth2_session')),
+    *map(logging.getLogger, _LOGGERS_BY_NAME),
 )
 
 

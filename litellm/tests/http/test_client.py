@@ -304,6 +304,7 @@ def test_a_header_that_cannot_be_sent_is_refused_without_its_value(
         ('http://me:@host/', Address('http://host/', ('me', ''))),
         ('http://:secret@[::1]:4000/x?name[]=a', Address('http://[::1]:4000/x?name[]=a', ('', 'secret'))),
         ('http://me:p@ss@host/', Address('http://host/', ('me', 'p@ss'))),
+        ('HTTPS://host/', Address('HTTPS://host/', None)),
         ('unix:///var/run/litellm.sock/metrics/', Address('unix:///var/run/litellm.sock/metrics/', None)),
     ],
 )
@@ -332,6 +333,14 @@ def test_a_url_that_leaves_in_doubt_where_its_password_ends_is_refused_and_not_r
 
     assert not {'secret', 'sec', 'ret@'} & {*str(raised.value).replace(':', ' ').split()}
     assert url not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    'url', ['', 'host', 'host:4000/metrics/', '/metrics/', 'http:///metrics/', 'ftp://host/', 'http://']
+)
+def test_a_url_that_cannot_be_requested_is_refused(url: str) -> None:
+    with pytest.raises(ConfigurationError, match='`option` must be a URL'):
+        read_address('option', url)
 
 
 @pytest.mark.parametrize('option', ['openmetrics_endpoint', 'litellm_health_endpoint', 'litellm_readiness_endpoint'])

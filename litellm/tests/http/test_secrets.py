@@ -100,7 +100,7 @@ def repeating(secret: str) -> Answer:
     )  # fmt: skip
     labels = [
         *((label, value) for label in ('model', 'end_user', 'api_key_alias', 'metadata_x') for value in values),
-        *(('api_base', f'https://{address}') for address in addresses),
+        *(('api_base', f'{scheme}{address}') for scheme in ('https://', '//', '') for address in addresses),
         ('hashed_api_key', PLANTED),
         ('hashed_api_key', secret),
     ]
@@ -159,6 +159,10 @@ def no_http(request: BaseHTTPRequestHandler) -> None:
         request.wfile.write(f'{PLANTED}-line\r\n{PLANTED}: x\r\n\r\n'.encode())
 
 
+def breaking_headers(request: BaseHTTPRequestHandler) -> None:
+    request.wfile.write(f'HTTP/1.1 200 OK\r\n{PLANTED}-key\r\nA: b\r\n\r\nx'.encode())
+
+
 class Case(NamedTuple):
     """What the endpoints answer, and the options of the instance; `{file}` in these is a file with a secret."""
 
@@ -200,6 +204,15 @@ CASES: dict[str, Case] = {
     ),
     'password of a private key': Case(options={'tls_private_key_password': f'{PLANTED}-password'}),
     'path of a token that is the token': Case(options={'auth_token': token(f'{PLANTED}-token')}),
+    'key in the place of a file': Case(options={'tls_cert': f'{PLANTED}-key', 'tls_ca_cert': f'{PLANTED}-key'}),
+    'private key in the place of its file': Case(
+        options={'tls_cert': __file__, 'tls_private_key': f'-----BEGIN PRIVATE KEY-----\n{PLANTED}'}
+    ),
+    'secret beside a token': Case(
+        {**ANSWERS, '/metrics/': repeating(f'{PLANTED}-more')},
+        {'auth_token': {**token('{file}'), 'writer': {**token('')['writer'], 'value': f'{PLANTED}-more <TOKEN>'}}},
+    ),
+    'key that a broken header repeats': Case(everywhere(breaking_headers), KEY),
     'header of the gateway': Case(options={'extra_headers': {'X-Gateway': f'{PLANTED}-gateway'}}),
     'key that the page repeats': Case({**ANSWERS, '/metrics/': repeating(f'{PLANTED}-key')}, KEY),
     'token that the page repeats': Case(

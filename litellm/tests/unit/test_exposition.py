@@ -96,6 +96,9 @@ def test_an_answer_of_one_unfinished_line_is_no_metrics_page() -> None:
         (b'x{ , } 1', b'x', b'1'),
         (b'x { } 1', b'x', b'1'),
         (b'x{a="b"} 1 -1.5e3 # {} 2 1e3', b'x{a="b"}', b'1'),
+        # What Prometheus' client refuses, and docs/exposition.md lists.
+        (b'x 1 # {a="b"} many', b'x', b'1'),
+        (b'x{1a="b",c-d="e"} 1', b'x{1a="b",c-d="e"}', b'1'),
     ],
 )
 def test_a_sample_is_split_from_its_value(line: bytes, sample: bytes, value: bytes) -> None:
@@ -134,6 +137,14 @@ def test_a_line_that_is_no_sample_is_an_error(line: bytes) -> None:
 def test_a_value_that_is_a_number_to_python_alone_is_none(value: bytes) -> None:
     with pytest.raises(BadLineError, match='with a value that is not a number'):
         parse_value(value)
+
+
+@pytest.mark.parametrize('value', ['\u0663', '\uff11', '1\u0663'])
+def test_digits_of_another_script_are_no_number(value: str) -> None:
+    """Python's `float` reads them in text, and so does Prometheus' client, but not its server."""
+    assert float(value) > 0
+    with pytest.raises(BadLineError, match='with a value that is not a number'):
+        parse_value(value.encode())
 
 
 def test_an_openmetrics_page_may_end_without_a_line_feed() -> None:

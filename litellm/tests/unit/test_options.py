@@ -53,17 +53,42 @@ def test_a_value_has_its_type_in_whatever_way_it_is_written(name: str, given: An
     assert getattr(Options.of({name: given}), name) == value
 
 
-@pytest.mark.parametrize('value', [0, -5, math.nan, math.inf, -math.inf, True, '', 'soon', [1], {}, 'nan', 1e400])
+@pytest.mark.parametrize(
+    'value', [0, -5, math.nan, math.inf, -math.inf, True, '', 'soon', [1], {}, 'nan', 1e400, 1e300]
+)
 @pytest.mark.parametrize(
     'option',
     [
         *('connect_timeout', 'read_timeout', 'timeout', 'litellm_health_interval', 'litellm_health_timeout'),
-        *('max_page_bytes', 'max_page_seconds'),
+        *('max_contexts', 'max_page_bytes', 'max_page_seconds'),
     ],
 )
 def test_a_limit_that_is_no_positive_number_is_refused_by_name(option: str, value: Any) -> None:
     with pytest.raises(ConfigurationError, match=rf'The setting `{option}` must be a number.* greater than 0'):
         Options.of({option: value})
+
+
+@pytest.mark.parametrize(
+    ('option', 'value'),
+    [
+        ('exclude_metrics', ['litellm_x', '(']),
+        ('exclude_metrics_by_labels', {'model': ['[']}),
+        ('extra_metrics', ['*']),
+        ('extra_metrics', [{'litellm_(': 'x'}]),
+        ('ignore_tags', ['a', ')']),
+    ],
+)
+def test_a_pattern_that_is_none_is_refused_by_name(option: str, value: Any) -> None:
+    with pytest.raises(ConfigurationError, match=f'The setting `{option}` has an invalid regular expression'):
+        Options.of({option: value})
+
+
+def test_an_option_that_contains_itself_is_refused_by_name() -> None:
+    tags: list[Any] = []
+    tags.append(tags)
+    check = LitellmCheck('litellm', {}, [{'openmetrics_endpoint': ENDPOINT, 'tags': tags}])
+
+    assert 'The setting `tags` contains itself' in check.run()
 
 
 @pytest.mark.parametrize('option', ['headers', 'extra_headers'])

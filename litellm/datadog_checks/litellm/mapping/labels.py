@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 __all__ = [
+    'ADDRESS_LABEL',
     'DATABASE_LABEL',
     'EMPTY_VALUES',
     'FORMER_NAMES',
@@ -21,6 +22,9 @@ __all__ = [
     'is_personal',
     'stored_tag',
 ]
+
+# The label that is an address, with or without a scheme.
+ADDRESS_LABEL = 'api_base'
 
 # The label that all families of the proxy's database have, and no other.
 DATABASE_LABEL = 'postgres'

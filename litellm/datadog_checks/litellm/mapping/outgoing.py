@@ -13,6 +13,7 @@ from ..options import Options
 from ..secrets import Redactor
 from ..transport.urls import without_secrets
 from .labels import (
+    ADDRESS_LABEL,
     DATABASE_LABEL,
     EMPTY_VALUES,
     FORMER_NAMES,
@@ -84,7 +85,7 @@ class OutgoingLabels:
         return self._without_secrets(name, value)
 
     def _without_secrets(self, name: str, value: str) -> str:
-        if '://' in value:
+        if '://' in value or name == ADDRESS_LABEL:
             value = without_secrets(value, is_address=not (is_personal(name) or is_custom(name)))
         return self._secrets(_LITELLM_KEY.sub(REDACTED, value))
 

@@ -42,14 +42,18 @@ class Address(NamedTuple):
 def read_address(option: str, url: object) -> Address:
     """Parse the URL of an option.
 
-    Raises a `ConfigurationError`, which never repeats the URL, unless it is clear where its user-info ends.
+    Raises a `ConfigurationError`, which never repeats the URL, unless it can be requested and it is clear where its
+    user-info ends.
     """
     if not isinstance(url, str):
         raise ConfigurationError(f'The setting `{option}` must be a string')
     shown = without_user_info(url)
     try:
+        parts = urlsplit(url)
+        # A socket's path stands in the place of a host.
+        has_host = parts.scheme in ('http', 'https') and bool(parts.hostname) or parts.scheme == 'unix'
         # Accessing the port validates it.
-        is_clear = '@' not in shown and urlsplit(url).port != 0
+        is_clear = has_host and '@' not in shown and parts.port != 0
     except ValueError:
         is_clear = False
     if not is_clear:
@@ -75,10 +79,11 @@ def without_secrets(text: str, *, is_address: bool) -> str:
     """
     if not is_address:
         return _SECRET_PARAMETER.sub('', without_user_info(text))
-    before, mark, address = text.partition('://')
+    # An address may lack its scheme. Where it is there, what else begins like one is in the query, or in a password.
+    scheme, mark, address = text.partition('://') if '://' in text else ('', '', text)
     # A password ends at the last @ at the latest. Behind a host, that may also be in the query: then nobody can tell.
     unclear = _UNCLEAR.match(address) is not None
-    return before + mark + (UNCLEAR if unclear else _QUERY.sub('', address.rpartition('@')[2]))
+    return scheme + mark + (UNCLEAR if unclear else _QUERY.sub('', address.rpartition('@')[2]))
 
 
 def one_spelling(url: str) -> str:
