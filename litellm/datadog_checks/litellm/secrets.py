@@ -192,7 +192,7 @@ class _Guard(logging.Filter):
 
 _GUARD = _Guard()
 
-# Loggers of libraries that log what is sent: URLs, options, tokens. `urllib3.connection` logs headers that it cannot read.
+# Loggers of libraries that log what is sent and what comes back: URLs, options, tokens, headers that cannot be read.
 _LOGGERS_BY_NAME = (
     'requests_oauthlib.oauth2_session',
     'urllib3.connection',

@@ -271,6 +271,20 @@ def test_a_secret_in_an_address_never_leaves(address: str, left: str, label: str
 
 
 @pytest.mark.parametrize(
+    ('address', 'left'),
+    [
+        ('bot:hunter2@models.example/v1', 'models.example/v1'),
+        ('//bot:hunter2@models.example', 'models.example'),
+        ('models.example/v1?key=hunter2&next=https://x', 'models.example/v1'),
+        ('bot:http://hunter2@models.example', 'models.example'),
+        ('models.example:8000/v1', 'models.example:8000/v1'),
+    ],
+)
+def test_the_address_of_a_deployment_may_lack_its_scheme(address: str, left: str, scraper: dict[str, Any]) -> None:
+    assert tags_of(requests_page((f'api_base="{address}"', 1)), scraper) == [[f'api_base:{left}']]
+
+
+@pytest.mark.parametrize(
     ('value', 'left'),
     [
         ('https://idp.example/users/me@example.com', 'https://idp.example/users/me@example.com'),

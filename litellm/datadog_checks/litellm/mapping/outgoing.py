@@ -34,6 +34,9 @@ Excluders = Mapping[str, Callable[[str], bool]]
 # A key that LiteLLM generated: `sk-` and 22 characters.
 _LITELLM_KEY = re.compile(r'\bsk-[A-Za-z0-9_-]{16,}')
 
+# A scheme may stand behind the name of a provider. Elsewhere, `://` is in a password or in a query.
+_HAS_SCHEME = re.compile(r'[\w+./-]+://')
+
 
 class OutgoingLabels:
     """Apply the options of an instance to labels, and withhold secrets whatever the options are.
@@ -85,7 +88,9 @@ class OutgoingLabels:
         return self._without_secrets(name, value)
 
     def _without_secrets(self, name: str, value: str) -> str:
-        if '://' in value or name == ADDRESS_LABEL:
+        if name == ADDRESS_LABEL and not _HAS_SCHEME.match(value):
+            value = without_secrets(f'://{value}', is_address=True).removeprefix('://')
+        elif '://' in value:
             value = without_secrets(value, is_address=not (is_personal(name) or is_custom(name)))
         return self._secrets(_LITELLM_KEY.sub(REDACTED, value))
 

@@ -51,7 +51,7 @@ def read_address(option: str, url: object) -> Address:
     try:
         parts = urlsplit(url)
         # A socket's path stands in the place of a host.
-        has_host = parts.scheme in ('http', 'https') and bool(parts.hostname) or parts.scheme == 'unix'
+        has_host = parts.scheme == 'unix' or (parts.scheme in ('http', 'https') and bool(parts.hostname))
         # Accessing the port validates it.
         is_clear = has_host and '@' not in shown and parts.port != 0
     except ValueError:
@@ -79,11 +79,10 @@ def without_secrets(text: str, *, is_address: bool) -> str:
     """
     if not is_address:
         return _SECRET_PARAMETER.sub('', without_user_info(text))
-    # An address may lack its scheme. Where it is there, what else begins like one is in the query, or in a password.
-    scheme, mark, address = text.partition('://') if '://' in text else ('', '', text)
+    before, mark, address = text.partition('://')
     # A password ends at the last @ at the latest. Behind a host, that may also be in the query: then nobody can tell.
     unclear = _UNCLEAR.match(address) is not None
-    return scheme + mark + (UNCLEAR if unclear else _QUERY.sub('', address.rpartition('@')[2]))
+    return before + mark + (UNCLEAR if unclear else _QUERY.sub('', address.rpartition('@')[2]))
 
 
 def one_spelling(url: str) -> str:
