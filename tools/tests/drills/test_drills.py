@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.fixture_proxy.accounts import VIRTUAL_KEYS
 
-from tools.datadog_model import Dashboard, Store, Window
+from tools.datadog_model import Attainment, Dashboard, ServiceLevelObjective, Store, Window
 from tools.datadog_model.dashboards import evaluate_check_status, evaluate_widget
 from tools.datadog_model.notifications import notifications
 from tools.drills import FULL, SCENARIOS, Phase, record
@@ -35,6 +35,7 @@ from tools.drills.scenarios import USUAL
 from tools.markdown import between_markers
 
 DAY_SECONDS = 24 * 3600
+SLOS = Path(__file__).parents[3] / 'litellm' / 'assets' / 'slos'
 DASHBOARDS = sorted((Path(__file__).parents[3] / 'litellm' / 'assets' / 'dashboards').glob('*.json'))
 
 # How drills go where the instance has other options or runs once a minute, or the proxy another release: which of their
@@ -75,6 +76,13 @@ FORMER_NAMES = {'Remaining requests at the provider': 'former', 'Remaining token
 
 def boards() -> list[Dashboard]:
     return [Dashboard.from_json(json.loads(path.read_text())) for path in DASHBOARDS]
+
+
+def by_hour(slo: ServiceLevelObjective, store: Store) -> list[Attainment]:
+    """Return what the only group of an SLO reaches in each hour of the full day."""
+    midnight = FULL.end - DAY_SECONDS
+    windows = [Window(midnight + 3600 * hour, midnight + 3600 * (hour + 1)) for hour in range(24)]
+    return [attained for window in windows for attained in slo.attained(store, window)]
 
 
 def without_data(dashboard: Dashboard, store: Store, window: Window) -> list[str]:
@@ -190,6 +198,24 @@ def test_every_query_of_every_dashboard_has_data_on_a_full_day(full: Store) -> N
     empty = {line for board in boards() for line in without_data(board, full, window)}
 
     assert empty == {f'{title}: {label}' for title, label in FORMER_NAMES.items()}
+
+
+def test_an_outage_of_a_provider_spends_the_error_budget_of_availability_and_not_of_latency(full: Store) -> None:
+    availability, latency = (
+        ServiceLevelObjective.from_json(json.loads((SLOS / f'{name}.json').read_text()))
+        for name in ('availability', 'latency')
+    )
+    day = Window(FULL.end - DAY_SECONDS, FULL.end)
+    (available,), (fast,) = availability.attained(full, day), latency.attained(full, day)
+    failed = [hour.total - hour.good for hour in by_hour(availability, full)]
+
+    assert len(failed) == 24
+    assert sum(failed) == available.total - available.good
+    # OpenAI is down in the first half of this hour.
+    assert failed[10] > sum(failed) / 2
+    assert available.status(availability.objectives[0]) == 'breached'
+    # Who fails is not slow: only requests that succeed are measured.
+    assert fast.status(latency.objectives[0]) == 'ok'
 
 
 def test_former_names_have_data_on_former_releases() -> None:
