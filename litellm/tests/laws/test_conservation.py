@@ -122,8 +122,8 @@ def test_a_worker_that_returns_after_a_long_time_is_not_counted_twice() -> None:
 
 
 @pytest.mark.parametrize('scrapes', [85, 95, 105])
-def test_a_worker_that_returns_when_the_agent_has_forgotten_it_causes_no_spike(scrapes: int) -> None:
-    """At the longest usual interval, what is remembered here must not outlive what the Agent remembers."""
+def test_a_worker_that_returns_after_many_long_intervals_causes_no_spike(scrapes: int) -> None:
+    """Around the number of pages after which a worker is forgotten, at the longest usual interval."""
     with SimulatedProxy(2) as proxy:
         watch = Watch(proxy, LitellmCheck)
         for series in range(40):
@@ -140,8 +140,7 @@ def test_a_worker_that_returns_when_the_agent_has_forgotten_it_causes_no_spike(s
         assert watch.requests() == 2
 
 
-def test_rounding_never_makes_the_total_of_a_shared_context_fall() -> None:
-    """What is forgotten is added up in another order. The Agent would take a lower total for a new start."""
+def test_what_shares_a_context_adds_up_when_one_of_it_is_forgotten() -> None:
     with SimulatedProxy() as proxy:
         watch = Watch(proxy, LitellmCheck, exclude_labels=['key'])
         watch.scrape()

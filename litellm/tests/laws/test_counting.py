@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from datadog_checks.litellm import LitellmCheck
@@ -250,10 +250,31 @@ def test_a_random_history_in_multiprocess_mode_counts_no_more_than_what_happened
         assert counted <= happened
 
 
+four_rises = st.lists(st.integers(0, 60), min_size=4, max_size=4)
+
+
+@given(before=st.lists(four_rises, max_size=4), after=st.lists(four_rises, min_size=1, max_size=4))
+@settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+def test_a_restart_in_multiprocess_mode_that_a_counter_shows_costs_nothing(
+    before: list[list[int]], after: list[list[int]]
+) -> None:
+    with PageServer() as server:
+        pages = Pages(server)
+        values = [100, 20, 3, 0]
+        pages.show_levels(*values)
+        for number, rises in enumerate([*before, *after]):
+            former = [0] * 4 if number == len(before) else values
+            assume(number != len(before) or any(rise < value for rise, value in zip(rises, values, strict=True)))
+            values = [value + rise for value, rise in zip(former, rises, strict=True)]
+
+            assert pages.show_levels(*values) == sum(rises)
+
+
 # In the long run.
 
 
-def test_increments_of_ten_thousand_pages_add_up(pages: Pages) -> None:
+def test_increments_of_two_thousand_scrapes_add_up(pages: Pages) -> None:
+    """Ten thousand pages, without HTTP and the Agent, are in `test_ledger`."""
     first = spend = 123_456.789
     seconds = 1e-7
     pages.show_levels(spend, seconds)

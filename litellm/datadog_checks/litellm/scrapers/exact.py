@@ -31,11 +31,9 @@ from ..transport.redirects import NOT_REDIRECTED
 from .base import LitellmScraper
 from .selection import Selection
 from .submission import IdleCounts, Submission
+from .warnings import alternating_levels, contexts_dropped, query_in_vain, repeated_samples, several_processes
 
 __all__ = ['ExactScraper']
-
-# How many of the metrics with dropped contexts a warning names.
-DROPPED_NAMED = 10
 
 # Forgetting renumbers all slots, so it waits until a tenth of them can go, or for this many pages.
 FORGET_SHARE = 10
@@ -63,7 +61,7 @@ class ExactScraper(LitellmScraper):
     def read_and_submit(self) -> None:
         fault = self._selection.scrape(lambda: self.read_page(self._scrape_once))
         if fault is not None:
-            self._warn_of_query(explain(fault, NOT_REDIRECTED))
+            self.warning(query_in_vain(explain(fault, NOT_REDIRECTED), self.endpoint))
 
     def _scrape_once(self) -> None:
         asked = time.monotonic()
@@ -85,7 +83,7 @@ class ExactScraper(LitellmScraper):
         if bad_lines:
             self.warning(explain_bad_lines(bad_lines))
         if reading.repeated:
-            self._warn_of_repeated(reading.repeated)
+            self.warning(repeated_samples(reading.repeated, self.endpoint))
         self._hand_over(reading, times, sum(bad_lines.values()) + self._table.unlearned)
 
     def totals(self) -> Counter[str]:
@@ -114,7 +112,10 @@ class ExactScraper(LitellmScraper):
         started = table.started(reading)
         if self._limit is not None:
             self._limit.apply(reading)
-            self._report_dropped(self._limit)
+            dropped = self._limit.dropped()
+            self.gauge(CONTEXTS_DROPPED, dropped.total(), tags=list(self.tags))
+            if dropped:
+                self.warning(contexts_dropped(dropped, self.endpoint))
         with_history = not ledger.pages and self._counts_history(started)
         increments = ledger.settle(
             reading,
@@ -133,9 +134,9 @@ class ExactScraper(LitellmScraper):
         self._submission.submit_gauges(table.gauges.values(), reading)
         self._forget()
         if ledger.several_processes:
-            self._warn_of_several_processes()
+            self.warning(several_processes(self.endpoint))
         if ledger.levels_alternate:
-            self._warn_of_levels()
+            self.warning(alternating_levels(self.endpoint))
 
     def _select(self, started: float | None, present: set[str]) -> None:
         """Decide from this page what to request next."""
@@ -162,52 +163,6 @@ class ExactScraper(LitellmScraper):
             return bool(self.flush_first_value)
         agent_started = datadog_agent.get_process_start_time()
         return started is not None and agent_started is not None and started > agent_started
-
-    def _report_dropped(self, limit: ContextLimit) -> None:
-        dropped = limit.dropped()
-        self.gauge(CONTEXTS_DROPPED, dropped.total(), tags=list(self.tags))
-        if dropped:
-            self.warning(
-                '%d contexts of %s exceed `max_contexts` and are not sent. They belong to %s%s. Raise the limit, or '
-                'exclude labels or metrics that nobody uses with `exclude_personal_labels`, `exclude_metric_groups` or '
-                '`collect_histogram_buckets: false`.',
-                dropped.total(),
-                self.endpoint,
-                ', '.join(f'{metric} ({contexts})' for metric, contexts in dropped.most_common(DROPPED_NAMED)),
-                ', …' if len(dropped) > DROPPED_NAMED else '',
-            )
-
-    def _warn_of_query(self, fault: Exception) -> None:
-        self.warning(
-            'A request for samples by name at %s (`?name[]=`) failed, and one for the whole page did not: %s '
-            'Whole pages are requested for some time. Find what does not pass on the query, or set '
-            '`filter_at_proxy: false`.',
-            self.endpoint,
-            fault,
-        )
-
-    def _warn_of_repeated(self, lines: int) -> None:
-        self.warning(
-            '%d samples are on the page of %s more than once. The last value of each counts. Find what joins pages on '
-            'the way, and scrape LiteLLM itself.',
-            lines,
-            self.endpoint,
-        )
-
-    def _warn_of_several_processes(self) -> None:
-        self.warning(
-            'Several processes take turns answering at %s. Each is tracked separately, but what a process counts '
-            'before its first scrape is missed, and gauges show one process at a time. Set PROMETHEUS_MULTIPROC_DIR '
-            'for a proxy with several workers, and scrape each pod directly rather than through a Service.',
-            self.endpoint,
-        )
-
-    def _warn_of_levels(self) -> None:
-        self.warning(
-            'Pages of several proxies alternate at %s, and without `_created` samples nothing but their values tells '
-            'them apart. Counts are approximate. Scrape each pod directly rather than through a Service.',
-            self.endpoint,
-        )
 
 
 def _proxy_time(response: Response) -> float:
