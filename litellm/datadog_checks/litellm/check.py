@@ -9,7 +9,7 @@ from datadog_checks.base import ConfigurationError, OpenMetricsBaseCheckV2
 
 from .__about__ import __version__
 from .metrics import CHECK_INFO, metrics_config
-from .options import Options, recursive_option
+from .options import Options, recursive_option, refuse_patterns
 from .probes.health import HealthProbe, health_probe
 from .probes.readiness import ReadinessProbe, readiness_probe
 from .scrapers.base import LitellmScraper
@@ -30,6 +30,10 @@ class LitellmCheck(OpenMetricsBaseCheckV2):
     def __init__(self, name: str, init_config: dict[str, Any], instances: list[dict[str, Any]]) -> None:
         self.secrets = Redactor(secrets_of(init_config, *instances))
         """Hides what this instance knows and must not tell."""
+        for instance in instances:
+            # The base package compiles some of them when it makes a check, and does not name the option.
+            if recursive_option(instance) is None:
+                refuse_patterns(instance)
         super().__init__(name, init_config, instances)
         guard_logs(self.log.logger, self.secrets)
         self.probes: list[HealthProbe | ReadinessProbe] = []

@@ -19,7 +19,7 @@ from datadog_checks.base.errors import ConfigurationError
 from .config_models import defaults
 from .secrets import HEADER_OPTIONS, scalars_in
 
-__all__ = ['Options', 'recursive_option']
+__all__ = ['Options', 'recursive_option', 'refuse_patterns']
 
 
 # Options in which `%%host%%` and the like stand for something. Elsewhere they may be meant.
@@ -53,7 +53,15 @@ _POSITIVE = (
 _NO_SECONDS = ('max_contexts', 'max_page_bytes')
 
 # Options with regular expressions, which the base package refuses without their name.
-_PATTERNS = ('exclude_metrics', 'exclude_metrics_by_labels', 'extra_metrics', 'ignore_tags')
+_PATTERNS = (
+    'exclude_metrics',
+    'exclude_metrics_by_labels',
+    'extra_metrics',
+    'ignore_tags',
+    'metric_patterns',
+    'metrics',
+    'raw_line_filters',
+)
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _TEMPLATE_VARIABLE = re.compile(r'%%[A-Za-z]\w*%%')
@@ -95,14 +103,15 @@ def _refuse_headers(config: Mapping[str, Any]) -> None:
                 raise ConfigurationError(f'Entry #{position} of the setting `{option}` must have a string as its value')
 
 
-def _refuse_patterns(config: Mapping[str, Any]) -> None:
+def refuse_patterns(config: Mapping[str, Any]) -> None:
+    """Raise a `ConfigurationError` that names the option if a regular expression is none."""
     for option in _PATTERNS:
         for pattern in _patterns_in(config.get(option)):
             try:
                 re.compile(pattern)
-            except re.error as error:
+            except (OverflowError, RecursionError, re.error) as error:
                 raise ConfigurationError(
-                    f'The setting `{option}` has an invalid regular expression ({error.msg})'
+                    f'The setting `{option}` has an invalid regular expression ({getattr(error, "msg", "too large")})'
                 ) from None
 
 
@@ -164,7 +173,7 @@ class Options:
         """
         _refuse_numbers(config)
         _refuse_headers(config)
-        _refuse_patterns(config)
+        refuse_patterns(config)
         _refuse_template_variables(config)
         given = ((option, config.get(option.name)) for option in fields(cls))
         return cls(**{option.name: option.metadata['read'](value) for option, value in given if value is not None})

@@ -293,6 +293,7 @@ STATUSES = [
     Fault('redirect to nowhere', status('307 X'), fails(STATUS_WITHOUT_PAGE)),
     Fault('redirect to a file', status('302 X', 'Location: file:///etc/passwd'), fails('the request failed')),
     Fault('redirect to no URL', status('302 X', 'Location: http://['), fails('the request failed')),
+    Fault('redirect to no text', status('302 X', 'Location: /m\xff/'), fails('302 to no URL')),
     Fault('redirect to a closed port', status('302 X', 'Location: http://127.0.0.1:9/'), fails('cannot connect')),
 ]
 

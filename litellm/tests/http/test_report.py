@@ -998,6 +998,8 @@ def test_what_a_proxy_served_between_the_scrapes_is_what_the_report_says() -> No
         ('max_page_bytes: -5', 'max_page_bytes'),
         ('max_page_seconds: .nan', 'max_page_seconds'),
         ('timeout: .inf', 'timeout'),
+        ('raw_line_filters: [(]', 'raw_line_filters'),
+        ('metric_patterns: {include: ["*"]}', 'metric_patterns'),
     ],
 )
 def test_a_value_that_cannot_work_is_refused_by_name(

@@ -119,3 +119,36 @@ def test_a_variable_that_nobody_replaced_is_named(option: str, value: Any, named
 
 def test_signs_of_percent_that_are_no_variable_are_left_alone() -> None:
     Options.of({'openmetrics_endpoint': 'http://a/metrics/?x=%25%25', 'tags': ['a:100%%', 'b:%%'], 'timeout': '5'})
+
+
+@pytest.mark.parametrize(
+    ('option', 'value'),
+    [
+        ('raw_line_filters', ['(']),
+        ('raw_line_filters', ['(', ')']),
+        ('exclude_metrics', ['litellm_(']),
+        ('exclude_metrics_by_labels', {'model': ['*']}),
+        ('extra_metrics', [{'litellm_[': 'x'}]),
+        ('extra_metrics', ['litellm_(?P<n>']),
+        ('metrics', [{'a{1': 'x', 'b**': 'y'}]),
+        ('metric_patterns', {'include': ['+']}),
+        ('metric_patterns', {'exclude': ['a', '(?z)']}),
+        ('ignore_tags', ['[']),
+    ],
+    ids=str,
+)
+def test_a_regular_expression_that_is_none_is_refused_at_the_start_by_name(option: str, value: Any) -> None:
+    with pytest.raises(ConfigurationError, match=f'The setting `{option}` has an invalid regular expression'):
+        LitellmCheck('litellm', {}, [{'openmetrics_endpoint': ENDPOINT, option: value}])
+
+
+def test_regular_expressions_that_are_such_are_accepted() -> None:
+    options = {
+        'raw_line_filters': ['^x{1,2}', 'b'],
+        'exclude_metrics_by_labels': {'team': True, 'model': ['a.*']},
+        'extra_metrics': ['a.+', {'b': 'c', 'd': {'name': 'e'}}],
+        'metric_patterns': {'include': ['a'], 'exclude': []},
+    }
+    check = LitellmCheck('litellm', {}, [{'openmetrics_endpoint': ENDPOINT, **options}])
+
+    check.configure_scrapers()

@@ -25,6 +25,9 @@ __all__ = ['KEY_HEADERS', 'Answer', 'Client']
 # Headers in which LiteLLM accepts a key, in lower case.
 KEY_HEADERS = frozenset({'authorization', 'x-litellm-api-key', 'api-key'})
 
+# Stands for the target of a redirect that is no text.
+NO_URL = 'http://['
+
 # Pieces are at most this large, counted before decompression.
 CHUNK_BYTES = 1 << 14
 
@@ -133,7 +136,12 @@ class Client:
         `requests` itself removes `Authorization` only, and LiteLLM accepts keys in other headers as well.
         """
         redirection, request = SessionRedirectMixin(), response.request
-        location = redirection.get_redirect_target(response)
+        try:
+            location = redirection.get_redirect_target(response)
+        except UnicodeDecodeError:
+            self.redirects = self.redirects.then(response.status_code, request.url or '', NO_URL, drops_key=False)
+            response.close()
+            raise
         if not location or request.url is None or not self._http.options['allow_redirects']:
             return
         # Without this, `requests` would read the useless body of the redirect, whatever its size.
