@@ -448,3 +448,44 @@ def test_a_gauge_that_comes_twice_in_other_spellings_has_its_last_value(
 
     aggregator.assert_metric('litellm.in_flight_requests', 5, count=1)
     assert ['more than once' in warning for warning in check.warnings] == [True]
+
+
+def test_the_stock_scraper_submits_both_values_of_a_series_that_is_twice_on_a_page(
+    aggregator: AggregatorStub, dd_run_check: RunCheck
+) -> None:
+    """A limit of the base package that the documentation states."""
+    name = 'litellm_requests_metric_total'
+    page = f'# TYPE {name} counter\n{name} 100\n{name} 3\n'
+    check = scrape(dd_run_check, page, use_stock_scraper=True, tag_by_endpoint=False)
+
+    assert [value for _, value, _ in submitted(aggregator)] == [3.0, 100.0]
+    assert check.warnings == []
+
+
+def test_the_stock_scraper_does_not_collect_a_gauge_behind_a_counter_of_its_name(
+    aggregator: AggregatorStub, dd_run_check: RunCheck
+) -> None:
+    """A limit of the base package that the documentation states."""
+    page = '# TYPE litellm_x_total counter\nlitellm_x_total 100\n# TYPE litellm_x gauge\nlitellm_x 7\n'
+    options: dict[str, Any] = {'extra_metrics': ['litellm_x'], 'use_stock_scraper': True, 'tag_by_endpoint': False}
+    scrape(dd_run_check, page, **options)
+
+    assert [name for name, _, _ in submitted(aggregator)] == ['litellm.litellm_x.count']
+
+
+@pytest.mark.parametrize('forced', ['counter', 'gauge'])
+def test_a_bare_sample_of_a_histogram_that_is_forced_to_another_type_is_as_with_the_stock_scraper(
+    forced: str, aggregator: AggregatorStub, dd_run_check: RunCheck
+) -> None:
+    page = '# TYPE litellm_bux histogram\nlitellm_bux 4\n'
+    outcomes = []
+    for is_stock in (True, False):
+        aggregator.reset()
+        options: dict[str, Any] = {
+            'extra_metrics': [{'litellm_bux': {'name': 'bux', 'type': forced}}],
+            'tag_by_endpoint': False,
+        }
+        scrape(dd_run_check, page, use_stock_scraper=is_stock, **options)
+        outcomes.append(submitted(aggregator))
+
+    assert outcomes[0] == outcomes[1]

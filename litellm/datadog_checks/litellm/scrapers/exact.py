@@ -70,7 +70,8 @@ class ExactScraper(LitellmScraper):
             with self.ask() as response:
                 times = Times(asked, time.monotonic(), _proxy_time(response))
                 reading = self._table.read_page(self._lines(response, bad_lines), bad_lines)
-            self._selection.verify(self._table.metrics_with_samples(reading), self._table.started(reading))
+            if self._selection.is_used:
+                self._selection.verify(self._table.metrics_with_samples(reading), self._table.started(reading))
             families = self._selection.families_of_proxy(self._table.families_on_page)
             has_samples = len(reading.absent) < len(reading.values)
             self.judge_page(map(self.rules.trimmed, families), has_samples=has_samples)
@@ -128,7 +129,8 @@ class ExactScraper(LitellmScraper):
             is_new_proxy=self._was_refused,
             reveals=table.reveals,
         )
-        self._select(started, table.metrics_with_samples(reading))
+        if self._selection.is_wanted:
+            self._select(started, table.metrics_with_samples(reading))
         table.accept(reading)
         self._submission.submit_counts(increments, reading, times.answered, with_history)
         self._submission.submit_gauges(table.gauges.values(), reading)

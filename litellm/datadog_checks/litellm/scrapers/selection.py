@@ -43,7 +43,8 @@ class Selection(Optimization):
     def __init__(self, endpoint: str, is_wanted: bool) -> None:
         super().__init__(is_used=False)
         self._longest_query = LONGEST_URL - len(endpoint)
-        self._is_wanted = is_wanted
+        self.is_wanted = is_wanted
+        """Whether to record pages here at all."""
         self._starts: set[float] = set()
         self._families: Set[str] = frozenset()
         self._present: Set[str] = frozenset()
@@ -64,13 +65,11 @@ class Selection(Optimization):
         return families | self._families if self.is_used else families
 
     def verify(self, present: Set[str], started: float | None) -> None:
-        """Raise a `PartialPageError` if a page lacks what it was requested for by name.
+        """Raise a `PartialPageError` if a page that was requested by name lacks what it was requested for.
 
         That is the start time of the process, and whatever had samples on the page before: something on the way may
         have passed on only some of the names.
         """
-        if not self.is_used:
-            return
         if started is None:
             raise PartialPageError('the start time of the process')
         missing = self._present - present
@@ -80,7 +79,7 @@ class Selection(Optimization):
     def read_whole(self, families: Set[str], present: Set[str], samples: Iterable[str], started: float | None) -> None:
         """Record a whole page: its families, metrics with samples, samples to request, and when the process started."""
         self._present = present
-        if not self.has_rested() or not self._is_wanted or started is None:
+        if not self.has_rested() or started is None:
             return
         query = '&'.join(NAME + quote(sample) for sample in sorted({START_TIME.raw, *samples}))
         if len(query) < self._longest_query:
