@@ -369,6 +369,56 @@ def test_a_proxy_without_requests_is_told_from_a_broken_report(report: Report) -
     assert 'No request reached' not in something.out
 
 
+IDLE = """\
+# TYPE litellm_proxy_total_requests_metric_total counter
+litellm_proxy_total_requests_metric_total{{model="moves"}} {}
+""" + ''.join(f'litellm_proxy_total_requests_metric_total{{{{model="{model}"}}}} 1\n' for model in range(40))
+
+
+@pytest.mark.parametrize(
+    ('every', 'sparse'),
+    [(15, ['3', '720']), (60, ['9', '540']), (600, ['41', '246'])],
+)
+def test_the_report_tells_what_each_setting_of_idle_counts_would_send(
+    every: int, sparse: list[str], report: Report, tmp_path: Path
+) -> None:
+    file = tmp_path / 'conf.yaml'
+    with serving(pages(IDLE.format(1), IDLE.format(2))) as url:
+        file.write_text(f'openmetrics_endpoint: {url}\nmin_collection_interval: {every}\nidle_counts: never\n')
+        printed = report('--config', str(file))
+
+    assert '1 of 41 counts moved' in printed.section('Points of counts')
+    assert printed.row('sparse')[1:] == sparse
+    assert printed.row('always')[1:] == ['41', f'{41 * 3600 // every:,}']
+    assert printed.row('never')[1:] == ['1', f'{3600 // every:,}']
+
+
+def test_the_json_has_what_each_setting_of_idle_counts_would_send(report: Report) -> None:
+    with serving(pages(IDLE.format(1), IDLE.format(2))) as url:
+        (instance,) = json.loads(report(url, '--json').out)
+
+    assert instance['idle_counts'] == {
+        'contexts': 41,
+        'moved': 1,
+        'interval': 15.0,
+        'points': {
+            'sparse': {'per_run': 3, 'per_hour': 720},
+            'always': {'per_run': 41, 'per_hour': 9840},
+            'never': {'per_run': 1, 'per_hour': 240},
+        },
+    }
+
+
+def test_the_report_of_the_base_packages_scraper_says_nothing_of_idle_counts(report: Report, tmp_path: Path) -> None:
+    file = tmp_path / 'conf.yaml'
+    with serving(pages(IDLE.format(1), IDLE.format(2))) as url:
+        file.write_text(f'openmetrics_endpoint: {url}\nuse_stock_scraper: true\n')
+        printed, in_json = report('--config', str(file)), report('--config', str(file), '--json')
+
+    assert 'Points of counts' not in printed.out
+    assert json.loads(in_json.out)[0]['idle_counts'] is None
+
+
 def test_what_runs_in_the_background_is_no_request(report: Report) -> None:
     job = '# TYPE litellm_auth_total_requests counter\nlitellm_auth_total_requests_total {}.0\n'
     with serving(pages(page() + job.format(1), page() + job.format(2))) as url:

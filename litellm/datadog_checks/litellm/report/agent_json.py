@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from ..__about__ import __version__
+from .idle_points import count_points, idle_points, moved
 from .measure import Measurement
 
 __all__ = ['to_json']
@@ -15,7 +16,7 @@ def to_json(measurement: Measurement) -> str:
     """Return the JSON that `agent check --json` prints for one instance.
 
     Hosts are empty where the Agent would fill in its own name. Distributions are not in it: the Agent's form for them
-    holds a sketch that only the Agent computes.
+    holds a sketch that only the Agent computes. What `idle_counts` saves is not in the Agent's, and comes on top.
     """
     return json.dumps([_instance(measurement)], indent=2)
 
@@ -60,4 +61,18 @@ def _instance(measurement: Measurement) -> dict[str, Any]:
         'LastWarnings': measurement.warnings,
         'UpdateTimestamp': int(measurement.time),
     }
-    return {'aggregator': {'metrics': metrics, 'service_checks': service_checks}, 'inventories': {}, 'runner': runner}
+    return {
+        'aggregator': {'metrics': metrics, 'service_checks': service_checks},
+        'inventories': {},
+        'runner': runner,
+        'idle_counts': _idle_counts(measurement) if measurement.is_exact else None,
+    }
+
+
+def _idle_counts(measurement: Measurement) -> dict[str, Any]:
+    counts = count_points(measurement)
+    points = {
+        one.setting: {'per_run': one.per_run, 'per_hour': one.per_hour}
+        for one in idle_points(counts, measurement.every)
+    }
+    return {'contexts': len(counts), 'moved': moved(counts), 'interval': measurement.every, 'points': points}

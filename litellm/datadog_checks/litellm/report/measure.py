@@ -34,6 +34,9 @@ __all__ = [
     'read_page',
 ]
 
+# Seconds between the runs of a check, unless its instance says otherwise.
+DEFAULT_INTERVAL = 15.0
+
 # The base package logs some misspelt options. `unknown_options` finds these and others.
 TYPO = 'Detected potential typo in configuration option'
 
@@ -99,6 +102,10 @@ class Measurement:
     """Whether /health was requested, for which LiteLLM may have called its models."""
     totals: Mapping[str, float] = field(default_factory=dict)
     """What the counts of each metric amount to since the proxy started."""
+    is_exact: bool = True
+    """Whether the exact scraper ran, and not the base package's own."""
+    every: float = DEFAULT_INTERVAL
+    """Seconds between the Agent's runs of this instance."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """The label behind each tag name that `rename_labels` changes."""
 
@@ -162,6 +169,8 @@ def measure(check: LitellmCheck, pause: Callable[[], object]) -> Measurement:
         failure=_failure(errors, endpoint) if errors else None,
         asked_health=check.queries_models,
         totals=totals,
+        is_exact=isinstance(scraper, ExactScraper),
+        every=_interval(check),
         labels={tag: label for label, tag in scraper.rename_labels.items()},
     )
 
@@ -221,6 +230,12 @@ def _service_checks() -> Iterator[ServiceCheck]:
     for name in aggregator.service_check_names:
         for stub in aggregator.service_checks(name):
             yield ServiceCheck(name, int(stub.status), stub.message or '', tuple(stub.tags or ()), stub.hostname or '')
+
+
+def _interval(check: LitellmCheck) -> float:
+    """Return the seconds between the Agent's runs of a check."""
+    configured = (config.get('min_collection_interval') for config in (check.instance, check.init_config))
+    return float(next(filter(None, configured), DEFAULT_INTERVAL))
 
 
 def _failure(errors: str, endpoint: str) -> Failure:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ..mapping.labels import is_personal
 from .contexts import ContextTable, contexts_per_metric, personal_labels, shared_tags
+from .idle_points import count_points, idle_points, moved
 from .measure import Measurement, Page
 from .summary import Row, count_of, is_quiet, rows
 
@@ -58,6 +59,7 @@ def render(measurement: Measurement, style: Style) -> str:
         _overview(measurement, metrics, common, style),
         _warnings(measurement, style),
         _metrics(measurement, metrics, common, style),
+        _idle_counts(measurement, style),
         _labels(table, len(measurement.contexts), style),
         _personal(measurement, table, style),
         _families(measurement.page, style) if measurement.page else [],
@@ -131,6 +133,22 @@ def _metrics(measurement: Measurement, table: Sequence[Row], common: frozenset[s
     if rest:
         contexts = count_of(sum(row.contexts for row in rest), 'context')
         lines.append(f'  ... and {len(rest)} more with {contexts} (--all shows them)')
+    return lines
+
+
+def _idle_counts(measurement: Measurement, style: Style) -> list[str]:
+    counts = count_points(measurement)
+    if not counts:
+        return []
+    lines = _title('Points of counts', style, f'with a run every {measurement.every:g} s')
+    lines += style.wrap(
+        f'Between the two scrapes, {moved(counts):,} of {count_of(len(counts), "count")} moved. If the same ones move '
+        'in each run, `idle_counts` makes this difference; a longer `--interval` tells more.'
+    )
+    lines.append(style.paint(f'  {"IDLE_COUNTS":<11}  {"PER RUN":>9}  {"PER HOUR":>11}', FAINT))
+    lines += [
+        f'  {one.setting:<11}  {one.per_run:>9,}  {one.per_hour:>11,}' for one in idle_points(counts, measurement.every)
+    ]
     return lines
 
 

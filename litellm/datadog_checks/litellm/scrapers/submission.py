@@ -28,7 +28,7 @@ from ..metrics import NO_LIMIT
 from ..page.recognition import Reading
 from ..page.slots import GaugeContext, Series, Slot, Slots
 
-__all__ = ['IdleCounts', 'Submission']
+__all__ = ['ROTATION', 'IdleCounts', 'Submission']
 
 GAUGE, COUNT = aggregator.GAUGE, aggregator.COUNT
 
