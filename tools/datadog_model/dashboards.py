@@ -39,7 +39,7 @@ __all__ = [
 # Widgets that show lines over time, and those that show one value per group.
 OVER_TIME = frozenset({'heatmap', 'timeseries'})
 SCALAR = frozenset({'query_table', 'query_value', 'sunburst', 'toplist', 'treemap'})
-WITHOUT_QUERIES = frozenset({'check_status', 'group', 'note'})
+WITHOUT_QUERIES = frozenset({'check_status', 'group', 'list_stream', 'manage_status', 'note'})
 
 
 class Layout(NamedTuple):
@@ -53,10 +53,13 @@ class Layout(NamedTuple):
 
 @dataclass(frozen=True)
 class TemplateVariable:
-    """A variable, the tag it stands for and the values it has at first; none means all."""
+    """A variable, the tag it stands for and the values it has at first; none means all.
+
+    Without a tag it is a free scope: its values are whole tags.
+    """
 
     name: str
-    prefix: str
+    prefix: str | None
     defaults: tuple[str, ...]
 
 
@@ -157,7 +160,8 @@ class Dashboard:
         for variable in self.variables:
             values = chosen.get(variable.name, variable.defaults)
             values = [values] if isinstance(values, str) else values
-            result[variable.name] = [] if '*' in values else [f'{variable.prefix}:{value}' for value in values]
+            before = f'{variable.prefix}:' if variable.prefix else ''
+            result[variable.name] = [] if '*' in values else [f'{before}{value}' for value in values]
         return result
 
 
@@ -329,7 +333,7 @@ def _names(node: Any) -> set[str]:
 
 def _variable(definition: Mapping[str, Any]) -> TemplateVariable:
     defaults = definition.get('defaults') or [definition.get('default') or '*']
-    return TemplateVariable(definition['name'], definition['prefix'], tuple(defaults))
+    return TemplateVariable(definition['name'], definition.get('prefix'), tuple(defaults))
 
 
 def _widget(item: Mapping[str, Any]) -> Widget:

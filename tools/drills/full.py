@@ -121,9 +121,14 @@ def _phases() -> Iterator[Phase]:
 FULL = Scenario(
     'a full day',
     'Every family moves: a quiet night, two peaks, several teams and providers, some trouble, budgets that shrink.',
-    # A day to compare it with, of about as many requests.
-    (Phase(_DAY_MINUTES, 1.4, _MIX, step_seconds=900, longest=6000), *_phases()),
-    start=_MIDNIGHT - 60 * _DAY_MINUTES,
+    (
+        # To compare it with: a day a week before, of half as many requests, and the day before, of about as many.
+        Phase(_DAY_MINUTES, 0.7, _MIX, step_seconds=1800, longest=6000),
+        Phase(5 * _DAY_MINUTES, 0.01, _MIX, step_seconds=6 * 3600),
+        Phase(_DAY_MINUTES, 1.4, _MIX, step_seconds=900, longest=6000),
+        *_phases(),
+    ),
+    start=_MIDNIGHT - 7 * 60 * _DAY_MINUTES,
     release=str(NEWEST),
     broken_models=True,
 )

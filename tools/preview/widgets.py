@@ -35,6 +35,8 @@ MOST_ROWS = 25
 _SPANS = {'m': 60, 'h': 3600, 'd': 86400, 'w': 7 * 86400}
 _COMPARISONS = {'<': float.__lt__, '<=': float.__le__, '>': float.__gt__, '>=': float.__ge__}
 _NO_DATA = '<div class="no-data">No data</div>'
+# What these show is no metric.
+_ELSEWHERE = {'list_stream': 'Logs, in Datadog', 'manage_status': 'Status of the monitors, in Datadog'}
 # HTML in a note would be part of the page.
 _MARKDOWN = MarkdownIt('commonmark', {'html': False, 'linkify': False}).enable('table')
 
@@ -226,8 +228,14 @@ def _check_status(widget: Widget, drawing: Drawing) -> str:
     return f'<div class="value palette {palette}"><b>{number}<small>{of} {statuses.worst.upper()}</small></b></div>'
 
 
+def _elsewhere(widget: Widget, drawing: Drawing) -> str:
+    return f'<div class="no-data">{_ELSEWHERE[widget.type]}</div>'
+
+
 _BODIES = {
     'check_status': _check_status,
+    'list_stream': _elsewhere,
+    'manage_status': _elsewhere,
     'query_table': _table,
     'query_value': _query_value,
     'timeseries': _timeseries,

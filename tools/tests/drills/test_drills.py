@@ -219,7 +219,7 @@ def test_an_outage_of_a_provider_spends_the_error_budget_of_availability_and_not
 
 
 def test_former_names_have_data_on_former_releases() -> None:
-    former = replace(FULL, phases=FULL.phases[20:22], broken_models=False).on('1.74.0')
+    former = replace(FULL, phases=FULL.phases[22:24], broken_models=False).on('1.74.0')
     store = record(former)
     window = Window(former.start, former.end)
     empty = {line for board in boards() for line in without_data(board, store, window)}

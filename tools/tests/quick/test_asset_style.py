@@ -24,7 +24,7 @@ MONITORS = sorted((ASSETS / 'monitors').glob('*.json'))
 MANIFEST = json.loads((ASSETS.parent / 'manifest.json').read_text())['assets']
 
 # Groups not counted: they hold the others.
-MOST_WIDGETS = 31
+MOST_WIDGETS = 36
 # What these tell of is no service: tags that are missing, and Agents.
 OF_AGENTS = ('check_replaced', 'untagged')
 OF_SCALARS = ('query_table', 'query_value', 'toplist')
@@ -83,12 +83,18 @@ class TestDashboard:
         }
 
         assert set(re.findall('"([^"]*)"', notes)) <= titles
-        assert {part for part in notes.split('*') if part.startswith('LiteLLM - ')} <= boards.keys()
+        assert {part for part in notes.split('*') if part.startswith('LiteLLM ')} <= boards.keys()
 
     def test_lines_have_a_legend_and_start_at_zero(self, path: Path) -> None:
         lines = [widget for widget in widgets(path) if widget['type'] == 'timeseries']
 
         assert [one['title'] for one in lines if not (one['show_legend'] and one['yaxis']['include_zero'])] == []
+
+    def test_lines_are_wide_enough_to_be_read(self, path: Path) -> None:
+        places = [widget for group in content(path)['widgets'] for widget in group['definition']['widgets']]
+        lines = [one for one in places if one['definition']['type'] == 'timeseries']
+
+        assert [one['definition']['title'] for one in lines if one['layout']['width'] < 4] == []
 
     def test_it_asks_for_nothing_that_is_deprecated(self, path: Path) -> None:
         assert set(re.findall(r'\b(?:hour|day|week|month)_before\(', path.read_text())) == set()
@@ -96,7 +102,7 @@ class TestDashboard:
     def test_it_can_be_narrowed_to_an_environment_a_service_and_a_cluster(self, path: Path) -> None:
         prefixes = [variable['prefix'] for variable in content(path)['template_variables']]
 
-        assert prefixes[:4] == ['env', 'service', 'kube_cluster_name', 'endpoint']
+        assert prefixes[:5] == ['env', 'service', 'kube_cluster_name', 'endpoint', None]
 
     def test_arithmetic_states_its_unit(self, path: Path) -> None:
         # Datadog knows the unit of a metric, but not that of what is made of several.
@@ -104,7 +110,7 @@ class TestDashboard:
             f'{widget["title"]}: {formula["formula"]}'
             for widget in widgets(path)
             for request in widget.get('requests', ())
-            for formula in request['formulas']
+            for formula in request.get('formulas', ())
             if set('+-*/') & set(formula['formula']) and 'number_format' not in formula
         ]
 
@@ -115,7 +121,7 @@ class TestDashboard:
             widget['title']
             for widget in widgets(path)
             for request in widget.get('requests', ())
-            for formula in request['formulas']
+            for formula in request.get('formulas', ())
             if not formula.get('alias')
         ]
 
@@ -212,7 +218,7 @@ class TestMonitor:
     def test_it_names_dashboards_that_there_are(self, path: Path) -> None:
         message = content(path)['definition']['message']
         titles = {content(board)['title'] for board in DASHBOARDS}
-        named = {part for part in message.split('*') if part.startswith('LiteLLM - ')}
+        named = {part for part in message.split('*') if part.startswith('LiteLLM ')}
 
         assert named <= titles
         assert all(f'dashboard *{title}*, group "' in message for title in named)

@@ -158,10 +158,11 @@ def test_every_template_variable_of_a_query_stands_for_a_tag_of_its_metric() -> 
         prefixes = {variable.name: variable.prefix for variable in dashboard(path).variables}
         for query in widget.metric_queries():
             used = {one.name for one in conditions(query.scope.filter) if isinstance(one, Variable)}
+            # A free scope stands for any tag.
             unfit += [
                 (widget.title, query.metric, name)
                 for name in sorted(used)
-                if prefixes.get(name) not in tags_of(query.metric)
+                if prefixes[name] not in {None, *tags_of(query.metric)}
             ]
 
     assert unfit == []
@@ -175,7 +176,9 @@ def test_every_query_follows_all_variables_that_it_can() -> None:
         for request in widget.requests:
             for formula in request.formulas:
                 asked = list(request.metric_queries_of(formula))
-                can = [{name for name, tag in prefixes.items() if tag in tags_of(query.metric)} for query in asked]
+                can = [
+                    {name for name, tag in prefixes.items() if tag in {None, *tags_of(query.metric)}} for query in asked
+                ]
                 shared = set.intersection(*can)
                 for query, possible in zip(asked, can, strict=True):
                     follows = {one.name for one in conditions(query.scope.filter) if isinstance(one, Variable)}
@@ -189,7 +192,7 @@ def test_every_service_check_follows_all_variables_of_a_proxy() -> None:
     shown = [widget.definition for _, widget in widgets() if widget.type == 'check_status']
 
     assert shown
-    everything = ['$env', '$service', '$cluster', '$endpoint']
+    everything = ['$env', '$service', '$cluster', '$endpoint', '$scope']
     assert [one['title'] for one in shown if one['tags'] != everything] == []
 
 

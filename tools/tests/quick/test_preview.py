@@ -369,7 +369,7 @@ def test_the_dashboards_are_drawn_from_a_proxy(
     assert 'run 4 of 4' in out
     assert out.startswith('Scraping 127.0.0.1 every 0.2 seconds for 0.01 minutes, then drawing the dashboards into ')
     assert 'Ctrl-C draws what there is until then.' in out
-    assert re.search(r'^No data in LiteLLM - Overview:\n(  [^\n]+\n)*  Top models\n', out, re.MULTILINE)
+    assert re.search(r'^No data in LiteLLM Overview:\n(  [^\n]+\n)*  Top models\n', out, re.MULTILINE)
     assert proxy.key not in out
 
 
