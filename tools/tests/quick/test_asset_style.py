@@ -249,6 +249,14 @@ def test_the_page_of_the_dashboards_shows_each_with_its_groups() -> None:
         assert {path.name, *(f'../../images/{path.stem}_{theme}.png' for theme in THEMES)} <= {*described.links()}
 
 
+def test_each_panel_of_grafana_has_a_widget() -> None:
+    shown = {content(path)['title']: {widget.get('title') for widget in widgets(path)} for path in DASHBOARDS}
+    rows = page('litellm/assets/dashboards/README.md').rows("From LiteLLM's Grafana dashboards")
+
+    assert rows
+    assert [row.cells for row in rows if row.cells[3] not in shown[row.cells[2]]] == []
+
+
 @pytest.mark.parametrize('release', ['1.83.0', '1.106.2'])
 def test_bounds_that_dashboards_ask_for_are_bounds_of_every_release(release: str) -> None:
     buckets = Profile(Release.parse(release)).buckets('litellm_request_total_latency_metric') or ()
