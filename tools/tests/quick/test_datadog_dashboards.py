@@ -165,6 +165,13 @@ def test_template_variables_have_defaults_and_choices(chosen: dict[str, Any], ex
     assert dashboard(template_variables=VARIABLES).choices(chosen) == expected
 
 
+def test_a_variable_without_a_tag_is_a_free_scope_whose_values_are_whole_tags() -> None:
+    board = dashboard(template_variables=[{'name': 'scope', 'prefix': None, 'defaults': ['*']}])
+
+    assert board.choices() == {'scope': []}
+    assert board.choices({'scope': 'team:a'}) == {'scope': ['team:a']}
+
+
 def test_template_variables_restrict_the_queries_that_use_them() -> None:
     board = dashboard(
         {'type': 'query_value', 'title': 'x', 'requests': [request('q', q='sum:requests{$model}.as_count()')]},

@@ -211,6 +211,14 @@ def test_widgets_without_data_say_so_and_are_listed() -> None:
     assert result.empty == ['Nothing']
 
 
+@pytest.mark.parametrize(('kind', 'shown'), [('list_stream', 'Logs'), ('manage_status', 'Status of the monitors')])
+def test_what_only_datadog_has_is_named_and_is_not_missing(kind: str, shown: str) -> None:
+    result = page(board({'type': kind, 'title': 'x'}), stored(), WINDOW, '')
+
+    assert f'{shown}, in Datadog' in result.html
+    assert result.empty == []
+
+
 def test_a_status_that_nobody_knows_is_a_gray_tile_with_its_name() -> None:
     store = Store()
     store.add_service_check('litellm.proxy.database', 3, ['host:a'], 60)
