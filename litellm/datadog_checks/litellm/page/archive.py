@@ -10,6 +10,7 @@ creation, and by that time otherwise.
 from __future__ import annotations
 
 from array import array
+from itertools import count
 from math import isnan
 
 from .slots import ABSENT, UNLEARNED
@@ -41,7 +42,7 @@ class Archive:
         if not self._keys:
             return ABSENT
         if self._places is None:
-            self._places = {key: place for place, key in enumerate(self._keys)}
+            self._places = dict(zip(self._keys, count(), strict=False))
         place = self._places.get(key)
         if place is None:
             return ABSENT

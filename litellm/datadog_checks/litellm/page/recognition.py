@@ -131,9 +131,8 @@ class Recognition:
 
     def renumber(self, moved: dict[Slot, Slot]) -> None:
         """Adopt new slots, and forget the samples that have none."""
-        kept = [place for place, slot in enumerate(self._order) if slot in moved]
-        self._hashes = array('q', [self._hashes[place] for place in kept])
-        self._order = array('i', [moved[self._order[place]] for place in kept])
+        self._hashes = array('q', compress(self._hashes, map(moved.__contains__, self._order)))
+        self._order = array('i', [moved[slot] for slot in self._order if slot in moved])
         self._absent = frozenset(moved[slot] for slot in self._absent if slot in moved)
 
     def _compare(
@@ -233,7 +232,7 @@ class Recognition:
     def _find(self, key: int) -> Slot | None:
         slots = self._slots
         if self._slots_by_key is None:
-            self._slots_by_key = {key: slot for slot, key in enumerate(slots.keys[: slots.settled])}
+            self._slots_by_key = dict(zip(slots.keys[: slots.settled], count(), strict=False))
             self._places = array('i', repeat(-1, slots.settled))
             for place, slot in enumerate(self._order):
                 self._places[slot] = place

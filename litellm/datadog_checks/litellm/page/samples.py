@@ -186,14 +186,14 @@ class SampleTable:
         What counts had counted is archived, for them to go on from there should they return.
         """
         slots = self.slots
-        kept = [slot for slot in range(len(slots)) if slot not in gone]
-        moved = {slot: new for new, slot in enumerate(kept)}
+        kept = bytearray(b'\1') * len(slots)
         for slot in gone:
+            kept[slot] = 0
             kind = slots.kinds[slot]
             if (kind.is_count or kind.is_created) and not isnan(slots.last[slot]):
                 self._archive.put(slots.keys[slot], slots.last[slot])
         self._archive.limit(len(slots))
-        slots.keep(kept)
+        moved = slots.keep(kept)
         self._recognition.renumber(moved)
         self._start_slot = None if self._start_slot is None else moved.get(self._start_slot)
         for context in self.gauges.values():
@@ -497,12 +497,13 @@ class SampleTable:
 
 def _renumber(series: Series, moved: dict[Slot, Slot]) -> None:
     """Adopt new slots, and forget the samples that have none."""
-    kept = [position for position, slot in enumerate(series.slots) if slot in moved]
-    if series.parked and len(kept) < len(series.slots):
+    slots = series.slots
+    series.slots = array('i', [moved[slot] for slot in slots if slot in moved])
+    if series.parked and len(series.slots) < len(slots):
+        kept = [position for position, slot in enumerate(slots) if slot in moved]
         series.parked = {
             created: one._replace(values=array('d', [one.values[n] for n in kept if n < len(one.values)]))
             for created, one in series.parked.items()
         }
-    series.slots = array('i', [moved[series.slots[position]] for position in kept])
     if series.created_slot is not None:
         series.created_slot = moved.get(series.created_slot)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Container, Sequence
+from collections.abc import Container
+from itertools import compress, count
 from typing import NamedTuple, TypeAlias
 
 from ..metrics import Reduction
@@ -230,12 +231,14 @@ class Slots:
         series = self.series[slot]
         return series is not None and (slot not in absent or series.is_shared) and self.is_first(slot)
 
-    def keep(self, kept: Sequence[Slot]) -> None:
-        """Drop all other samples. The new slot of each is its position in `kept`."""
-        self.keys = array('q', [self.keys[slot] for slot in kept])
-        self.kinds = [self.kinds[slot] for slot in kept]
-        self.series = [self.series[slot] for slot in kept]
-        self.last = array('d', [self.last[slot] for slot in kept])
-        self.warmth = bytearray(self.warmth[slot] for slot in kept)
-        self.held = bytearray(self.held[slot] for slot in kept)
-        self.settled = min(self.settled, len(kept))
+    def keep(self, kept: bytes | bytearray) -> dict[Slot, Slot]:
+        """Drop the samples of which the byte is zero. Returns the new slots of the others, in order."""
+        moved = dict(zip(compress(count(), kept), count(), strict=False))
+        self.keys = array('q', compress(self.keys, kept))
+        self.kinds = list(compress(self.kinds, kept))
+        self.series = list(compress(self.series, kept))
+        self.last = array('d', compress(self.last, kept))
+        self.warmth = bytearray(compress(self.warmth, kept))
+        self.held = bytearray(compress(self.held, kept))
+        self.settled = min(self.settled, len(moved))
+        return moved
