@@ -27,8 +27,17 @@ _OVERVIEW = _ASSETS / 'dashboards' / 'litellm_overview.json'
 _MADE_BY_THE_CHECK = frozenset({'upper_bound'})
 # Not the callback's: what the proxy has with `service_callback`, and what its database jobs register.
 _OTHER_GROUPS = frozenset({Group.SERVICES, Group.DEPRECATED})
-# LiteLLM refuses to select it, and does not have it once others are selected.
-NOT_SELECTABLE = frozenset({'litellm_provider_remaining_budget_metric'})
+# LiteLLM refuses to select them, and does not have them once others are selected.
+NOT_SELECTABLE = frozenset(
+    {
+        'litellm_admission_rejected_requests',
+        'litellm_guardrail_errors',
+        'litellm_guardrail_requests',
+        'litellm_in_flight_requests',
+        'litellm_provider_remaining_budget_metric',
+        'litellm_zero_cost_requests',
+    }
+)
 
 
 def queries() -> Iterator[MetricQuery]:
