@@ -160,7 +160,8 @@ class _Scraper(ExactScraper):
 
     def _start_over(self) -> None:
         """Forget all pages."""
-        self.__init__(self.check, self.config, self.options)  # type: ignore[misc]
+        # A scraper lays its own values over what it is given: flat, these do not pile up with every input.
+        self.__init__(self.check, dict(self.config), self.options)  # type: ignore[misc]
 
     def get_connection(self, **_: Any) -> Response:
         response = Response()
