@@ -240,7 +240,34 @@ def test_a_sample_that_is_on_the_page_twice_is_noticed(table: CountingTable) -> 
     page = samples('a', 'b', 'a', value=2.0)
     reading = table.read_page([page.encode().split(b'\n')], Counter())
 
-    assert reading.repeated == 1
+    assert len(reading.repeated) == 1
+
+
+@pytest.mark.parametrize('then', [[2.0, 3.0], [1.0], [3.0], [3.0, 1.0], [1.0, 3.0, 1.0]], ids=str)
+def test_the_last_line_of_a_sample_holds_whatever_lines_it_had_before(then: list[float], table: CountingTable) -> None:
+    def page(values: list[float]) -> str:
+        return '\n'.join(samples('a', value=value) for value in values)
+
+    for _ in range(2):
+        read(table, page([1.0, 3.0]))
+
+    assert [read(table, page(then)) for _ in range(3)] == [[then[-1]]] * 3
+
+
+@pytest.mark.parametrize('other', ['2.0', 'NaN'])
+def test_the_last_line_of_a_sample_holds_where_another_has_come_before_it(other: str, table: CountingTable) -> None:
+    """The last one is where it was, and so is recognized."""
+    read(table, samples('b', 'a', value=3.0))
+    page = samples('b', 'a', value=3.0).replace('"b"} 3.0', f'"a"}} {other}')
+
+    assert [read(table, page)[-1] for _ in range(2)] == [3.0, 3.0]
+
+
+def test_a_sample_that_stays_on_the_page_twice_is_noticed_each_time(table: CountingTable) -> None:
+    for _ in range(3):
+        reading = table.read_page([samples('a', 'b', 'a').encode().split(b'\n')], Counter())
+        table.accept(reading)
+        assert len(reading.repeated) == 1
 
 
 def test_the_value_of_an_unchanged_line_is_kept(table: CountingTable) -> None:

@@ -41,8 +41,8 @@ class Reading(NamedTuple):
     """The slots whose line is not that of the page before, in the order of the page. The value may be the same."""
     absent: frozenset[Slot]
     """The slots without a value on this page. No number is none, and neither is a count that cannot be one."""
-    repeated: int
-    """How many lines give a value to a sample that had one before on the page."""
+    repeated: frozenset[Slot]
+    """The slots that more than one line gives a value to. The last line holds."""
     hashes: array[int]
     order: array[int]
 
@@ -65,6 +65,7 @@ class Recognition:
         self._hashes = array('q')
         self._order = array('i')
         self._absent: frozenset[Slot] = frozenset()
+        self._repeated: frozenset[Slot] = frozenset()
         # Of the page that is being read.
         self._values = array('d')
         self._moved = array('i')
@@ -107,16 +108,16 @@ class Recognition:
                     place = place_after
         finally:
             self._slots_by_key, self._places = None, array('i')
-        self._forget_hashes(hashes, order)
-        absent, repeated = self._absent, 0
+        absent, repeated = self._absent, self._repeated
         if order != self._order or self._without_value:
-            absent, repeated = self._left_out(order)
+            absent, repeated = self._left_out(hashes, order)
+        self._forget_hashes(hashes, order, repeated)
         return Reading(self._values, self._moved, absent, repeated, hashes, order)
 
     def accept(self, reading: Reading) -> None:
         """Compare the next page with this one."""
         self._hashes, self._order = reading.hashes, reading.order
-        self._absent = reading.absent
+        self._absent, self._repeated = reading.absent, reading.repeated
         self._values, self._moved, self._without_value = array('d'), array('i'), set()
 
     def unlearn(self, unlearned: Iterable[Slot]) -> None:
@@ -134,6 +135,7 @@ class Recognition:
         self._hashes = array('q', compress(self._hashes, map(moved.__contains__, self._order)))
         self._order = array('i', [moved[slot] for slot in self._order if slot in moved])
         self._absent = frozenset(moved[slot] for slot in self._absent if slot in moved)
+        self._repeated = frozenset(moved[slot] for slot in self._repeated if slot in moved)
 
     def _compare(
         self,
@@ -149,7 +151,7 @@ class Recognition:
 
         Returns where that is, and the place on the page before of the line after it.
         """
-        keys, values, moved = self._slots.keys, self._values, self._moved
+        keys, values, moved, without_value = self._slots.keys, self._values, self._moved, self._without_value
         known = self._order[place : place + stop - start]
         before = self._hashes[place : place + stop - start]
         here = new[start:stop]
@@ -168,6 +170,8 @@ class Recognition:
                 except ValueError:
                     value = ABSENT
                 if 0.0 <= value <= LARGEST_COUNT:
+                    if without_value:
+                        without_value.discard(slot)
                     values[slot] = value
                     moved.append(slot)
                     continue
@@ -244,21 +248,39 @@ class Recognition:
         was_at = self._places[slot] if slot < len(self._places) else -1
         return place if was_at < 0 else was_at + 1
 
-    def _forget_hashes(self, hashes: array[int], order: array[int]) -> None:
-        """Let lines without a value, and those that a later line had unlearned, not be taken for known ones."""
+    def _forget_hashes(self, hashes: array[int], order: array[int], repeated: frozenset[Slot]) -> None:
+        """Let no line be taken for a known one that has no value, is not the only one, or that a later one unlearned.
+
+        Which of several lines holds depends on those that come after it, so that each of them is read on each page.
+        """
         keys = self._slots.keys
-        if self._without_value or self._has_unlearned:
+        if self._without_value or self._has_unlearned or repeated:
             for place, slot in enumerate(order):
-                if slot in self._without_value or keys[slot] == UNLEARNED:
+                if slot in self._without_value or slot in repeated or keys[slot] == UNLEARNED:
                     hashes[place] = 0
 
-    def _left_out(self, order: array[int]) -> tuple[frozenset[Slot], int]:
-        """Return the slots that are not on the page, and how many lines of it repeat a sample."""
+    def _left_out(self, hashes: array[int], order: array[int]) -> tuple[frozenset[Slot], frozenset[Slot]]:
+        """Return the slots that are not on the page, and those that are on it more than once."""
         left_out = bytearray(b'\1') * len(self._slots)
         for slot in order:
             left_out[slot] = 0
-        repeated = len(order) - left_out.count(0)
+        repeated: frozenset[Slot] = frozenset()
+        if len(order) > left_out.count(0):
+            repeated = frozenset(slot for slot, lines in Counter(order).items() if lines > 1)
+            self._let_last_lines_hold(repeated - self._repeated, hashes, order)
         return frozenset(compress(count(), left_out)) | self._without_value, repeated
+
+    def _let_last_lines_hold(self, repeated: frozenset[Slot], hashes: array[int], order: array[int]) -> None:
+        """Give samples that had one line on the page before the value of it, if it is the last of those they have now.
+
+        It was recognized and not read, unlike the lines before it.
+        """
+        known = {slot: line for line, slot in zip(self._hashes, self._order, strict=True) if slot in repeated}
+        last = {slot: line for line, slot in zip(hashes, order, strict=True) if slot in repeated}
+        for slot, line in last.items():
+            if line and line == known.get(slot):
+                self._without_value.discard(slot)
+                self._values[slot] = self._slots.last[slot]
 
 
 def _check(bad_lines: Counter[str], order: array[int]) -> None:

@@ -84,7 +84,7 @@ class ExactScraper(LitellmScraper):
         if bad_lines:
             self.warning(explain_bad_lines(bad_lines))
         if reading.repeated:
-            self.warning(repeated_samples(reading.repeated, self.endpoint))
+            self.warning(repeated_samples(len(reading.repeated), self.endpoint))
         self._hand_over(reading, times, sum(bad_lines.values()) + self._table.unlearned)
 
     def totals(self) -> Counter[str]:

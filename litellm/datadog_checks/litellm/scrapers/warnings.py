@@ -38,11 +38,11 @@ def query_in_vain(fault: Exception, endpoint: str) -> str:
     )
 
 
-def repeated_samples(lines: int, endpoint: str) -> str:
+def repeated_samples(samples: int, endpoint: str) -> str:
     """Say that something on the way joins pages."""
     return (
-        f'{lines} samples are on the page of {endpoint} more than once. The last value of each counts. Find what joins '
-        'pages on the way, and scrape LiteLLM itself.'
+        f'{samples} samples are on the page of {endpoint} more than once. The last value of each counts. Find what '
+        'joins pages on the way, and scrape LiteLLM itself.'
     )
 
 
