@@ -101,6 +101,8 @@ class _Watcher:
             'openmetrics_endpoint': proxy.metrics_url,
             'headers': {'Authorization': f'Bearer {proxy.key}'},
             'timeout': 20,
+            # A count that never moves is to show that it is known.
+            'idle_counts': 'always',
         }
         self._check = LitellmCheck('litellm', {}, [instance])
         self._agent = AgentModel()

@@ -41,8 +41,12 @@ DASHBOARDS = sorted((Path(__file__).parents[3] / 'litellm' / 'assets' / 'dashboa
 # How drills go where the instance has other options or runs once a minute, or the proxy another release: which of their
 # monitors stay silent.
 VARIANTS: tuple[tuple[Variant, frozenset[str]], ...] = (
-    (Variant('rate limiting', {'exclude_personal_labels': True}), frozenset()),
-    (Variant('budget spent', {'exclude_personal_labels': True}), frozenset()),
+    # Datadog does not see series without a tag that a monitor groups by: those of keys and their owners are silent.
+    (
+        Variant('rate limiting', {'exclude_personal_labels': True}),
+        frozenset({'rate_limited_requests', 'rate_limit_headroom', 'token_limit_headroom'}),
+    ),
+    (Variant('budget spent', {'exclude_personal_labels': True}), frozenset({'budget_exceeded'})),
     (Variant('wrong keys', {'drop_empty_labels': True}), frozenset()),
     (Variant('proxy overloaded', {'collect_histogram_buckets': False}), frozenset()),
     (Variant('provider outage', release='1.74.0'), frozenset()),
