@@ -117,13 +117,16 @@ def _ask(environment: Environment, known: list[Option], on: Bench, folder: Path)
     host, port = on.open_page.split('/')[2].split(':')
     (key,) = (option for option in known if option.name == 'extra_headers')
     header = {'Authorization': key.example['Authorization'].replace('<LITELLM_KEY>', on.proxy.key)}
+    init_config, instance = key.configuration(header, on.proxy.metrics_url)
+    # The stub of the Agent says that it started long ago: all that the proxy has counted is for one run to count.
+    instance = {**instance, 'use_process_start_time': True, 'idle_counts': 'always'}
     asked = {
         'check': folder.name.removesuffix('.d'),
         'for_models': [
             *(option.configuration(option.example, on.open_page) for option in known),
             *(option.configuration(option.wrong_value, on.open_page) for option in known),
         ],
-        'to_collect': [yaml.safe_dump(part) for part in key.configuration(header, on.proxy.metrics_url)],
+        'to_collect': [yaml.safe_dump(part) for part in (init_config, instance)],
         'to_run': [option.configuration(option.example, on.open_page) for option in _to_run(known)],
         'service': {'id': 'docker://1', 'host': host, 'ports': [{'number': int(port), 'name': ''}]},
     }
