@@ -282,6 +282,12 @@ def test_the_cluster_check_is_the_same_with_operator_and_helm() -> None:
     assert operator['cluster_check'] is True
 
 
+@pytest.fixture
+def tags_of_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let instances have `env` among their tags, which the test plugin forbids to what a check adds by itself."""
+    monkeypatch.setenv('DDEV_SKIP_GENERIC_TAGS_CHECK', 'true')
+
+
 def cluster_instance(pod: Pod) -> dict[str, Any]:
     (instance,) = cluster_checks()['operator']['instances']
     assert instance['openmetrics_endpoint'] == 'https://litellm.example.com/metrics/'
@@ -289,15 +295,17 @@ def cluster_instance(pod: Pod) -> dict[str, Any]:
     return resolve(Template('litellm', {}, instance), '', [], {}, {HANDLE: pod.proxy.key})
 
 
-@pytest.mark.usefixtures('first_page_counts')
+@pytest.mark.usefixtures('first_page_counts', 'tags_of_users')
 def test_the_cluster_check_collects(pod: Pod, aggregator: AggregatorStub, dd_run_check: RunCheck) -> None:
     dd_run_check(LitellmCheck('litellm', {}, [cluster_instance(pod)]))
 
-    assert sum(stub.value for stub in aggregator.metrics('litellm.total.tokens.count')) == pod.tokens
+    tokens = aggregator.metrics('litellm.total.tokens.count')
+    assert sum(stub.value for stub in tokens) == pod.tokens
+    assert all('env:production' in stub.tags for stub in tokens)
 
 
 @pytest.mark.parametrize('check', [LitellmCheck, StockCheck])
-@pytest.mark.usefixtures('first_page_counts')
+@pytest.mark.usefixtures('first_page_counts', 'tags_of_users')
 def test_no_personal_label_leaves_with_the_cluster_check(
     check: type[AgentCheck], pod: Pod, aggregator: AggregatorStub, dd_run_check: RunCheck
 ) -> None:

@@ -12,7 +12,7 @@ CLAIMS = page('docs/claims.md').rows('Where claims about Datadog come from')
 # What the page says, for each row of the table.
 PHRASES = [
     'a name with one set of tag values, the host included',
-    'more than 100 indexed points in the month, and indexed points above 10 million for each name',
+    'more than 100 indexed points in the month, the indexed points above 10 million for each name',
     'metrics by name with their category',
     'through upgrades since 7.69',
     'but not what replaces an integration of its own',
@@ -21,6 +21,8 @@ PHRASES = [
     'the newest is 2.6.0',
     'which of them later versions of the bundled check have',
     'cut at 200 characters',
+    'the average over the month of how many different ones there were in each hour',
+    'Every Agent since 7.68 bundles',
 ]
 _LINK = re.compile(r'\[[^\]]+\]\(([^)]+)\)')
 

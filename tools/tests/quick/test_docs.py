@@ -347,10 +347,16 @@ REPORTS = [command for command in commands() if 'datadog_checks.litellm' in comm
 DOCTORS = [command for command in REPORTS if 'doctor' in command.words]
 
 
+def to_python(command: Command) -> list[str]:
+    """Return the arguments of a command's Python, wherever a page runs it."""
+    (python,) = (position for position, word in enumerate(command.words) if Path(word).name == 'python')
+    return command.words[python + 1 :]
+
+
 @pytest.mark.parametrize('command', [command for command in REPORTS if command not in DOCTORS], ids=str)
 def test_the_report_runs_as_a_page_says(command: Command, proxy: FixtureProxy, tmp_path: Path) -> None:
     (tmp_path / 'key.txt').write_text(proxy.key)
-    arguments = [proxy.metrics_url if word.startswith('http') else word for word in command.words[1:]]
+    arguments = [proxy.metrics_url if word.startswith('http') else word for word in to_python(command)]
     report = subprocess.run(
         [sys.executable, *arguments, '--interval', '0.1'],
         cwd=tmp_path,
@@ -369,11 +375,12 @@ def test_the_report_runs_as_a_page_says(command: Command, proxy: FixtureProxy, t
 def test_the_doctor_runs_as_a_page_says(command: Command, proxy: FixtureProxy, tmp_path: Path) -> None:
     instance = {'openmetrics_endpoint': proxy.metrics_url, 'extra_headers': proxy.headers}
     (tmp_path / 'conf.yaml').write_text(json.dumps({'instances': [instance]}))
-    arguments = [Path(word).name if word.endswith('conf.yaml') else word for word in command.words[1:]]
+    arguments = [Path(word).name if word.endswith('conf.yaml') else word for word in to_python(command)]
+    arguments = [proxy.metrics_url if word.startswith('http') else word for word in arguments]
     doctor = subprocess.run(
         [sys.executable, *arguments],
         cwd=tmp_path,
-        env={'NO_PROXY': '127.0.0.1'},
+        env={'LITELLM_METRICS_KEY': proxy.key, 'NO_PROXY': '127.0.0.1'},
         capture_output=True,
         text=True,
         timeout=120,
