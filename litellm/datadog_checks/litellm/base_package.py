@@ -21,6 +21,7 @@ OpenMetricsScraper.flush_first_value          oldest   newest  know whether the 
 OpenMetricsScraper.use_process_start_time     oldest   newest  apply this option
 OpenMetricsScraper.ignore_connection_errors   oldest   newest  apply this option without taking an error for a page
 OpenMetricsScraper.enable_telemetry           oldest   newest  apply this option
+OpenMetricsScraper.submit_telemetry_number_of_processed_metric_samples oldest newest  tag labels without counting them
 OpenMetricsScraper.rename_labels              oldest   newest  apply this option
 OpenMetricsScraper.raw_line_filter            oldest   newest  apply `raw_line_filters` to lines of bytes
 OpenMetricsScraper.raw_metric_prefix          oldest   newest  apply this option
@@ -59,6 +60,7 @@ from datadog_checks.base.checks.openmetrics.v2.transform import (
     MetricTransformer,
 )
 from datadog_checks.base.checks.openmetrics.v2.utils import decumulate_histogram_buckets
+from datadog_checks.base.utils.functions import no_op
 from datadog_checks.base.utils.replay.constants import EnvVars
 
 __all__ = [
@@ -128,6 +130,12 @@ class AdaptedScraper(OpenMetricsScraper):
         The base treats an ignored error as an empty page, after which it flushes all counts of the next page in full.
         """
         taken, self.ignore_connection_errors = self.ignore_connection_errors, False
+        return bool(taken)
+
+    def take_telemetry(self) -> bool:
+        """Take this option away from the base, which would count label sets as they are tagged, and return it."""
+        taken, self.enable_telemetry = self.enable_telemetry, False
+        self.submit_telemetry_number_of_processed_metric_samples = no_op  # type: ignore[method-assign]
         return bool(taken)
 
     def exclude(self, families: Set[str]) -> None:

@@ -293,9 +293,9 @@ def test_the_limit_of_contexts_that_a_user_sets_holds(aggregator: AggregatorStub
 def test_options_that_only_the_base_scraper_honours_are_named(
     aggregator: AggregatorStub, dd_run_check: RunCheck
 ) -> None:
-    check = scrape(dd_run_check, TEXT_PAGE, telemetry=True)
+    check = scrape(dd_run_check, TEXT_PAGE, share_labels={'a': True})
 
-    assert any('because of telemetry' in warning for warning in check.warnings)
+    assert any('because of share_labels' in warning for warning in check.warnings)
     aggregator.assert_metric('litellm.requests.metric.count', 3)
 
 

@@ -31,6 +31,7 @@ from ..transport.redirects import NOT_REDIRECTED
 from .base import LitellmScraper
 from .selection import Selection
 from .submission import IdleCounts, Submission
+from .telemetry import Telemetry
 from .warnings import alternating_levels, contexts_dropped, query_in_vain, repeated_samples, several_processes
 
 __all__ = ['ExactScraper']
@@ -53,6 +54,7 @@ class ExactScraper(LitellmScraper):
         self._submission = Submission(check, self._table.slots, IdleCounts(options.idle_counts))
         most = options.max_contexts
         self._limit = None if most is None else ContextLimit(self._table, most)
+        self._telemetry = Telemetry(self) if self.take_telemetry() else None
         self._selection = Selection(self.address.url, options.filter_at_proxy and bool(options.exclude_metric_groups))
         # When the run before asked for a page in vain, and whether nothing listened there.
         self._failed_at: float | None = None
@@ -102,10 +104,12 @@ class ExactScraper(LitellmScraper):
 
     def _lines(self, response: Response, bad_lines: Counter[str]) -> Iterator[list[bytes]]:
         batches = self.lines_of(response, bad_lines)
-        is_unwanted = self.unwanted_lines()
-        if is_unwanted is None:
-            return batches
-        return ([line for line in lines if not is_unwanted(line)] for lines in batches)
+        telemetry, is_unwanted = self._telemetry, self.unwanted_lines()
+        if telemetry is not None:
+            batches = telemetry.receive(response, batches)
+        if is_unwanted is not None:
+            batches = ([line for line in lines if not is_unwanted(line)] for lines in batches)
+        return batches if telemetry is None else telemetry.read(batches)
 
     def _hand_over(self, reading: Reading, times: Times, unread: int) -> None:
         """Submit what happened since the page before, and make this the last one."""
@@ -134,6 +138,8 @@ class ExactScraper(LitellmScraper):
         table.accept(reading)
         self._submission.submit_counts(increments, reading, times.answered, with_history)
         self._submission.submit_gauges(table.gauges.values(), reading)
+        if self._telemetry is not None:
+            self._telemetry.submit(table.slots, reading)
         self._forget()
         if ledger.several_processes:
             self.warning(several_processes(self.endpoint))

@@ -30,7 +30,6 @@ _STOCK_OPTIONS = (
     'collect_histograms_as_distributions',
     'share_labels',
     'target_info',
-    'telemetry',
 )
 _TYPES = frozenset({DEFAULT_METRIC_TYPE, 'native_dynamic', 'time_elapsed', *SUBMITTED_TYPES})
 
