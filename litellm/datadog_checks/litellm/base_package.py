@@ -36,6 +36,8 @@ MetricTransformer.normalize_metric_config     oldest   newest  read `metrics` an
 utils.decumulate_histogram_buckets            oldest   newest  know where the lowest bucket of a histogram begins
 transform.DEFAULT_METRIC_TYPE                 oldest   newest  know the type of a metric that no option gives one
 transform.NATIVE_TRANSFORMERS                 oldest   newest  know the types of families that the base submits
+RequestsWrapper._session                      oldest   newest  have requests without kept connections use one, too
+RequestsWrapper._create_session               37.16.0  newest  the same, without a TLS context that may not be needed
 RequestsWrapper.auth_token_handler            oldest   newest  renew a token without logging it or repeating requests
 AuthTokenHandler.poll                         oldest   newest  the same
 EnvVars.MESSAGE_INDICATOR                     oldest   newest  know that `process_isolation` is on
@@ -51,6 +53,7 @@ from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 from prometheus_client.samples import Sample
+from requests import Session
 
 from datadog_checks.base.agent import aggregator
 from datadog_checks.base.checks.openmetrics.v2.scraper import OpenMetricsScraper
@@ -79,6 +82,7 @@ __all__ = [
     'mapped_metrics',
     'metadata_of',
     'normalized_tags',
+    'session_of',
     'submitter',
     'take_token_handler',
 ]
@@ -229,6 +233,14 @@ def take_token_handler(http: Any) -> TokenHandler | None:
     """
     handler, http.auth_token_handler = http.auth_token_handler, None
     return handler
+
+
+def session_of(http: Any) -> Session:
+    """Make the session of all requests for which `persist` is asked for, and return it."""
+    if hasattr(http, '_create_session'):
+        http._session = http._create_session()
+    session: Session = http.session
+    return session
 
 
 def is_isolated() -> bool:

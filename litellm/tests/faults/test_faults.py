@@ -41,7 +41,19 @@ from datadog_checks.litellm.scrapers.exact import FORGET_EVERY, _proxy_time
 from datadog_checks.litellm.transport.body import PageLimits
 from tests.support.agent_model import AgentModel, Context, Submissions, recorded
 from tests.support.endpoint import OPENMETRICS
-from tests.support.misbehaving import HEAR_END, RESET, STALL, Drip, Endpoint, Script, Step, answer, chunked, compressed
+from tests.support.misbehaving import (
+    HEAR_END,
+    RESET,
+    STALL,
+    Drip,
+    Endpoint,
+    Flood,
+    Script,
+    Step,
+    answer,
+    chunked,
+    compressed,
+)
 
 # What everything was counted at the fault. On the good pages before and after it, three less and more.
 COUNT = 13
@@ -226,6 +238,76 @@ CONNECTIONS = [
         max_page_seconds=0.2,
     ),
     Fault('answers twice', lambda page: [*answer(page), *answer(page)], is_read()),
+]
+
+TOO_SLOW = 'longer to arrive than the 0.2 seconds that `max_page_seconds` allows'
+TOO_MANY_HEADERS = 'the answer has more than 1 MiB of headers'
+CONTINUE = b'HTTP/1.1 100 Continue\r\n'
+
+
+def endless(*steps: Step) -> Script:
+    return lambda page: steps
+
+
+# What comes before, between and behind the bytes of a page, without end.
+FLOODS = [
+    *(
+        Fault(name, endless(Drip(content, 0.01)), fails(TOO_SLOW), max_page_seconds=0.2)
+        for name, content in {
+            'drips a status': b'HTTP/1.1 ' + b'2' * 60_000,
+            'drips a header': b'HTTP/1.1 200 OK\r\nX: ' + b'x' * 60_000,
+            'drips headers': b'HTTP/1.1 200 OK\r\n' + b'X: x\r\n' * 99,
+            'drips 100 Continue': (CONTINUE + b'\r\n') * 1_000,
+            'drips headers of 100 Continue': CONTINUE + b'X: x\r\n' * 99,
+        }.items()
+    ),
+    Fault(
+        '100 Continue now and then',
+        endless(Flood(CONTINUE + b'\r\n', 0.05)),
+        fails(TOO_SLOW),
+        timeout=0.2,
+        max_page_seconds=0.2,
+    ),
+    Fault('100 Continue without end', endless(Flood(CONTINUE + b'\r\n')), fails(TOO_MANY_HEADERS)),
+    Fault('100 Continue with headers without end', endless(Flood(CONTINUE + b'X: x\r\n\r\n')), fails(TOO_MANY_HEADERS)),
+    Fault(
+        'headers of 6 MB',
+        lambda page: answer(page, *(f'X: {"x" * 60_000}' for _ in range(90))),
+        fails(TOO_MANY_HEADERS),
+    ),
+    *(
+        Fault(
+            f'drips {name}',
+            lambda page, content=content: [*chunked(page, end=b''), Drip(content, 0.01)],  # type: ignore[misc]
+            fails(TOO_SLOW),
+            max_page_seconds=0.2,
+        )
+        for name, content in {
+            'trailers': b'0\r\n' + b'X: x\r\n' * 1_000,
+            'a trailer': b'0\r\nX: ' + b'x' * 60_000,
+            'the size of a chunk': b'0' * 60_000,
+            'an extension of a chunk': b'5;a=' + b'b' * 60_000,
+        }.items()
+    ),
+    Fault(
+        'trailers without end',
+        lambda page: [*chunked(page, end=b'0\r\n'), Flood(b'X: x\r\n')],
+        fails(TOO_SLOW),
+        max_page_seconds=0.2,
+    ),
+    Fault(
+        'chunks of nothing but extensions',
+        lambda page: [*chunked(page, end=b''), Flood(b'1;%s\r\n#\r\n' % (b'a=b;' * 1_000))],
+        fails(TOO_SLOW),
+        max_page_seconds=0.2,
+    ),
+    Fault(
+        'redirects that drip',
+        endless(Drip(b'HTTP/1.1 307 X\r\nLocation: /metrics/\r\nContent-Length: 0\r\n\r\n', 0.002)),
+        fails(TOO_SLOW),
+        timeout=0.2,
+        max_page_seconds=0.2,
+    ),
 ]
 
 FRAMING = [
@@ -599,7 +681,7 @@ PAGES = [
     ),
 ]
 
-FAULTS = [*CONNECTIONS, *FRAMING, *STATUSES, *ENCODINGS, *CONTENT_TYPES, *LINES, *PAGES]
+FAULTS = [*CONNECTIONS, *FLOODS, *FRAMING, *STATUSES, *ENCODINGS, *CONTENT_TYPES, *LINES, *PAGES]
 
 
 class Watch:

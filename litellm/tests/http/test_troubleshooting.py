@@ -60,6 +60,12 @@ def shown(url: str, runs: int = 1, **options: Any) -> Shown:
     return found
 
 
+def continuing_without_end(request: BaseHTTPRequestHandler) -> None:
+    with suppress(OSError):
+        while True:
+            request.wfile.write(b'HTTP/1.1 100 Continue\r\n\r\n' * 1_000)
+
+
 def answered(answer: Answer, **options: Any) -> Callable[[], Shown]:
     """Return the fault of a metrics page that is answered like this."""
 
@@ -266,6 +272,7 @@ FAULTS: dict[str, Callable[[], Shown]] = {
     'the page ends without `# EOF`; nothing': answered(answering(200, TEXT, {'Content-Type': OPENMETRICS})),
     'bytes that `max_page_bytes` allows': exposed(TEXT, max_page_bytes=50),
     'seconds that `max_page_seconds` allows': arriving_slowly,
+    'has more than 1 MiB of headers': answered(continuing_without_end),
     'the page is not in a Prometheus exposition format': exposed('Welcome!\n'),
     'Some lines of the page were unreadable and skipped': exposed(
         TEXT + 'litellm_requests_metric_total{model="a"b"} 1.0\n'

@@ -7,15 +7,29 @@ from __future__ import annotations
 
 import gzip
 import socket
+import ssl
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from threading import Event, Thread
 from typing import NamedTuple, Self
 
 from tests.support.endpoint import PROMETHEUS
 
-__all__ = ['HEAR_END', 'RESET', 'STALL', 'Drip', 'Endpoint', 'Script', 'Step', 'answer', 'chunked', 'compressed']
+__all__ = [
+    'HEAR_END',
+    'RESET',
+    'STALL',
+    'Drip',
+    'Endpoint',
+    'Flood',
+    'Script',
+    'Step',
+    'answer',
+    'chunked',
+    'compressed',
+]
 
 # Send nothing more, and leave the connection open.
 STALL = 'stall'
@@ -32,7 +46,14 @@ class Drip(NamedTuple):
     pause: float = 0.02
 
 
-Step = bytes | str | Drip
+class Flood(NamedTuple):
+    """Send the same bytes again and again, for as long as anybody listens."""
+
+    content: bytes
+    pause: float = 0.0
+
+
+Step = bytes | str | Drip | Flood
 # Makes of a page what is sent for it.
 Script = Callable[[bytes], Sequence[Step]]
 
@@ -63,10 +84,15 @@ def compressed(page: bytes, damage: Callable[[bytes], bytes] = bytes, encoding: 
 class Endpoint:
     """The endpoint at `url`; use as a context manager. Keeps the head of each request in `requests`.
 
-    `heard_ends` counts the connections that the other side closed when it was waited for.
+    `heard_ends` counts the connections that the other side closed when it was waited for. With a certificate, it speaks
+    TLS.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, certificate: Path | None = None) -> None:
+        self._context = None
+        if certificate is not None:
+            self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self._context.load_cert_chain(certificate)
         self.script: Callable[[], Sequence[Step]] = list
         self.requests: list[str] = []
         self.heard_ends = 0
@@ -74,7 +100,7 @@ class Endpoint:
         self._threads: list[Thread] = []
         self._listener = socket.create_server(('127.0.0.1', 0))
         self._port = self._listener.getsockname()[1]
-        self.url = f'http://127.0.0.1:{self._port}/metrics/'
+        self.url = f'http{"s" if certificate else ""}://127.0.0.1:{self._port}/metrics/'
 
     def __enter__(self) -> Self:
         self._accept_in_thread()
@@ -139,6 +165,8 @@ class Endpoint:
             thread.start()
 
     def _serve(self, connection: socket.socket, over: Event) -> None:
+        if self._context is not None:
+            connection = self._context.wrap_socket(connection, server_side=True)
         with connection:
             try:
                 head = b''
@@ -162,6 +190,10 @@ class Endpoint:
                 connection.sendall(bytes([byte]))
                 if over.wait(step.pause):
                     return
+        elif isinstance(step, Flood):
+            content = step.content if step.pause else step.content * 100
+            while not over.wait(step.pause):
+                connection.sendall(content)
         elif step == HEAR_END:
             connection.settimeout(5)
             self.heard_ends += connection.recv(1) == b''

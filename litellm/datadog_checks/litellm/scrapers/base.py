@@ -26,7 +26,15 @@ from ..page.family_types import is_creation_time
 from ..secrets import HEADER_OPTIONS
 from ..transport.body import PageLimits, read_body
 from ..transport.client import Client
-from ..transport.errors import URL_HINT, NotMetricsError, explain, explain_response
+from ..transport.errors import (
+    HEAD_TOO_LARGE,
+    TOO_SLOW,
+    URL_HINT,
+    NotMetricsError,
+    PageLimitError,
+    explain,
+    explain_response,
+)
 from ..transport.redirects import NOT_REDIRECTED
 from ..transport.urls import Address, read_address
 from .transfer import ACCEPTED_ENCODINGS, Transfer
@@ -118,13 +126,17 @@ class LitellmScraper(AdaptedScraper):
         )
 
     def send_request(self, **options: Any) -> Response:
-        return self._client.get(self.address.url, **options)
+        return self._client.get(self.address.url, self.page_limits.max_page_seconds, **options)
 
     def get_connection(self, **options: Any) -> Response:
         """Return a response with a page to read, or raise an error that says what is wrong with it."""
         try:
             response: Response = self.send_request(extra_headers=self._transfer.headers, **options)
         except RequestException:
+            if self._client.deadline.head_is_too_large:
+                raise PageLimitError(HEAD_TOO_LARGE) from None
+            if self._client.deadline.is_over:
+                raise PageLimitError(TOO_SLOW.format(self.page_limits.max_page_seconds)) from None
             raise
         except ValueError:
             # The URL of a redirect cannot be parsed.
@@ -139,7 +151,7 @@ class LitellmScraper(AdaptedScraper):
 
     def lines_of(self, response: Response, bad_lines: Counter[str]) -> Iterator[list[bytes]]:
         """Return the lines of a page within the limits of this instance: see `read_lines`."""
-        body = read_body(response, self.page_limits)
+        body = read_body(response, self.page_limits, self._client.deadline)
         return read_lines(body, bad_lines, is_openmetrics=is_openmetrics(self.content_type))
 
     def judge_page(self, families: Iterable[str], *, has_samples: bool) -> None:

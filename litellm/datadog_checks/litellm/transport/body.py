@@ -1,10 +1,8 @@
 """The body of an answer: its bytes as they arrive, decompressed, within the limits of size and time that options set.
 
 `timeout` and `read_timeout` limit the wait for the next bytes, not for the last: a page that trickles in would keep a
-check worker of the Agent busy for hours. And a few kB can decompress to more than the memory of the Agent's host.
-Out of reach here is what `http.client` reads by itself: it limits the size of headers and chunk sizes, but not their
-time, and neither the number nor the time of trailers and of answers with status 100. Who sends these without end keeps
-a thread busy.
+check worker of the Agent busy for hours. And a few kB can decompress to more than the memory of the Agent's host. What
+comes before, between and behind the pieces is limited by `deadline`.
 """
 
 from __future__ import annotations
@@ -18,7 +16,8 @@ from requests import Response
 from requests.exceptions import ReadTimeout, SSLError
 from urllib3 import exceptions
 
-from .errors import BROKEN_OFF, PageLimitError, TruncatedPageError
+from .deadline import Deadline
+from .errors import BROKEN_OFF, TOO_SLOW, PageLimitError, TruncatedPageError
 
 __all__ = ['PIECE_BYTES', 'PageLimits', 'read_body']
 
@@ -36,15 +35,16 @@ class PageLimits(NamedTuple):
     max_page_seconds: float
 
 
-def read_body(response: Response, limits: PageLimits) -> Iterator[bytes]:
-    """Yield the body in pieces of at most `PIECE_BYTES`.
+def read_body(response: Response, limits: PageLimits, deadline: Deadline) -> Iterator[bytes]:
+    """Yield the body in pieces of at most `PIECE_BYTES`. The deadline is that of the client which got the response.
 
     Raises `PageLimitError` at a limit, `TruncatedPageError` when the body is not what its headers say, and otherwise
     what `requests` raises.
     """
     # Between two pieces the caller works on the first: a few kB of gzip can hold millions of lines.
-    deadline = time.monotonic() + limits.max_page_seconds
-    pieces = _arriving(response)
+    now = time.monotonic()
+    end = (now if deadline.answering_since is None else deadline.answering_since) + limits.max_page_seconds
+    pieces = _arriving(response, limits, deadline)
     encoding = response.headers.get('Content-Encoding', 'identity').strip().lower()
     if encoding in ('gzip', 'x-gzip', 'deflate'):
         pieces = _decompressed(pieces)
@@ -61,21 +61,19 @@ def read_body(response: Response, limits: PageLimits) -> Iterator[bytes]:
                 f'the page is larger than the {limits.max_page_bytes} bytes that `max_page_bytes` allows; nothing from '
                 'it was submitted. Reduce what the proxy exposes, or raise the limit.'
             )
-        if time.monotonic() > deadline:
-            raise PageLimitError(
-                f'the page took longer to arrive than the {limits.max_page_seconds:g} seconds that `max_page_seconds` '
-                'allows; nothing from it was submitted. Find what is slow between the Agent and the proxy, or raise '
-                'the limit.'
-            )
+        if time.monotonic() > end:
+            raise PageLimitError(TOO_SLOW.format(limits.max_page_seconds))
         yield piece
 
 
-def _arriving(response: Response) -> Iterator[bytes]:
+def _arriving(response: Response, limits: PageLimits, deadline: Deadline) -> Iterator[bytes]:
     while True:
         try:
             # Returns what has arrived. Reading a fixed amount would block on a slow sender and never see the deadline.
             piece = response.raw.read1(PIECE_BYTES, decode_content=False)
         except exceptions.ReadTimeoutError:
+            if deadline.is_over:
+                raise PageLimitError(TOO_SLOW.format(limits.max_page_seconds)) from None
             raise ReadTimeout('Read timed out') from None
         except exceptions.SSLError as error:
             raise SSLError(str(error)) from None

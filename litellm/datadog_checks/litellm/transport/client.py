@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from contextlib import suppress
 from typing import Any, NamedTuple
 from urllib.parse import urljoin
@@ -15,8 +14,9 @@ from urllib3.exceptions import HTTPError, TimeoutError
 
 from datadog_checks.base.utils.http import RequestsWrapper
 
-from ..base_package import take_token_handler
+from ..base_package import session_of, take_token_handler
 from ..secrets import HARMLESS_HEADERS, Redactor, secrets_of_header
+from .deadline import Deadline, keep_deadline
 from .redirects import NOT_REDIRECTED, Redirects
 from .urls import Address
 
@@ -65,6 +65,11 @@ class Client:
         self._token = take_token_handler(http)
         self._token_source = token_source
         self._is_refused = False
+        self.deadline = Deadline()
+        """When the last request has to be over."""
+        # A request of a session of its own, as the base package has it by default, would know no deadline.
+        self._connections = session_of(http)
+        keep_deadline(self._connections, self.deadline)
         self.redirects = NOT_REDIRECTED
         """What redirects the last request has followed."""
 
@@ -85,20 +90,24 @@ class Client:
         headers = {name.lower() for name in self._http.options['headers']}
         return bool(self._http.options['auth'] or self._token or headers - HARMLESS_HEADERS)
 
-    def get(self, url: str, **options: Any) -> Response:
-        """Return a response whose body is still unread. If its token is refused, it is renewed and sent again once."""
+    def get(self, url: str, seconds: float, **options: Any) -> Response:
+        """Return a response whose body is still unread. If its token is refused, it is renewed and sent again once.
+
+        From its first byte on, the answer may take so many seconds. With redirects, the request takes at most twice as
+        long as without.
+        """
+        total = 2 * (self.timeout + seconds)
+        self.deadline.start(total=total, answer=seconds)
         response = self._send(url, options)
         if self._is_refused and self._token is not None:
             response.close()
+            self.deadline.start(total=total, answer=seconds)
             response = self._send(url, options)
         return response
 
     def ask(self, url: str, seconds: float, limit: int) -> Answer:
-        """Send one request, never repeated as answers may cost money, and read within these seconds and bytes.
-
-        If the server stalls in the middle of an answer, this takes up to twice as long.
-        """
-        deadline = time.monotonic() + seconds
+        """Send one request, never repeated as answers may cost money, and read within these seconds and bytes."""
+        self.deadline.start(total=seconds)
         connect_seconds, _ = self._http.options['timeout']
         pieces, size = [], 0
         with self._send(url, {'timeout': (min(connect_seconds, seconds), seconds)}) as response:
@@ -109,10 +118,8 @@ class Client:
                     size += len(piece)
                     if size > limit:
                         break
-                    if time.monotonic() > deadline:
-                        raise Timeout('the answer goes on')
             except TimeoutError:
-                raise Timeout('the answer stalls') from None
+                raise Timeout('the answer goes on, or stalls') from None
             except HTTPError as error:
                 raise ChunkedEncodingError(f'the answer breaks off ({type(error).__name__})') from None
         return Answer(response.status_code, b''.join(pieces)[:limit], size <= limit, self.redirects)
@@ -126,7 +133,17 @@ class Client:
         if not all(map(_can_be_sent, self._http.options['headers'].values())):
             raise InvalidHeader('a header has a line break, or a character that is none of HTTP')
         self.redirects = NOT_REDIRECTED
-        response: Response = self._http.get(url, stream=True, hooks={'response': self._redirect}, **options)
+        persists = self._http.persist_connections
+        if not persists:
+            self._connections.cookies.clear()
+        try:
+            response: Response = self._http.get(
+                url, stream=True, persist=True, hooks={'response': self._redirect}, **options
+            )
+        finally:
+            if not persists:
+                # The connection of the response is closed with it.
+                self._connections.close()
         self._is_refused = response.status_code in (401, 403)
         return response
 

@@ -21,11 +21,14 @@ from requests.exceptions import (
 from urllib3.exceptions import NewConnectionError
 
 from .client import KEY_HEADERS
+from .deadline import MAX_HEAD_BYTES
 from .redirects import Redirects
 
 __all__ = [
     'BROKEN_OFF',
+    'HEAD_TOO_LARGE',
     'NOT_AN_EXPOSITION',
+    'TOO_SLOW',
     'URL_HINT',
     'NotMetricsError',
     'PageLimitError',
@@ -50,6 +53,14 @@ OPEN_METRICS_HINT = '`litellm_settings.require_auth_for_metrics_endpoint: false`
 URL_HINT = 'set `openmetrics_endpoint` to the metrics page of a LiteLLM proxy, such as `http://HOST:4000/metrics/`'
 
 NOT_AN_EXPOSITION = f'the page is not in a Prometheus exposition format: {URL_HINT}'
+HEAD_TOO_LARGE = (
+    f'the answer has more than {MAX_HEAD_BYTES >> 20} MiB of headers; nothing from it was submitted. Check what is in '
+    'front of LiteLLM.'
+)
+TOO_SLOW = (
+    'the page took longer to arrive than the {:g} seconds that `max_page_seconds` allows; nothing from it was '
+    'submitted. Find what is slow between the Agent and the proxy, or raise the limit.'
+)
 BROKEN_OFF = 'the response was cut off in the middle of the page ({}); nothing from it was submitted'
 
 

@@ -1,0 +1,109 @@
+"""An answer ends in time, over TLS, a forward proxy or a kept connection, to a probe as to a request for the page."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from datadog_checks.base.stubs.aggregator import AggregatorStub
+from datadog_checks.litellm import LitellmCheck
+from tests.support.certificates import certificate
+from tests.support.misbehaving import Drip, Endpoint, Flood, Step, answer
+
+PAGE = b'# TYPE litellm_in_flight_requests gauge\nlitellm_in_flight_requests 3.0\n'
+CONTINUE = b'HTTP/1.1 100 Continue\r\n\r\n'
+FLOODS: dict[str, list[Step]] = {
+    '100 Continue': [Flood(CONTINUE, 0.02)],
+    'headers': [b'HTTP/1.1 200 OK\r\n', Flood(b'X', 0.02)],
+    'body': [b'HTTP/1.1 200 OK\r\n\r\n', Flood(b'#', 0.02)],
+    'trailers': [b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n', Flood(b'X', 0.02)],
+}
+# Far from both the limits, which are tenths of a second, and the timeouts, which the floods never run into.
+SOON = 5.0
+
+
+@pytest.fixture
+def endpoint() -> Iterator[Endpoint]:
+    with Endpoint() as one:
+        yield one
+
+
+def error_of(url: str, **options: Any) -> str:
+    """Return the error of a run whose page has a third of a second to arrive, and which has to end soon after."""
+    instance = {'openmetrics_endpoint': url, 'collect_readiness': False, 'max_page_seconds': 0.3, 'timeout': 30}
+    check = LitellmCheck('litellm', {}, [{**instance, **options}])
+    started = time.monotonic()
+    error = check.run()
+    assert time.monotonic() - started < SOON
+    return str(json.loads(error)[0]['message']) if error else ''
+
+
+@pytest.mark.parametrize('flood', FLOODS)
+@pytest.mark.parametrize(
+    'options', [{}, {'persist_connections': True}, {'use_stock_scraper': True}], ids=['plain', 'kept', 'stock']
+)
+def test_a_page_ends_in_time(flood: str, options: dict[str, Any], endpoint: Endpoint) -> None:
+    endpoint.script = lambda: FLOODS[flood]
+
+    assert 'max_page_seconds' in error_of(endpoint.url, **options)
+
+
+@pytest.mark.parametrize('flood', FLOODS)
+def test_a_page_over_tls_ends_in_time(flood: str, tmp_path: Path) -> None:
+    made = certificate(tmp_path)
+    with Endpoint(made.file) as endpoint:
+        endpoint.script = lambda: FLOODS[flood]
+
+        assert 'max_page_seconds' in error_of(endpoint.url, tls_ca_cert=str(made.authority))
+
+
+@pytest.mark.parametrize('flood', FLOODS)
+def test_a_page_behind_a_forward_proxy_ends_in_time(flood: str, endpoint: Endpoint) -> None:
+    endpoint.script = lambda: FLOODS[flood]
+    forward = {'http': endpoint.url, 'https': endpoint.url}
+
+    assert 'max_page_seconds' in error_of('http://litellm.invalid/metrics/', proxy=forward)
+
+
+def test_a_forward_proxy_that_never_connects_ends_in_time(endpoint: Endpoint) -> None:
+    endpoint.script = lambda: [b'HTTP/1.1 200 OK\r\n', Flood(b'X', 0.02)]
+
+    assert 'max_page_seconds' in error_of('https://litellm.invalid/metrics/', proxy={'https': endpoint.url})
+
+
+@pytest.mark.parametrize('flood', FLOODS)
+def test_a_probe_ends_in_time(flood: str, endpoint: Endpoint, aggregator: AggregatorStub) -> None:
+    with Endpoint() as slow:
+        endpoint.script = lambda: answer(PAGE)
+        slow.script = lambda: FLOODS[flood]
+        probes = {'litellm_health_endpoint': slow.url, 'litellm_health_timeout': 0.5, 'read_timeout': 0.5}
+        readiness = {'collect_readiness': True, 'litellm_readiness_endpoint': slow.url}
+        assert error_of(endpoint.url, **probes, **readiness) == ''
+
+    assert 'within 0.5 seconds' in aggregator.service_checks('litellm.health.can_connect')[0].message
+    assert 'within 0.5 seconds' in aggregator.service_checks('litellm.proxy.ready')[0].message
+
+
+def test_a_page_that_takes_its_time_is_read(endpoint: Endpoint) -> None:
+    """The limits are those of each wait, and of the whole: what keeps both is read, though it is slow in each part."""
+    head = b'HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n' % len(PAGE)
+    endpoint.script = lambda: [Drip(CONTINUE * 2 + head + PAGE, 0.001)]
+
+    assert error_of(endpoint.url, max_page_seconds=4) == ''
+
+
+def test_what_another_program_debugs_of_http_prints_no_secret(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(http.client.HTTPConnection, 'debuglevel', 1)
+    endpoint.script = lambda: answer(PAGE, 'Set-Cookie: session=sk-secret')
+
+    assert error_of(endpoint.url, extra_headers={'x-litellm-api-key': 'sk-secret'}) == ''
+    assert 'x-litellm-api-key: sk-secret' in endpoint.requests[0]
+    assert 'sk-secret' not in ''.join(capfd.readouterr())
