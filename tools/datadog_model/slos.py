@@ -1,9 +1,10 @@
-"""Evaluate service level objectives of good and of all events over a store.
+"""Evaluate service level objectives of good events and of bad or all events over a store.
 
-The indicator is the sum of good events by that of all events in a window, for each group of the queries. What is left
-of the error budget is what may still fail by what might fail at all: below 0 the objective is missed (Metric-based
-SLOs, https://docs.datadoghq.com/service_level_objectives/metric/). Not modelled: objectives of monitors and of time
-slices, corrections, calendar views.
+The indicator is the sum of good events by that of all events in a window, for each group of the queries. All events are
+the good and the bad ones, where an SLO names these: a group without bad events has none. What is left of the error
+budget is what may still fail by what might fail at all: below 0 the objective is missed (Metric-based SLOs,
+https://docs.datadoghq.com/service_level_objectives/metric/). Not modelled: objectives of monitors and of time slices,
+corrections, calendar views, formulas that are more than the name of a query.
 """
 
 from __future__ import annotations
@@ -57,7 +58,8 @@ class ServiceLevelObjective:
 
     name: str
     good: Node
-    total: Node
+    other: Node
+    other_is_bad: bool
     objectives: tuple[Objective, ...]
 
     @classmethod
@@ -66,22 +68,28 @@ class ServiceLevelObjective:
         name = definition['name']
         if definition['type'] != 'metric':
             raise AssetError(f'{name}: the model knows SLOs of metrics only')
-        good, total = (parse(definition['query'][part]) for part in ('numerator', 'denominator'))
-        for query in (*metric_queries(good), *metric_queries(total)):
+        counted = definition['sli_specification']['count']
+        queries = {query['name']: parse(query['query']) for query in counted['queries']}
+        for query in (one for node in queries.values() for one in metric_queries(node)):
             if query.aggregator != 'sum' or query.form != 'as_count':
                 raise query.at.error('an SLO adds up counts: sum:….as_count()')
-        return cls(name, good, total, tuple(_objectives(definition['thresholds'])))
+        other_is_bad = 'bad_events_formula' in counted
+        parts = ('good_events_formula', 'bad_events_formula' if other_is_bad else 'total_events_formula')
+        good, other = (queries[counted[part]['formula']] for part in parts)
+        return cls(name, good, other, other_is_bad, tuple(_objectives(definition['thresholds'])))
 
     def attained(self, store: Store, window: Window) -> list[Attainment]:
         """Return what each group with events reaches in a window."""
-        good, total = self._sums(self.good, store, window), self._sums(self.total, store, window)
-        if good.keys != total.keys:
-            raise AssetError(f'{self.name}: good events and all events have other groups')
+        good, other = self._sums(self.good, store, window), self._sums(self.other, store, window)
+        if good.keys != other.keys:
+            raise AssetError(f'{self.name}: good events and the others have other groups')
         result = []
-        for group, (events,) in total.rows.items():
+        for group in {**other.rows, **good.rows} if self.other_is_bad else other.rows:
+            succeeded, rest = ((frame.rows.get(group) or [0.0])[0] or 0.0 for frame in (good, other))
+            events = succeeded + rest if self.other_is_bad else rest
             if events:
-                tags = tuple(f'{key}:{value}' for key, value in zip(total.keys, group, strict=True))
-                result.append(Attainment(tags, (good.rows.get(group) or [0])[0] or 0, events))
+                tags = tuple(f'{key}:{value}' for key, value in zip(good.keys, group, strict=True))
+                result.append(Attainment(tags, succeeded, events))
         return result
 
     @staticmethod

@@ -104,10 +104,13 @@ def _monitor(name: str, content: dict[str, Any], scope: Sequence[str], handles: 
 
 
 def _slo(name: str, content: dict[str, Any], scope: Sequence[str], _: Handles) -> Asset:
-    query = {part: _scoped(text, scope) for part, text in content['query'].items()}
+    counted = content['sli_specification']['count']
+    queries = [{**query, 'query': _scoped(query['query'], scope)} for query in counted['queries']]
+    specification = {'count': {**counted, 'queries': queries}}
     tags = [*content['tags'], *scope, _mark(name, scope)]
     title = ' '.join([content['name'], *(f'({tag})' for tag in scope)])
-    return Asset('slos', name, _mark(name, scope), {**content, 'name': title, 'query': query, 'tags': tags})
+    definition = {**content, 'name': title, 'sli_specification': specification, 'tags': tags}
+    return Asset('slos', name, _mark(name, scope), definition)
 
 
 def _mark(name: str, scope: Sequence[str]) -> str:

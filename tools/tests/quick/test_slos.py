@@ -30,6 +30,8 @@ START = 1_793_577_600
 WINDOW = Window(START, START + 3600)
 PRODUCTION, STAGING = ('env:production', 'service:litellm'), ('env:staging', 'service:litellm')
 CALL = ('requested_model:gpt-4o', 'route:/v1/chat/completions')
+SUCCESS = (*CALL, 'status_code:200')
+FAILURE = (*CALL, 'exception_status:503', 'exception_class:openai.serviceunavailableerror')
 FAILED, TOTAL = 'litellm.proxy.failed_requests.metric.count', 'litellm.proxy.total_requests.metric.count'
 LATENCY = 'litellm.request.total_latency.metric'
 
@@ -58,7 +60,7 @@ def test_an_slo_is_valid_for_the_api(path: Path) -> None:
 @pytest.mark.parametrize('path', SLOS, ids=lambda path: path.stem)
 def test_an_slo_counts_what_the_check_submits_for_each_environment_and_service(path: Path) -> None:
     counts = {name for name, kind in submitted_names() if kind == 'count'}
-    asked = [query for side in (slo(path.stem).good, slo(path.stem).total) for query in metric_queries(side)]
+    asked = [query for side in (slo(path.stem).good, slo(path.stem).other) for query in metric_queries(side)]
 
     assert {query.metric for query in asked} <= counts
     assert {query.scope.by for query in asked} == {('env', 'service')}
@@ -78,7 +80,9 @@ def test_the_target_of_an_slo_is_that_of_its_longest_time_frame(path: Path) -> N
 
 def test_availability_takes_for_a_failure_what_the_monitor_takes_for_one() -> None:
     monitor = json.loads((ASSETS / 'monitors' / 'proxy_failure_rate.json').read_text())['definition']['query']
-    ours = ' '.join(content('availability')['query'].values())
+    ours = ' '.join(query['query'] for query in content('availability')['sli_specification']['count']['queries'])
+    # What succeeds is what is left of all requests.
+    ours = ours.replace(' AND status_code:200', '')
     scopes = [{*re.findall(r'((?:failed|total)_requests)[^{]*(\{[^}]*\})', text)} for text in (monitor, ours)]
 
     assert scopes[0] == scopes[1]
@@ -86,14 +90,15 @@ def test_availability_takes_for_a_failure_what_the_monitor_takes_for_one() -> No
 
 
 def test_failures_by_no_fault_of_the_client_count_against_availability() -> None:
-    failure = (*CALL, 'exception_status:503', 'exception_class:openai.serviceunavailableerror')
     hang_up = (*CALL, 'exception_status:499', 'exception_class:httpexception')
     store = counted(
-        (TOTAL, 1000, (*PRODUCTION, *CALL)),
-        (FAILED, 4, (*PRODUCTION, *failure)),
+        (TOTAL, 996, (*PRODUCTION, *SUCCESS)),
+        (TOTAL, 4, (*PRODUCTION, *CALL, 'status_code:503')),
+        (TOTAL, 100, (*PRODUCTION, *CALL, 'status_code:499')),
+        (FAILED, 4, (*PRODUCTION, *FAILURE)),
         (FAILED, 100, (*PRODUCTION, *hang_up)),
-        (TOTAL, 10, (*STAGING, *CALL)),
-        (FAILED, 5, (*STAGING, *failure)),
+        (TOTAL, 5, (*STAGING, *SUCCESS)),
+        (FAILED, 5, (*STAGING, *FAILURE)),
     )
 
     assert slo('availability').attained(store, WINDOW) == [
@@ -102,11 +107,26 @@ def test_failures_by_no_fault_of_the_client_count_against_availability() -> None
     ]
 
 
-def test_without_a_failure_availability_is_whole_and_without_a_request_unknown() -> None:
-    assert slo('availability').attained(counted((TOTAL, 10, (*PRODUCTION, *CALL))), WINDOW) == [
-        Attainment(PRODUCTION, 10, 10)
+def test_a_service_without_a_failure_is_whole_beside_one_where_nothing_succeeds() -> None:
+    store = counted((TOTAL, 10, (*PRODUCTION, *SUCCESS)), (FAILED, 5, (*STAGING, *FAILURE)))
+
+    assert sorted(slo('availability').attained(store, WINDOW)) == [
+        Attainment(PRODUCTION, 10, 10),
+        Attainment(STAGING, 0, 5),
     ]
-    assert slo('availability').attained(Store(), WINDOW) == []
+
+
+def test_a_day_without_a_failure_is_whole_and_one_without_a_request_is_no_day() -> None:
+    store = Store()
+    for hour in range(24):
+        store.add(TOTAL, 'count', (*PRODUCTION, *SUCCESS), START + 3600 * hour, 100)
+    day, next_day = Window(START, START + 86400), Window(START + 86400, START + 2 * 86400)
+
+    (whole,) = slo('availability').attained(store, day)
+
+    assert (whole, whole.budget_left(slo('availability').objectives[0])) == (Attainment(PRODUCTION, 2400, 2400), 1.0)
+    assert slo('availability').attained(store, next_day) == []
+    assert slo('latency').attained(store, day) == []
 
 
 def test_answers_within_the_bound_are_good() -> None:
@@ -135,18 +155,19 @@ def test_the_error_budget_is_what_may_still_fail(good: int, status: str, left: f
 
 
 def test_the_model_refuses_what_datadog_does_not_add_up() -> None:
-    averaged = {'numerator': 'avg:a{*}.as_count()', 'denominator': 'sum:b{*}.as_count()'}
+    latency = content('latency')
+    averaged = json.loads(json.dumps(latency).replace('"sum:', '"avg:'))
 
     with pytest.raises(QueryError, match='adds up counts'):
-        ServiceLevelObjective.from_json({**content('latency'), 'query': averaged})
+        ServiceLevelObjective.from_json(averaged)
     with pytest.raises(AssetError, match='metrics only'):
-        ServiceLevelObjective.from_json({**content('latency'), 'type': 'monitor'})
+        ServiceLevelObjective.from_json({**latency, 'type': 'monitor'})
 
 
 def test_the_import_restricts_an_slo_to_its_scope() -> None:
     scope = ('env:production', 'service:litellm')
     imported = {one.name: one.definition for one in assets(scope, Handles(['@x'])) if one.kind == 'slos'}
-    store = counted((TOTAL, 10, (*PRODUCTION, *CALL)), (TOTAL, 10, (*STAGING, *CALL)))
+    store = counted((TOTAL, 10, (*PRODUCTION, *SUCCESS)), (TOTAL, 10, (*STAGING, *SUCCESS)))
 
     assert imported.keys() == {path.stem for path in SLOS}
     assert ServiceLevelObjective.from_json(imported['availability']).attained(store, WINDOW) == [
