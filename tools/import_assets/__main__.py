@@ -38,8 +38,9 @@ def main(arguments: Sequence[str] | None = None, url: str | None = None, folder:
     try:
         wanted = list(assets(scope_of(options.env, options.service), Handles(options.notify, options.page), folder))
         with ApiClient(configuration) as client:
-            changes = Account(client).changes(wanted)
-            for change in changes:
+            open_changes = 0
+            for change in Account(client, _pages(configuration)).changes(wanted):
+                open_changes += change.action != 'keep'
                 if options.write:
                     change.apply()
                 print(f'{change.action:6} {change.asset.kind:10} {change.asset.mark}')
@@ -53,9 +54,14 @@ def main(arguments: Sequence[str] | None = None, url: str | None = None, folder:
     except HTTPError as error:
         print(f'Datadog cannot be reached: {type(error).__name__}', file=sys.stderr)
         return 2
-    open_changes = sum(change.action != 'keep' for change in changes)
-    print(f'{open_changes} of {len(changes)} {"written" if options.write else "to write: add --write"}')
+    print(f'{open_changes} of {len(wanted)} {"written" if options.write else "to write: add --write"}')
     return int(bool(open_changes) and not options.write)
+
+
+def _pages(configuration: Configuration) -> str:
+    """Return the address of the pages of a site: most names of regions stand for `app`."""
+    site = configuration.server_variables.get('site', 'datadoghq.com')
+    return f'https://{site if site.count(".") > 1 else f"app.{site}"}'
 
 
 def _reason(body: object) -> str:

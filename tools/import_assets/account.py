@@ -3,13 +3,18 @@
 An asset is found by its mark. Of several with one mark, such as copies that somebody made, it is the one that was made
 first. Nothing is deleted, and what has no mark is not touched. Whether an asset has changed is told from the fields
 that the file has: where Datadog words one of them in another way, the asset is updated in each run, to the same effect.
+
+The files link to dashboards by title, as a list that is searched. Messages of monitors get the address of the dashboard
+itself, once it is there, and links that also work outside of Datadog, in a mail or a chat.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 from datadog_api_client import ApiClient
 from datadog_api_client.model_utils import OpenApiModel
@@ -28,6 +33,8 @@ from .assets import MARK, Asset, AssetError
 from .validity import as_model, problems
 
 __all__ = ['Account', 'Change']
+
+_LIST_OF_DASHBOARDS = re.compile(r'\(/dashboard/lists\?q=([^&)]*)(&?)')
 
 
 @dataclass(frozen=True)
@@ -60,9 +67,11 @@ class Change:
 
 
 class Account:
-    """The account that an API client is for."""
+    """The account that an API client is for; `pages` is the address of Datadog's own pages."""
 
-    def __init__(self, client: ApiClient) -> None:
+    def __init__(self, client: ApiClient, pages: str) -> None:
+        self._pages = pages
+        self._dashboards: dict[str, Any] = {}
         dashboards, monitors = DashboardsApi(client), MonitorsApi(client)
         slos, pipelines = ServiceLevelObjectivesApi(client), LogsPipelinesApi(client)
         self._kinds = {
@@ -96,8 +105,11 @@ class Account:
             ),
         }
 
-    def changes(self, wanted: Iterable[Asset]) -> list[Change]:
-        """Return what becomes of each asset. Raises AssetError, before any request, for what the API would refuse."""
+    def changes(self, wanted: Iterable[Asset]) -> Iterator[Change]:
+        """Yield what becomes of each asset, in their order: what links to another is told after that is there.
+
+        Raises AssetError, before any request, for what the API would refuse.
+        """
         wanted = list(wanted)
         wrong = [
             f'{asset.kind} {asset.name}: {problem}'
@@ -112,16 +124,34 @@ class Account:
                 first = there.setdefault((kind, mark), stored)
                 if stored.made < first.made:
                     there[kind, mark] = stored
-        return [self._change(asset, there.get((asset.kind, asset.mark))) for asset in wanted]
+        for asset in wanted:
+            yield self._change(asset, there.get((asset.kind, asset.mark)))
 
     def _change(self, asset: Asset, stored: _Stored | None) -> Change:
         kind = self._kinds[asset.kind]
-        body = as_model(asset.definition, kind.made)
+        definition = self._linked(asset.definition)
+        body = as_model(definition, kind.made)
         if stored is None:
-            return Change(asset, 'create', lambda: kind.make(body))
+            return Change(asset, 'create', lambda: self._note(asset, kind.make(body).get('id')))
+        self._note(asset, stored.identity)
         if _covers(stored.body, body.to_dict()):
             return Change(asset, 'keep', lambda: None)
-        return Change(asset, 'update', lambda: kind.change(stored.identity, as_model(asset.definition, kind.changed)))
+        return Change(asset, 'update', lambda: kind.change(stored.identity, as_model(definition, kind.changed)))
+
+    def _note(self, asset: Asset, identity: Any) -> None:
+        if asset.kind == 'dashboards':
+            self._dashboards[asset.definition['title']] = identity
+
+    def _linked(self, definition: Mapping[str, Any]) -> Mapping[str, Any]:
+        if 'message' not in definition:
+            return definition
+
+        def dashboard(found: re.Match[str]) -> str:
+            identity = self._dashboards.get(unquote(found[1]))
+            return found[0] if identity is None else f'(/dashboard/{identity}{"?" if found[2] else ""}'
+
+        message = _LIST_OF_DASHBOARDS.sub(dashboard, definition['message'])
+        return {**definition, 'message': message.replace('](/', f']({self._pages}/')}
 
 
 def _dashboards(api: DashboardsApi) -> Iterator[tuple[str, _Stored]]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 from datadog_api_client.v1.model.dashboard import Dashboard as ApiDashboard
@@ -261,6 +262,31 @@ def test_a_message_names_the_groups_that_its_monitor_has(path: Path) -> None:
 
     # With `notify_by`, one notification is about all groups that have these tags in common.
     assert used <= {*definition['options'].get('notify_by', monitor.groups)} <= {*monitor.groups}
+
+
+# A link of a message: its text, its path, and what is asked of it.
+LINK = re.compile(r'\[([^\]]*)\]\((/[^?)]*)\?([^)]*)\)')
+
+
+@pytest.mark.parametrize('path', MONITORS, ids=lambda path: path.stem)
+def test_a_message_links_to_the_dashboard_and_the_logs_of_what_failed(path: Path) -> None:
+    monitor, definition = Monitor.from_json(content(path)), content(path)['definition']
+    notified = definition['options'].get('notify_by', monitor.groups)
+    boards = {content(board)['title']: content(board)['template_variables'] for board in DASHBOARDS}
+
+    links = {place: (text, parse_qs(asked)) for text, place, asked in LINK.findall(definition['message'])}
+
+    assert links.keys() == {'/dashboard/lists', '/logs'}
+    text, asked = links['/dashboard/lists']
+    (title,) = asked.pop('q')
+    assert text.startswith(title)
+    names = {variable['prefix']: variable['name'] for variable in boards[title]}
+    assert asked == {f'tpl_var_{names[tag]}': [f'{{{{{tag}.name}}}}'] for tag in notified if tag in names}
+    (logs,) = links['/logs'][1]['query']
+    # Logs have the tags of unified service tagging; whatever else a group has stands in their text.
+    keys = {tag: f'{tag}:' if tag in ('env', 'service') else '' for tag in notified}
+    expected = ['source:litellm', *(f'{keys[tag]}{{{{{tag}.name}}}}' for tag in notified)]
+    assert sorted(logs.split()) == sorted(expected) or not notified
 
 
 # Layout

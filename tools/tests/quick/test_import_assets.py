@@ -34,7 +34,7 @@ COLLECTIONS: dict[str, tuple[type[OpenApiModel], type[OpenApiModel]]] = {
 }
 MADE = '2026-11-28T20:00:00.000000Z'
 SOME = {
-    'dashboards': ['litellm_internals.json'],
+    'dashboards': ['litellm_overview.json'],
     'monitors': ['latency.json', 'proxy_failure_rate.json', 'scrape_down.json', 'untagged.json'],
     'logs': ['litellm.yaml'],
     'slos': ['availability.json', 'latency.json'],
@@ -188,6 +188,37 @@ def test_pages_go_to_those_who_are_paged_and_the_rest_to_the_others(account: Acc
     told = {(one['priority'] <= 2, *re.findall(r'@\S+', one['message'])) for one in account.all('monitor')}
 
     assert told == {(True, '@pagerduty-litellm'), (False, '@slack-litellm')}
+
+
+def test_a_message_links_to_the_dashboard_itself_also_from_outside_of_datadog(
+    account: Account, run: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv('DD_SITE', 'datadoghq.eu')
+    run(*NOTIFY, '--write')
+
+    (board,) = account.all('dashboard')
+    links = {link for one in account.all('monitor') for link in re.findall(r'\]\(([^)]*)', one['message'])}
+    assert {link.partition('?')[0] for link in links} == {
+        f'https://app.datadoghq.eu/dashboard/{board["id"]}',
+        'https://app.datadoghq.eu/logs',
+    }
+    variables = 'tpl_var_env={{env.name}}&tpl_var_service={{service.name}}'
+    assert f'https://app.datadoghq.eu/dashboard/{board["id"]}?{variables}' in links
+
+
+@pytest.mark.parametrize(
+    ('site', 'pages'),
+    [('datadoghq.com', 'https://app.datadoghq.com/'), ('us5.datadoghq.com', 'https://us5.datadoghq.com/')],
+)
+def test_pages_of_a_site_are_where_datadog_has_them(
+    account: Account, run: Callable[..., int], monkeypatch: pytest.MonkeyPatch, site: str, pages: str
+) -> None:
+    monkeypatch.setenv('DD_SITE', site)
+    run(*NOTIFY, '--write')
+
+    links = [link for one in account.all('monitor') for link in re.findall(r'\]\(([^)]*)', one['message'])]
+    assert links
+    assert all(link.startswith(pages) for link in links)
 
 
 def test_an_import_with_a_scope_asks_for_nothing_else() -> None:
