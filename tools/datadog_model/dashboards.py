@@ -3,7 +3,9 @@
 Widgets ask with formulas and functions: named queries, and formulas over their names
 (Querying, https://docs.datadoghq.com/dashboards/querying/). A widget that shows one value per group reduces each query
 by its aggregator before the formula applies (Query scalar data across multiple products,
-https://docs.datadoghq.com/api/latest/metrics/#query-scalar-data-across-multiple-products).
+https://docs.datadoghq.com/api/latest/metrics/#query-scalar-data-across-multiple-products). A change widget compares
+that value with the one of the same span an hour, a day or a week earlier (Change Widget,
+https://docs.datadoghq.com/dashboards/widgets/change/).
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from typing import Any, NamedTuple
 
 from .errors import AssetError
 from .frames import Frame, Grid, Group, Values, Window, reduced
+from .functions import EARLIER
 from .store import Store
 from .syntax import MetricQuery, Name, Node, TextOf, metric_queries, parse
 from .timeseries import Evaluator, Timeseries, default_interval, interval_of, timeseries
@@ -38,8 +41,8 @@ __all__ = [
 
 # Widgets that show lines over time, and those that show one value per group.
 OVER_TIME = frozenset({'heatmap', 'timeseries'})
-SCALAR = frozenset({'query_table', 'query_value', 'sunburst', 'toplist', 'treemap'})
-WITHOUT_QUERIES = frozenset({'check_status', 'group', 'list_stream', 'manage_status', 'note'})
+SCALAR = frozenset({'change', 'query_table', 'query_value', 'sunburst', 'toplist', 'treemap'})
+WITHOUT_QUERIES = frozenset({'check_status', 'group', 'list_stream', 'manage_status', 'note', 'slo_list'})
 
 
 class Layout(NamedTuple):
@@ -174,7 +177,7 @@ class Scalar(NamedTuple):
 
 @dataclass(frozen=True)
 class Result:
-    """What a formula comes to: lines over time, or one value per group."""
+    """What a formula comes to: lines over time, or one value per group, and what a change widget compares with."""
 
     label: str
     formula: Formula
@@ -182,12 +185,15 @@ class Result:
     interval: float
     series: list[Timeseries] = field(default_factory=list)
     scalars: list[Scalar] = field(default_factory=list)
+    earlier: list[Scalar] = field(default_factory=list)
 
     @property
     def has_data(self) -> bool:
-        """Tell whether there is a finite value anywhere."""
-        values = [scalar.value for scalar in self.scalars]
-        return any(line.has_data for line in self.series) or any(_is_finite(value) for value in values)
+        """Tell whether there is a finite value anywhere; for a comparison, a group that has two."""
+        present = {scalar.group for scalar in self.scalars if _is_finite(scalar.value)}
+        if 'compare_to' in self.request.definition:
+            return any(scalar.group in present for scalar in self.earlier if _is_finite(scalar.value))
+        return bool(present) or any(line.has_data for line in self.series)
 
 
 # Statuses of a service check from the best to the worst: OK, UNKNOWN, WARNING, CRITICAL.
@@ -292,16 +298,22 @@ def _scalars(
         rows: dict[Group, Values] = {group: [reduced(values, query.aggregator)] for group, values in frame.rows.items()}
         return Frame(frame.keys, rows, frame.aligned_as_zero)
 
+    def values(window: Window) -> list[Scalar]:
+        frame = Evaluator(store, variables, names).frame(formula.node, Grid.whole(window))
+        return [
+            Scalar(tuple(f'{key}:{value}' for key, value in zip(frame.keys, group, strict=True)), row[0])
+            for group, row in frame.rows.items()
+            if row[0] is not None
+        ]
+
     names = {query.name: partial(reduced_query, query) for query in request.queries.values()}
-    frame = Evaluator(store, variables, names).frame(formula.node, Grid.whole(grid.window))
-    scalars = [
-        Scalar(tuple(f'{key}:{value}' for key, value in zip(frame.keys, group, strict=True)), row[0])
-        for group, row in frame.rows.items()
-        if row[0] is not None
-    ]
+    scalars = values(grid.window)
     limit = formula.definition.get('limit') or {'order': 'desc'}
     scalars.sort(key=lambda scalar: _order(scalar.value, limit))
-    return Result(formula.label, formula, request, span, scalars=scalars[: limit.get('count', len(scalars))])
+    scalars = scalars[: limit.get('count', len(scalars))]
+    before = request.definition.get('compare_to')
+    earlier = [] if before is None else values(grid.shifted(-EARLIER[before]).window)
+    return Result(formula.label, formula, request, span, scalars=scalars, earlier=earlier)
 
 
 def _order(value: float | None, limit: Mapping[str, Any]) -> float:
@@ -372,6 +384,8 @@ def _request(definition: Mapping[str, Any], kind: str, title: str) -> Request:
         queries[query['name']] = Query(query['name'], query['query'], parse(query['query']), aggregator or 'avg')
     if not definition.get('formulas'):
         raise AssetError(f'{title}: a request has no formulas')
+    if (kind == 'change') != ('compare_to' in definition) or definition.get('compare_to', 'day_before') not in EARLIER:
+        raise AssetError(f'{title}: a change widget, and no other, says what it compares with')
     formulas = tuple(Formula(one['formula'], parse(one['formula']), one) for one in definition['formulas'])
     for formula in formulas:
         unknown = _names(formula.node) - set(queries)

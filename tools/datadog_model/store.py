@@ -144,7 +144,7 @@ class Recorder:
     ) -> None:
         self.store = Store()
         self._host = host
-        self._own_tags = tuple(tags)
+        self.tags = tuple(tags)
         self._rewritten = rewritten
         self._now = 0.0
         self._agent = AgentModel(lambda: self._now)
@@ -176,4 +176,4 @@ class Recorder:
         return self._with_host(context.tags, context.hostname)
 
     def _with_host(self, tags: Iterable[str], hostname: str) -> list[str]:
-        return [*map(self._rewritten, tags), *self._own_tags, f'host:{hostname or self._host}']
+        return [*map(self._rewritten, tags), *self.tags, f'host:{hostname or self._host}']

@@ -7,8 +7,9 @@ monitors are evaluated on the recording (`fault_matrix.py`), and what they do is
 
 from __future__ import annotations
 
-from .full import FULL
+from .fleet import enlarged
+from .full import DAY_SECONDS, FULL, busier
 from .recording import record
 from .scenarios import SCENARIOS, Phase, Scenario
 
-__all__ = ['FULL', 'SCENARIOS', 'Phase', 'Scenario', 'record']
+__all__ = ['DAY_SECONDS', 'FULL', 'SCENARIOS', 'Phase', 'Scenario', 'busier', 'enlarged', 'record']

@@ -4,6 +4,8 @@ Nothing runs for it: a recording is copied, with other tags. Every pod `repeats`
 fleet has that many times its traffic, or they `share` it: then what is counted in a run of the check falls to one pod,
 and the next to another. Gauges and service checks are those of the recorded pod on all of them, so faults of the
 service, not of a pod, is what this shows.
+
+A recording with so few requests that it takes minutes may also stand for a service with many (`enlarged`).
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from typing import Literal
 from tools.datadog_model import Series, Store
 from tools.datadog_model.store import ServiceCheckRun
 
-__all__ = ['Pods', 'fleet']
+__all__ = ['Pods', 'enlarged', 'fleet']
 
 _REPLACED = ('endpoint', 'health_endpoint', 'host')
 
@@ -58,6 +60,20 @@ def fleet(recorded: Iterable[tuple[Store, Pods]]) -> Store:
                     for pod in range(pods.number)
                 ],
             )
+    return result
+
+
+def enlarged(store: Store, times: int) -> Store:
+    """Return what was submitted if each request had come that many times. Gauges are as they were."""
+    result = Store()
+    for series in store:
+        values, buckets = series.values, series.buckets
+        if series.kind != 'gauge':
+            values = [times * value for value in values]
+            buckets = [{bounds: times * number for bounds, number in one.items()} for one in buckets]
+        result.take(Series(series.name, series.kind, series.tags, series.times, values, buckets))
+    for name in store.service_check_names():
+        result.take_service_checks(name, store.service_checks(name))
     return result
 
 

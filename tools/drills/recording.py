@@ -57,7 +57,7 @@ class _Pod:
 
 class _Run:
     def __init__(self, scenario: Scenario, clock: VirtualClock, stack: ExitStack) -> None:
-        self.recorder = Recorder(tags=scenario.tags)
+        self.recorder = Recorder()
         self._scenario = scenario
         self._clock = clock
         self._stack = stack
@@ -67,6 +67,7 @@ class _Run:
 
     def play(self, phase: Phase) -> None:
         """Let one phase happen."""
+        self.recorder.tags = (*self._scenario.tags, *phase.tags)
         for name in self._pods.keys() - {*phase.pods}:
             # The Agent no longer knows it: nobody reports that it is gone.
             pod = self._pods.pop(name)
@@ -93,7 +94,7 @@ class _Run:
 
     def _new_pod(self) -> _Pod:
         scenario = self._scenario
-        stage = Stage(self._surroundings, self._clock, scenario.release, scenario.broken_models)
+        stage = Stage(self._surroundings, self._clock, scenario.release)
         return _Pod(self._stack.enter_context(stage), scenario.options)
 
     def _step(self, phase: Phase, requests: int, began: float) -> None:

@@ -32,7 +32,7 @@ class Phase:
     that of budgets, has gone by then. `step_seconds` lie between two runs of the check. `jobs` run once at the
     beginning. Requests say up to `longest` times three words. `pods` are the proxies that there are, each with an
     endpoint and an instance of the check of its own. With `bundled`, the check of the same name that the Agent brings
-    runs the same instances instead.
+    runs the same instances instead. `tags` are those of the Agent meanwhile, beside those of the scenario.
     """
 
     minutes: float
@@ -48,6 +48,7 @@ class Phase:
     longest: int = 9
     pods: tuple[str, ...] = ('a',)
     bundled: bool = False
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,6 @@ class Scenario:
     phases: tuple[Phase, ...]
     start: float = START
     release: str = DEFAULT_RELEASE
-    broken_models: bool = False
     health_checks: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
     tags: tuple[str, ...] = ('env:production', 'service:litellm')

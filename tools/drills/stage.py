@@ -27,6 +27,7 @@ __all__ = ['AGENT_KEY', 'Stage', 'Surroundings']
 _HOST = '127.0.0.1'
 _START_SECONDS = 30.0
 _ANSWER_SECONDS = 60.0
+_IDLE_SECONDS = 600
 
 # The Agent has a key of its own, as the README advises.
 AGENT_KEY = VIRTUAL_KEYS['ci']
@@ -65,12 +66,10 @@ class Stage:
         surroundings: Surroundings,
         clock: VirtualClock,
         release: str = DEFAULT_RELEASE,
-        broken_models: bool = False,
     ) -> None:
         self._directory = surroundings.directory
         self._clock = clock
         self._release = release
-        self._broken_models = broken_models
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
         self._connection: HTTPConnection | None = None
@@ -100,11 +99,14 @@ class Stage:
             started_at=self._clock.now,
             concurrent=True,
             background_health_checks=True,
-            broken_models=self._broken_models,
+            broken_models=False,
         )
         self._key = settings.key
         # Its clock would go on by real seconds.
-        config = uvicorn.Config(create_app(settings), log_level='error', date_header=False)
+        # While another pod gets the requests, nothing is sent to this one for long.
+        config = uvicorn.Config(
+            create_app(settings), log_level='error', date_header=False, timeout_keep_alive=_IDLE_SECONDS
+        )
         self._server = uvicorn.Server(config)
         # Only of a socket that says TCP asyncio knows that small answers must not wait for company.
         listener = socket.socket(proto=socket.IPPROTO_TCP)

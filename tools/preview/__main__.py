@@ -21,7 +21,7 @@ from datadog_checks.litellm.report.configuration import KEY_VARIABLE, UsageError
 from datadog_checks.litellm.report.measure import create_check
 from datadog_checks.litellm.secrets import Redactor, secrets_of
 from tools.datadog_model import Dashboard, Store, Window
-from tools.drills import FULL, record
+from tools.drills import DAY_SECONDS, FULL, busier, enlarged, record
 
 from .dashboard_page import page
 from .live import ScrapeError, record_for
@@ -30,7 +30,9 @@ from .pictures import PictureError, take
 DASHBOARDS = Path(__file__).parents[2] / 'litellm' / 'assets' / 'dashboards'
 PAGES = Path(__file__).parents[2] / '.cache' / 'preview'
 THEMES = ('light', 'dark')
-DAY_SECONDS = 86400
+# How a day of the fixture proxy looks like that of a service: requests that are sent on each of that many of a drill,
+# the pods that share them, and how many requests each of them stands for.
+BUSIER, PODS, STANDS_FOR = 4, ('a', 'b', 'c'), 12
 EPILOG = f"""\
 The proxy's key is taken from --key-file, or from the environment variable {KEY_VARIABLE}. It is neither printed nor
 written into a page. A page does hold what the tags hold: names of teams, keys, users and models.
@@ -74,11 +76,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _full_day() -> tuple[Store, Window, str]:
     print('Playing a day of the fixture proxy, which takes some minutes. For your own: make preview URL=… KEY_FILE=…')
     sys.stdout.flush()
-    store = record(FULL)
+    store = enlarged(record(busier(FULL, BUSIER, PODS)), STANDS_FOR)
     # What comes before that day is there for comparisons with it. A run of the check tells of the time before it, so
     # the one at midnight belongs to the day that ends there.
     window = Window(FULL.end - DAY_SECONDS + 1, FULL.end + 1)
-    return store, window, f'A day of the fixture proxy, a stand-in for LiteLLM {FULL.release}.'
+    source = f'A day of the fixture proxy, a stand-in for LiteLLM {FULL.release}, on {len(PODS)} pods.'
+    return store, window, f'{source} Each request stands for {STANDS_FOR}.'
 
 
 def _recorded(store: Store) -> Window:

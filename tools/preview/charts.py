@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from html import escape
 from itertools import cycle
@@ -13,7 +13,7 @@ from tools.datadog_model import Result, Timeseries, Widget, Window
 
 from .units import Scale, scale_of, unit_of
 
-__all__ = ['Figure', 'Legend', 'name_of', 'sparkline', 'timeseries']
+__all__ = ['Figure', 'Legend', 'heatmap', 'name_of', 'sparkline', 'timeseries', 'treemap']
 
 Figure = dict[str, Any]
 
@@ -41,6 +41,9 @@ _PALETTES = {
 }
 _MARKERS = {'error': '#d64545', 'info': '#3c8dd9', 'ok': '#58a944', 'warning': '#e0a030'}
 _DASHES = {'dashed': 'dash', 'dotted': 'dot', 'solid': 'solid'}
+# From few lines to many, on white and on black.
+_HEAT = [[0.0, '#3c8dd933'], [0.35, '#3c8dd9'], [0.7, '#8b5fd3'], [1.0, '#d9577f']]
+_RANGES = 20
 _WIDTHS = {'thick': 3.0, 'normal': 1.6, 'thin': 1.0}
 # How the time axis is labelled, by the seconds of the window.
 _TIMES = ((600, '%H:%M:%S'), (36 * 3600, '%H:%M'), (math.inf, '%-d %b'))
@@ -78,6 +81,62 @@ def timeseries(widget: Widget, results: Sequence[Result], window: Window) -> tup
         figure['layout']['barmode'] = 'relative'
         figure['layout']['bargap'] = 0.15
     return figure, legend
+
+
+def heatmap(widget: Widget, results: Sequence[Result], window: Window) -> Figure:
+    """Draw how many lines have a value in each range of values, interval by interval."""
+    lines = [line for result in results for line in result.series]
+    scale = _of_axis(scale_of(unit_of(results[0]), [value for line in lines for _, value in line.points]))
+    rows = [[_rounded(value, scale) for _, value in line.points] for line in lines]
+    step = max(value for row in rows for value in row if value is not None) / _RANGES or 1.0
+    counts = [[0] * len(rows[0]) for _ in range(_RANGES)]
+    for row in rows:
+        for column, value in enumerate(row):
+            if value is not None and value >= 0:
+                counts[min(int(value / step), _RANGES - 1)][column] += 1
+    seconds = results[0].interval
+    trace = {
+        'type': 'heatmap',
+        # Where nothing is, nothing is drawn. Cells are named by their middle.
+        'z': [[count or None for count in row] for row in counts],
+        'x0': round((lines[0].points[0][0] + seconds / 2) * 1000),
+        'dx': round(seconds * 1000),
+        'y0': step / 2,
+        'dy': step,
+        'colorscale': _HEAT,
+        'zmin': 0,
+        'showscale': False,
+        'hovertemplate': f'%{{z}} at {scale.before}%{{y:.3~s}}{scale.after}<extra></extra>',
+    }
+    return {'data': [trace], 'layout': _layout(widget, {'y': scale}, window) | {'hovermode': 'closest'}}
+
+
+def treemap(result: Result, write: Callable[[float], str]) -> Figure:
+    """Draw areas within areas, one level for each tag, in the colour of the outermost one."""
+    totals: dict[tuple[str, ...], float] = {}
+    own: dict[tuple[str, ...], float] = {}
+    for group, value in result.scalars:
+        path = tuple(tag.partition(':')[2] or 'N/A' for tag in group)
+        own[path] = value or 0.0
+        for depth in range(1, len(path) + 1):
+            totals[path[:depth]] = totals.get(path[:depth], 0.0) + own[path]
+    colours = dict(zip(dict.fromkeys(path[:1] for path in totals), cycle(_CLASSIC), strict=False))
+    # No tag has a blank in it.
+    names = {path: escape(' / '.join(path), quote=False) for path in totals}
+    trace = {
+        'type': 'treemap',
+        'ids': list(names.values()),
+        'labels': [escape(path[-1], quote=False) for path in totals],
+        'parents': [names.get(path[:-1], '') for path in totals],
+        'values': [own.get(path, 0.0) for path in totals],
+        'text': [escape(write(total), quote=False) for total in totals.values()],
+        'textinfo': 'label+text',
+        'branchvalues': 'remainder',
+        'marker': {'colors': [colours[path[:1]] for path in totals], 'pad': {'t': 17, 'l': 2, 'r': 2, 'b': 2}},
+        'pathbar': {'visible': False},
+        'hovertemplate': '%{id}<br>%{text}<extra></extra>',
+    }
+    return {'data': [trace], 'layout': {'margin': {'l': 0, 'r': 0, 't': 0, 'b': 0}}}
 
 
 def _of_axis(scale: Scale) -> Scale:

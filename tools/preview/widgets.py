@@ -36,7 +36,11 @@ _SPANS = {'m': 60, 'h': 3600, 'd': 86400, 'w': 7 * 86400}
 _COMPARISONS = {'<': float.__lt__, '<=': float.__le__, '>': float.__gt__, '>=': float.__ge__}
 _NO_DATA = '<div class="no-data">No data</div>'
 # What these show is no metric.
-_ELSEWHERE = {'list_stream': 'Logs, in Datadog', 'manage_status': 'Status of the monitors, in Datadog'}
+_ELSEWHERE = {
+    'list_stream': 'Logs, in Datadog',
+    'manage_status': 'Status of the monitors, in Datadog',
+    'slo_list': 'Service level objectives, in Datadog',
+}
 # HTML in a note would be part of the page.
 _MARKDOWN = MarkdownIt('commonmark', {'html': False, 'linkify': False}).enable('table')
 
@@ -105,6 +109,19 @@ def _timeseries(widget: Widget, drawing: Drawing) -> str:
         return _NO_DATA
     figure, legend = charts.timeseries(widget, results, window)
     return drawing.place(figure) + (_legend(legend) if widget.definition.get('show_legend', True) else '')
+
+
+def _heatmap(widget: Widget, drawing: Drawing) -> str:
+    window = drawing.window_of(widget)
+    results = [one for one in evaluate_widget(widget, drawing.store, window, drawing.variables) if one.has_data]
+    return drawing.place(charts.heatmap(widget, results, window)) if results else _NO_DATA
+
+
+def _treemap(widget: Widget, drawing: Drawing) -> str:
+    (result,) = evaluate_widget(widget, drawing.store, drawing.window_of(widget), drawing.variables)
+    if not result.has_data:
+        return _NO_DATA
+    return drawing.place(charts.treemap(result, lambda value: _written(value, result, widget)))
 
 
 def _legend(entries: Sequence[tuple[str, str]]) -> str:
@@ -205,6 +222,29 @@ def _table(widget: Widget, drawing: Drawing) -> str:
     return f'<div class="table"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
+def _change(widget: Widget, drawing: Drawing) -> str:
+    (result,) = evaluate_widget(widget, drawing.store, drawing.window_of(widget), drawing.variables)
+    before = {scalar.group: scalar.value for scalar in result.earlier if _is_finite(scalar)}
+    now = {scalar.group: scalar.value for scalar in result.scalars if _is_finite(scalar)}
+    changes = {group: (now.get(group) or 0.0) - (before.get(group) or 0.0) for group in {**now, **before}}
+    if not changes:
+        return _NO_DATA
+    bad = float.__lt__ if result.request.definition.get('increase_good') else float.__gt__
+    rows = ''
+    for group, change in sorted(changes.items(), key=lambda item: -item[1])[:MOST_ROWS]:
+        name = escape(charts.name_of(group, result, True))
+        earlier = before.get(group)
+        share = f'{100 * change / earlier:+.0f}%' if earlier else 'new'
+        rows += (
+            f'<tr><td title="{name}">{name}</td>'
+            f'<td class="number">{escape(_written(now.get(group), result, widget))}</td>'
+            f'<td class="number palette {"white_on_red" if bad(change, 0.0) else "white_on_green"}">'
+            f'<span>{"+" if change > 0 else ""}{escape(_written(change, result, widget))}</span></td>'
+            f'<td class="number">{share}</td></tr>'
+        )
+    return f'<div class="table"><table><tbody>{rows}</tbody></table></div>'
+
+
 def _order_by(results: Sequence[Result]) -> int:
     """Return the number of the column that rows are ordered by: the one with a limit, or the first."""
     for number, result in enumerate(results):
@@ -233,11 +273,15 @@ def _elsewhere(widget: Widget, drawing: Drawing) -> str:
 
 
 _BODIES = {
+    'change': _change,
     'check_status': _check_status,
+    'heatmap': _heatmap,
     'list_stream': _elsewhere,
     'manage_status': _elsewhere,
     'query_table': _table,
     'query_value': _query_value,
+    'slo_list': _elsewhere,
     'timeseries': _timeseries,
     'toplist': _toplist,
+    'treemap': _treemap,
 }

@@ -149,13 +149,13 @@ class Jobs:
         self._series.observe('litellm_accounting_batch_seconds', {}, 0.03)
 
     def _check_batch_cost(self) -> None:
-        """Price the batches that clients created; those of models that always fail cannot be read."""
+        """Price the batches that clients created; those of models or providers that fail cannot be read."""
         batches = self._shared.names('batches')
         self._series.set('litellm_check_batch_cost_last_run_timestamp', {}, time.time())
         self._series.set('litellm_check_batch_cost_jobs_polled', {}, len(batches))
         for batch in sorted(batches):
             deployment = deployments_of(batch.rsplit('.', 1)[0])[0]
-            if deployment.fails_with is not None:
+            if deployment.fails_with is not None or deployment.provider in self._shared.controls.failing_providers:
                 self._series.inc('litellm_check_batch_cost_errors', {'error_type': 'provider_retrieval_error'})
                 continue
             values = {'model': deployment.model, 'api_provider': deployment.provider}

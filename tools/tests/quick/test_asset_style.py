@@ -24,7 +24,7 @@ MONITORS = sorted((ASSETS / 'monitors').glob('*.json'))
 MANIFEST = json.loads((ASSETS.parent / 'manifest.json').read_text())['assets']
 
 # Groups not counted: they hold the others.
-MOST_WIDGETS = 36
+MOST_WIDGETS = 33
 # What these tell of is no service: tags that are missing, and Agents.
 OF_AGENTS = ('check_replaced', 'untagged')
 OF_SCALARS = ('query_table', 'query_value', 'toplist')

@@ -134,6 +134,20 @@ def test_an_earlier_scalar_is_of_the_window_before() -> None:
     assert [one.value for one in result.scalars] == [1 - 8]
 
 
+def test_a_change_has_the_values_of_the_span_before_and_no_data_unless_a_group_has_both() -> None:
+    asked = {**request('q', q=REQUESTS), 'compare_to': 'hour_before'}
+    (widget,) = dashboard({'type': 'change', 'title': 'x', 'requests': [asked]}).widgets
+    store = stored()
+    store.add('requests', 'count', ['model:b'], 4000, 1)
+
+    (both,) = evaluate_widget(widget, store, Window(3600, 7200))
+    (first,) = evaluate_widget(widget, store, HOUR)
+
+    assert both.scalars == [(('model:b',), 1)]
+    assert sorted(both.earlier) == [(('model:a',), 6), (('model:b',), 2)]
+    assert (both.has_data, first.has_data) == (True, False)
+
+
 def test_a_widget_without_data_has_none() -> None:
     full, empty = (results('query_value', request('q', q=query))[0] for query in ('avg:queue{*}', 'avg:queue{host:2}'))
 
@@ -250,6 +264,7 @@ def test_groups_hold_widgets() -> None:
         ({'type': 'toplist', 'title': 'x', 'requests': [request('q', q=REQUESTS, r=ERRORS)]}, 'no formula uses r'),
         ({'type': 'toplist', 'title': 'x', 'requests': [request('q +', q=REQUESTS)]}, 'ends too early'),
         ({'type': 'toplist', 'title': 'x', 'requests': [{**request('q', q=REQUESTS), 'formulas': []}]}, 'no formulas'),
+        ({'type': 'change', 'title': 'x', 'requests': [request('q', q=REQUESTS)]}, 'what it compares with'),
     ],
 )
 def test_a_widget_that_the_model_does_not_know_is_an_error(definition: dict[str, Any], problem: str) -> None:

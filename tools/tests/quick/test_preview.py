@@ -165,6 +165,9 @@ def test_spans_of_time_are_drawn_in_the_unit_of_their_axis() -> None:
         ({'type': 'query_value', 'requests': [scalar(SPEND)]}, '<b>$5.00<small>'),
         ({'type': 'toplist', 'requests': [scalar(SPEND)]}, 'title="search">search</span><span>$5.00</span>'),
         ({'type': 'query_table', 'requests': [scalar(SPEND, alias='Spend')]}, '<th class="number">Spend</th>'),
+        ({'type': 'heatmap', 'requests': [over_time(SPEND)]}, '<div class="plot"'),
+        ({'type': 'treemap', 'requests': [scalar(SPEND)]}, '<div class="plot"'),
+        ({'type': 'change', 'requests': [{**scalar(SPEND), 'compare_to': 'hour_before'}]}, '>$5.00</td>'),
         ({'type': 'check_status', 'check': 'litellm.openmetrics.health', 'grouping': 'cluster'}, '1<small> OK'),
         ({'type': 'note', 'content': '**What** it means'}, '<strong>What</strong> it means'),
         ({'type': 'group', 'layout_type': 'ordered', 'widgets': []}, '<section class="group gray"'),
@@ -190,6 +193,59 @@ def test_the_dashboards_have_only_what_can_be_drawn() -> None:
     assert [axis for axis in axes if not axis.items() <= plain.items()] == []
 
 
+def test_a_heat_map_counts_the_lines_in_each_range_of_values() -> None:
+    store = Store()
+    for minute in range(10):
+        for team, value in (('search', 2.0), ('support', 1.0), ('ops', 1.0)):
+            store.add('queue', 'gauge', [f'team:{team}'], 60 * minute, value)
+    asked = over_time('avg:queue{*} by {team}.rollup(avg, 60)')
+
+    html = page(board({'type': 'heatmap', 'title': 'x', 'requests': [asked]}), store, WINDOW, '').html
+
+    (figure,) = figures(html).values()
+    (trace,) = figure['data']
+    counted = {(trace['y0'] + trace['dy'] * row): cells for row, cells in enumerate(trace['z']) if any(cells)}
+    assert {round(height, 2): cells for height, cells in counted.items()} == {1.05: [2] * 10, 1.95: [1] * 10}
+    assert (trace['x0'], trace['dx']) == (30_000, 60_000)
+
+
+def test_a_tree_map_has_a_level_for_each_tag_and_the_sum_of_its_parts_on_it() -> None:
+    store = Store()
+    for team, key, spend in (('search', 'web', 3.0), ('search', 'batch', 1.0), ('ops', 'ci', 2.0)):
+        store.add('litellm.spend.metric.count', 'count', [f'team:{team}', f'key:{key}'], 60, spend)
+    asked = scalar('sum:litellm.spend.metric.count{*} by {team,key}.as_count()')
+
+    html = page(board({'type': 'treemap', 'title': 'x', 'requests': [asked]}), store, WINDOW, '').html
+
+    (figure,) = figures(html).values()
+    (trace,) = figure['data']
+    assert dict(zip(trace['ids'], trace['text'], strict=True)) == {
+        'search': '$4.00',
+        'search / web': '$3.00',
+        'search / batch': '$1.00',
+        'ops': '$2.00',
+        'ops / ci': '$2.00',
+    }
+    assert trace['parents'] == ['', 'search', '', 'ops', 'search']
+
+
+def test_a_change_says_by_how_much_and_what_is_new() -> None:
+    store = Store()
+    for time, team, spend in ((60, 'search', 4.0), (60, 'ops', 2.0), (3660, 'search', 5.0), (3660, 'new', 1.0)):
+        store.add('litellm.spend.metric.count', 'count', [f'team:{team}'], time, spend)
+    asked = {**scalar(SPEND), 'compare_to': 'hour_before'}
+
+    html = page(board({'type': 'change', 'title': 'x', 'requests': [asked]}), store, Window(3600, 4200), '').html
+
+    rows = [re.sub('<[^>]*>', ' ', row).split() for row in re.findall('<tr>.*?</tr>', html)]
+    assert rows == [
+        ['search', '$5.00', '+$1.00', '+25%'],
+        ['new', '$1.00', '+$1.00', 'new'],
+        ['ops', '–', '-$2.00', '-100%'],
+    ]
+    assert html.count('white_on_green"') == 1
+
+
 def test_a_value_has_the_colour_of_its_first_condition_that_holds() -> None:
     formats = [
         {'comparator': '>', 'value': 100, 'palette': 'white_on_red'},
@@ -211,7 +267,14 @@ def test_widgets_without_data_say_so_and_are_listed() -> None:
     assert result.empty == ['Nothing']
 
 
-@pytest.mark.parametrize(('kind', 'shown'), [('list_stream', 'Logs'), ('manage_status', 'Status of the monitors')])
+@pytest.mark.parametrize(
+    ('kind', 'shown'),
+    [
+        ('list_stream', 'Logs'),
+        ('manage_status', 'Status of the monitors'),
+        ('slo_list', 'Service level objectives'),
+    ],
+)
 def test_what_only_datadog_has_is_named_and_is_not_missing(kind: str, shown: str) -> None:
     result = page(board({'type': kind, 'title': 'x'}), stored(), WINDOW, '')
 
@@ -377,7 +440,7 @@ def test_the_dashboards_are_drawn_from_a_proxy(
     assert 'run 4 of 4' in out
     assert out.startswith('Scraping 127.0.0.1 every 0.2 seconds for 0.01 minutes, then drawing the dashboards into ')
     assert 'Ctrl-C draws what there is until then.' in out
-    assert re.search(r'^No data in LiteLLM Overview:\n(  [^\n]+\n)*  Top models\n', out, re.MULTILINE)
+    assert re.search(r'^No data in LiteLLM Overview:\n(  [^\n]+\n)*  Requests by team\n', out, re.MULTILINE)
     assert proxy.key not in out
 
 
