@@ -15,6 +15,7 @@ from tests.fixture_proxy import start
 from datadog_checks.base import AgentCheck
 from datadog_checks.litellm.secrets import MASK, Redactor
 from tools.datadog_model import Dashboard, Store, Window
+from tools.drills import enlarged
 from tools.preview import __main__ as command
 from tools.preview.dashboard_page import page
 from tools.preview.live import ScrapeError, record_for
@@ -332,6 +333,20 @@ def test_lines_of_one_alias_per_formula_are_told_apart() -> None:
 
 
 # Recordings
+
+
+def test_an_enlarged_recording_counts_more_and_measures_the_same() -> None:
+    store = Store()
+    store.add('requests', 'count', ['model:a'], 60, 2)
+    store.add('depth', 'gauge', ['model:a'], 60, 2)
+    store.add('seconds', 'distribution', ['model:a'], 60, {(0.0, 1.0): 2})
+    store.add_service_check('health', 0, ['host:a'], 60)
+
+    large = enlarged(store, 10)
+
+    assert [series.values for name in ('requests', 'depth') for series in large.series(name)] == [[20], [2]]
+    assert [series.buckets for series in large.series('seconds')] == [[{(0.0, 1.0): 20}]]
+    assert large.service_checks('health') == store.service_checks('health')
 
 
 class ToyCheck(AgentCheck):
