@@ -30,6 +30,12 @@ OpenMetricsScraper.exclude_metrics_pattern    oldest   newest  apply patterns of
 OpenMetricsScraper.exclude_metrics_by_labels  oldest   newest  apply this option before labels are removed
 OpenMetricsScraper.generate_sample_data       oldest   newest  tag a label set as the base would
 OpenMetricsScraper.metric_transformer         oldest   newest  map a family that no option maps
+LabelAggregator.configured                    oldest   newest  know whether any family shares its labels
+LabelAggregator.populate                      oldest   newest  share labels as the base does
+LabelAggregator.label_sets                    oldest   newest  know whether what is shared has changed
+LabelAggregator.unconditional_labels          oldest   newest  the same
+LabelAggregator.target_info_labels            oldest   newest  the same
+MetricTransformer.get                         oldest   newest  submit a family of a type that only the base knows
 MetricTransformer.transformer_data            oldest   newest  the same
 MetricTransformer.compile_transformer         oldest   newest  the same
 MetricTransformer.normalize_metric_config     oldest   newest  read `metrics` and `extra_metrics` as the base does
@@ -48,14 +54,16 @@ DatadogAgentStub._metadata                    oldest   newest  report the versio
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
+from prometheus_client import Metric as PrometheusFamily
 from prometheus_client.samples import Sample
 from requests import Session
 
 from datadog_checks.base.agent import aggregator
+from datadog_checks.base.checks.openmetrics.v2.labels import LabelAggregator
 from datadog_checks.base.checks.openmetrics.v2.scraper import OpenMetricsScraper
 from datadog_checks.base.checks.openmetrics.v2.transform import (
     DEFAULT_METRIC_TYPE,
@@ -70,6 +78,7 @@ __all__ = [
     'DEFAULT_METRIC_TYPE',
     'SUBMITTED_TYPES',
     'AdaptedScraper',
+    'LabelShares',
     'MappedMetric',
     'Submit',
     'TokenHandler',
@@ -164,6 +173,28 @@ class AdaptedScraper(OpenMetricsScraper):
         if family not in transformers.transformer_data:
             metric = {'name': name, 'type': DEFAULT_METRIC_TYPE}
             transformers.transformer_data[family] = transformers.compile_transformer(metric)
+
+    def transform(self, family: PrometheusFamily, *, with_history: bool) -> None:
+        """Submit a family as the base package does. With history, what a count is at first has happened just now."""
+        transformer = self.metric_transformer.get(family)
+        if transformer is not None:
+            runtime = {'flush_first_value': with_history, 'static_tags': self.static_tags}
+            transformer(family, self.generate_sample_data(family), runtime)
+
+
+class LabelShares(LabelAggregator):
+    """The labels that these families share with others, by the options `share_labels` and `target_info`."""
+
+    def __init__(self, check: Any, config: Mapping[str, Any], families: Iterable[PrometheusFamily] = ()) -> None:
+        super().__init__(check, {**config, 'cache_shared_labels': True})
+        if self.configured:
+            for _ in self(iter(families)):
+                pass
+
+    @property
+    def content(self) -> tuple[Any, ...]:
+        """All that is shared. Where this is equal, the same is."""
+        return (self.label_sets, self.unconditional_labels, self.target_info_labels) if self.configured else ()
 
 
 def mapped_metrics(config: Mapping[str, Any]) -> Iterator[tuple[str, MappedMetric]]:

@@ -14,7 +14,8 @@ from .probes.health import HealthProbe, health_probe
 from .probes.readiness import ReadinessProbe, readiness_probe
 from .scrapers.base import LitellmScraper
 from .scrapers.exact import ExactScraper
-from .scrapers.stock import StockScraper, options_of_the_stock_scraper
+from .scrapers.left_to_base import limitless_types
+from .scrapers.stock import StockScraper
 from .secrets import Redactor, guard_logs, secrets_of
 
 __all__ = ['LitellmCheck']
@@ -104,19 +105,16 @@ class LitellmCheck(OpenMetricsBaseCheckV2):
     def create_scraper(self, config: dict[str, Any]) -> LitellmScraper:
         config = self.get_config_with_defaults(config)
         options = Options.of(config)
-        unsupported = options_of_the_stock_scraper(config)
-        if not options.use_stock_scraper and not unsupported:
+        if not options.use_stock_scraper:
+            limitless = limitless_types(config)
+            if options.max_contexts is not None and limitless:
+                raise ConfigurationError(
+                    'The setting `max_contexts` cannot limit families that the base package submits, which are those '
+                    f'with the type {", ".join(limitless)}'
+                )
             return ExactScraper(self, config, options)
         if options.max_contexts is not None:
-            raise ConfigurationError(
-                "The setting `max_contexts` is not supported by the base package's scraper, which is used because of "
-                f'{", ".join(unsupported) or "use_stock_scraper"}'
-            )
-        if not options.use_stock_scraper:
-            self._standing_warnings.append(
-                f"The base package's scraper is used because of {', '.join(unsupported)}. Its counts are less exact, "
-                'and a scrape costs more CPU.'
-            )
+            raise ConfigurationError('The setting `max_contexts` is not supported with `use_stock_scraper`')
         if options.exclude_personal_labels:
             self._standing_warnings.append(
                 "With the base package's scraper, `exclude_personal_labels` sums the series that become identical, and "

@@ -290,15 +290,6 @@ def test_the_limit_of_contexts_that_a_user_sets_holds(aggregator: AggregatorStub
     aggregator.assert_metric('litellm.spend.metric.count', count=5)
 
 
-def test_options_that_only_the_base_scraper_honours_are_named(
-    aggregator: AggregatorStub, dd_run_check: RunCheck
-) -> None:
-    check = scrape(dd_run_check, TEXT_PAGE, share_labels={'a': True})
-
-    assert any('because of share_labels' in warning for warning in check.warnings)
-    aggregator.assert_metric('litellm.requests.metric.count', 3)
-
-
 NEW_FAMILIES = """\
 # TYPE litellm_spend_metric_total counter
 litellm_spend_metric_total{model="a"} 1.0

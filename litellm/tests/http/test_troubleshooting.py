@@ -289,7 +289,6 @@ FAULTS: dict[str, Callable[[], Shown]] = {
     'are not collected': exposed('# TYPE litellm_brand_new gauge\nlitellm_brand_new 1.0\n'),
     'exceed `max_contexts` and are not sent': exposed(TEXT + ANOTHER, max_contexts=1),
     'send keys that do not start with': exposed(KEY_IN_CLEAR),
-    "The base package's scraper is used because of": exposed(TEXT, share_labels={'a': True}),
     'each check run is a separate process': a_process_for_each_run,
     'the proxy is not accepting requests': beside(
         '/health/readiness', answering_json({'status': 'x', 'db': 'stalled'}, 503)

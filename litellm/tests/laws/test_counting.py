@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from datadog_checks.litellm import LitellmCheck
-from tests.support.agent_model import AgentModel
+from tests.support.agent_model import AgentModel, Context
 from tests.support.simulated_proxy import Clock, PageServer, SimulatedProxy, Status
 from tests.support.watch import LATENCY, REQUESTS, TOKENS, Watch, every_label, true_counts
 
@@ -474,6 +474,21 @@ def test_the_counts_of_a_distribution_are_sent_on_demand(proxy: SimulatedProxy) 
     assert _observed(watch.agent) == {DISTRIBUTION: 2}
     assert watch.agent.total(f'{DISTRIBUTION}.count', 'model:a') == 2
     assert watch.agent.total(f'{DISTRIBUTION}.sum', 'model:a') == 4.5
+
+
+def test_a_distribution_without_bounds_has_one_context_for_each_series(proxy: SimulatedProxy) -> None:
+    watch = Watch(proxy, LitellmCheck, collect_histograms_as_distributions=True)
+    proxy.observe(LATENCY, 0.5, model='a')
+    watch.scrape()
+    for duration in (0.0625, 0.5, 0.5, 4.0, 32.0):
+        proxy.observe(LATENCY, duration, model='a')
+    watch.scrape()
+
+    context = Context(DISTRIBUTION, frozenset({'model:a'}))
+    assert watch.agent.bucket_totals == {
+        (context, bounds): number
+        for bounds, number in (((0, 0.125), 1), ((0.125, 1.0), 2), ((1.0, 8.0), 1), ((8.0, math.inf), 1))
+    }
 
 
 def test_buckets_that_are_not_cumulative_add_up_to_what_was_observed(proxy: SimulatedProxy) -> None:

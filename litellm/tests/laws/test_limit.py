@@ -318,10 +318,27 @@ def test_a_limit_may_be_text_as_annotations_have_it() -> None:
         assert not check.run()
 
 
-@pytest.mark.parametrize('option', [{'use_stock_scraper': True}, {'target_info': True}], ids=str)
-def test_a_limit_that_the_base_scraper_cannot_honour_is_refused(option: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ('option', 'reason'),
+    [
+        ({'use_stock_scraper': True}, 'use_stock_scraper'),
+        (
+            {'extra_metrics': [{'litellm_x': {'type': 'rate'}}, {'_y$': {'type': 'counter_gauge'}}]},
+            'counter_gauge, rate',
+        ),
+    ],
+)
+def test_a_limit_that_the_base_package_cannot_honour_is_refused(option: dict[str, Any], reason: str) -> None:
     with serving_page(f'# TYPE {REQUESTS}_total counter\n') as url:
         check = LitellmCheck('litellm', {}, [{'openmetrics_endpoint': url, 'max_contexts': 10, **option}])
         error = check.run()
 
-    assert f'is used because of {next(iter(option))}' in error
+    assert 'max_contexts' in error
+    assert reason in error
+
+
+def test_types_without_contexts_need_no_limit() -> None:
+    status = {'litellm_state': {'type': 'service_check', 'status_map': {'1': 'OK'}}}
+    with serving_page(f'# TYPE {REQUESTS}_total counter\n{REQUESTS}_total 1\n') as url:
+        instance = {'openmetrics_endpoint': url, 'max_contexts': 10, 'extra_metrics': [status]}
+        assert not LitellmCheck('litellm', {}, [instance]).run()

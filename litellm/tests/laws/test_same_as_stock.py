@@ -5,8 +5,8 @@ up, gauges moved and new series. What is compared is all that the Agent would fl
 value, tags and hostname, and the service checks; see `agent_model`.
 
 "No fault in play" means, for these pages: no two series get the same tags, nothing starts over or disappears, an
-OpenMetrics page has no `_created` samples (the stock scraper submits them as counts), no gauge says "no limit", and no
-gauge has a `pid` label.
+OpenMetrics page has no `_created` samples (the stock scraper submits them as counts), no gauge says "no limit", no
+gauge has a `pid` label, and families that share their labels come first and share the same ones on both pages.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.utils import floatToGoString
 
 from datadog_checks.base import OpenMetricsBaseCheckV2
-from datadog_checks.base.stubs import datadog_agent
+from datadog_checks.base.stubs import aggregator, datadog_agent
 from datadog_checks.litellm import LitellmCheck
 from datadog_checks.litellm.metrics import NO_LIMIT
 from tests.support.agent_model import AgentModel, Flush, ServiceCheck, Submissions, recorded
@@ -169,6 +169,11 @@ def assert_same(ours: list[Run], stock: list[Run]) -> None:
 
 ORDINARY = [
     Family(
+        'litellm_build',
+        'gauge',
+        [Series({'version': '1.106.2', 'model': 'gpt-5'}, 1, 1), Series({'version': '0', 'model': 'o9'}, 0, 0)],
+    ),
+    Family(
         REQUESTS,
         'counter',
         [
@@ -201,11 +206,6 @@ ORDINARY = [
     Family('litellm_custom_gauge', 'gauge', [Series({'id': '12', 'model': 'gpt-5'}, 1, 2)]),
     Family('litellm_custom_summary', 'summary', [Series({'id': '13', 'model': 'gpt-5'}, 8, 9)]),
     Family('litellm_untyped', 'unknown', [Series({'id': '14'}, 1, 2)]),
-    Family(
-        'litellm_build',
-        'gauge',
-        [Series({'version': '1.106.2', 'model': 'gpt-5'}, 1, 1), Series({'version': '0', 'model': 'o9'}, 0, 0)],
-    ),
     Family('process_start_time_seconds', 'gauge', [Series({}, 1.7e9, 1.7e9)]),
 ]
 
@@ -311,6 +311,14 @@ def test_an_option_means_the_same(name: str, form: str) -> None:
     now = time.time()
     with patch('datadog_checks.base.utils.time.epoch_offset', lambda: now), patch('time.time', lambda: now):
         assert_same(runs(LitellmCheck, pages, options), runs(StockCheck, pages, options))
+
+
+@pytest.mark.skipif(not hasattr(aggregator, 'submit_histogram_bucket_multi'), reason='this base ignores the option')
+@pytest.mark.parametrize('extra', [{}, {'rename_labels': {'upper_bound': 'le'}}, {'exclude_labels': ['upper_bound']}])
+def test_distributions_without_bounds_mean_the_same(extra: dict[str, Any]) -> None:
+    pages = render(ORDINARY, False, False)
+    options = {'collect_histograms_as_distributions': True, 'exclude_metrics': ['process_start_time_seconds'], **extra}
+    assert_same(runs(LitellmCheck, pages, options), runs(StockCheck, pages, options))
 
 
 @pytest.mark.parametrize('options', [{}, {'use_latest_spec': True}], ids=str)

@@ -24,12 +24,12 @@ litellm_spend_metric_total{model="a"} 1.5
 litellm_deployment_state{model="a"} NaN
 litellm_deployment_state{model="b"} 1
 # TYPE litellm_request_total_latency_metric histogram
-litellm_request_total_latency_metric_bucket{le="1.0"} 1
-litellm_request_total_latency_metric_bucket{le="+Inf"} 2
-litellm_request_total_latency_metric_count 2
-litellm_request_total_latency_metric_sum 3.5
+litellm_request_total_latency_metric_bucket{user="ann",le="1.0"} 1
+litellm_request_total_latency_metric_bucket{user="ann",le="+Inf"} 2
+litellm_request_total_latency_metric_count{user="ann"} 2
+litellm_request_total_latency_metric_sum{user="ann"} 3.5
 # TYPE litellm_request_total_latency_metric_created gauge
-litellm_request_total_latency_metric_created 1.7e9
+litellm_request_total_latency_metric_created{user="ann"} 1.7e9
 # TYPE python_unmapped gauge
 python_unmapped 1
 python_unmapped{a="b"} 2
@@ -60,11 +60,14 @@ def told(check_class: type[OpenMetricsBaseCheckV2], page: str, **options: Any) -
         {'exclude_metrics': ['litellm_spend_metric', '^python_']},
         {'exclude_metrics': ['_created$']},
         {'exclude_metrics_by_labels': {'user': ['ann']}},
+        {'exclude_metrics_by_labels': {'user': ['ann']}, 'collect_histogram_buckets': False},
         {'exclude_labels': ['user']},
         {'raw_line_filters': ['user="ben"', '^python']},
         {'collect_histogram_buckets': False},
         {'histogram_buckets_as_distributions': True},
         {'extra_metrics': ['python_unmapped']},
+        {'extra_metrics': [{'python_unmapped': {'type': 'rate'}}], 'exclude_metrics_by_labels': {'a': True}},
+        {'share_labels': {'python_unmapped': True}, 'exclude_metrics_by_labels': {'a': True}},
         {'metric_patterns': {'exclude': ['spend']}},
     ],
     ids=str,

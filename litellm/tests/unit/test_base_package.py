@@ -13,7 +13,7 @@ import pytest
 from packaging.version import Version
 
 from datadog_checks.base import OpenMetricsBaseCheckV2
-from datadog_checks.base.checks.openmetrics.v2 import transform, utils
+from datadog_checks.base.checks.openmetrics.v2 import labels, transform, utils
 from datadog_checks.base.checks.openmetrics.v2.scraper import OpenMetricsScraper
 from datadog_checks.base.stubs import aggregator, datadog_agent
 from datadog_checks.base.utils.http import AuthTokenHandler
@@ -56,6 +56,7 @@ def owners() -> Mapping[str, Any]:
         'AuthTokenHandler': AuthTokenHandler,
         'DatadogAgentStub': datadog_agent,
         'EnvVars': EnvVars,
+        'LabelAggregator': labels.LabelAggregator(check, {'target_info': True}),
         'MetricTransformer': scraper.metric_transformer,
         'OpenMetricsScraper': scraper,
         'RequestsWrapper': scraper.http,

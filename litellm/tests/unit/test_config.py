@@ -20,7 +20,6 @@ from datadog_checks.base.errors import ConfigurationError
 from datadog_checks.base.stubs.aggregator import AggregatorStub
 from datadog_checks.base.stubs.datadog_agent import DatadogAgentStub
 from datadog_checks.litellm import LitellmCheck
-from datadog_checks.litellm.scrapers.stock import options_of_the_stock_scraper
 from tests.support.example_file import options
 from tests.support.spec import own_options
 
@@ -157,17 +156,6 @@ def test_the_uncommented_line_of_the_example_leaves_the_stock_scraper_off() -> N
     instance = example_config(uncomment='use_stock_scraper')['instances'][0]
 
     assert instance == {'openmetrics_endpoint': ENDPOINT, 'use_stock_scraper': False}
-
-
-def test_the_example_names_the_options_that_switch_to_the_stock_scraper() -> None:
-    example = {one.name: one for one in options(DATA / 'conf.yaml.example')}
-    (stock,) = [one for one in own_options() if one.get('name') == 'use_stock_scraper']
-    named = set(re.findall(r'`(\w+)`', stock['description'].partition('These options')[2])) & example.keys()
-
-    assert named == {
-        'extra_metrics',
-        *(name for name in example if name != 'extra_metrics' and options_of_the_stock_scraper({name: True})),
-    }
 
 
 def test_the_example_begins_with_the_url_the_key_and_the_options_that_only_this_check_has() -> None:

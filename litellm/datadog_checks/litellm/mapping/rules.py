@@ -22,10 +22,20 @@ from ..base_package import (
 from ..metrics import is_litellm_family, raw_names, unprefixed
 from ..options import Options
 from .outgoing import OutgoingLabels
+from .sharing import SharedLabels
 
-__all__ = ['Rules']
+__all__ = ['Rules', 'is_left_to_base']
 
 _KNOWN = frozenset(raw_names())
+
+# The type of a family that has none.
+_UNTYPED = 'unknown'
+_TYPES = frozenset({_UNTYPED, DEFAULT_METRIC_TYPE, 'native_dynamic', 'time_elapsed', *SUBMITTED_TYPES})
+
+
+def is_left_to_base(type_: str) -> bool:
+    """Tell whether only the base package can submit a family with this type, which an option gives it."""
+    return type_ not in _TYPES
 
 
 class Rules:
@@ -34,12 +44,17 @@ class Rules:
     def __init__(self, scraper: AdaptedScraper, outgoing: OutgoingLabels, options: Options) -> None:
         config = scraper.config
         self.counts_of_distributions = is_affirmative(config.get('collect_counters_with_distributions'))
-        self.distributions = self.counts_of_distributions or is_affirmative(
-            config.get('histogram_buckets_as_distributions')
+        # Buckets are submitted as what happened, so that the Agent needs no tags to tell their totals apart.
+        self.bounds_are_tags = not is_affirmative(config.get('collect_histograms_as_distributions'))
+        self.distributions = (
+            self.counts_of_distributions
+            or not self.bounds_are_tags
+            or is_affirmative(config.get('histogram_buckets_as_distributions'))
         )
         self.non_cumulative_buckets = is_affirmative(config.get('non_cumulative_histogram_buckets'))
         self.collect_buckets = self.distributions or options.collect_histogram_buckets
         self.collect_unknown = options.collect_unknown_metrics
+        self.shared = SharedLabels(scraper.check, config)
         self._scraper = scraper
         self._outgoing = outgoing
         self._exact: dict[str, MappedMetric] = {}
@@ -76,7 +91,7 @@ class Rules:
         datadog_name, submitted_type = mapped
         if submitted_type in (DEFAULT_METRIC_TYPE, 'native_dynamic'):
             submitted_type = type_
-        wanted = submitted_type == 'time_elapsed' or submitted_type in SUBMITTED_TYPES
+        wanted = submitted_type != _UNTYPED and not is_left_to_base(submitted_type)
         return datadog_name if wanted else None, submitted_type
 
     def full_name(self, name: str) -> str | None:
@@ -91,18 +106,29 @@ class Rules:
         if type_ == 'summary' and '_' in labels.get('quantile', ''):
             # Python takes underscores between digits.
             raise ValueError('no number')
-        outgoing = self._outgoing.of(labels)
+        outgoing = self.outgoing(labels)
         if outgoing is None:
             return None
+        self.shared.add_to(outgoing)
+        return self._tagged(type_, outgoing)
+
+    def outgoing(self, labels: Mapping[str, str]) -> dict[str, str] | None:
+        """Return the labels that may leave the host, or None if the series is not wanted."""
+        outgoing = self._outgoing.of(labels)
+        return None if outgoing is None else dict(outgoing)
+
+    def bound_tags(self, bound: str) -> list[str] | None:
+        """Return the tags that a bucket has beyond those of its series, or None if the instance does not want it."""
+        tagged = self._tagged('histogram', {'le': bound})
+        return None if tagged is None else tagged[0][: len(tagged[0]) - len(self._scraper.tags)]
+
+    def _tagged(self, type_: str, labels: dict[str, str]) -> tuple[list[str], str] | None:
+        """Return tags and hostname for labels as they leave."""
         family = PrometheusFamily('family', '', type_)
-        family.samples = [Sample('sample', dict(outgoing), 1.0)]
+        family.samples = [Sample('sample', labels, 1.0)]
         for _, tags, hostname in self._scraper.generate_sample_data(family):
             return normalized_tags(self._scraper.check, tags), hostname
         return None
-
-    def without_static_tags(self, tags: list[str]) -> list[str]:
-        """Return the tags that come from labels."""
-        return tags[: len(tags) - len(self._scraper.tags)]
 
     def _mapped(self, name: str) -> MappedMetric | None:
         """Return the metric name and type that `metrics` and `extra_metrics` give to a family."""

@@ -42,21 +42,25 @@ class ContextLimit:
         # The room left by the last decision: no unit that was held back then fits into it.
         self._left = 0
 
-    def apply(self, reading: Reading) -> None:
-        """Decide on contexts that are new on a page, and again on those held back if there is room."""
+    def apply(self, reading: Reading, *, anew: bool = False) -> None:
+        """Decide on contexts that are new on a page, and again on those held back if there is room.
+
+        Anew, when all have other tags than before, all are new.
+        """
         table, slots = self._table, self._table.slots
-        for slot in range(slots.settled, len(slots)):
+        settled = 0 if anew else slots.settled
+        for slot in range(settled, len(slots)):
             self._follow_first(slot)
         counts = list(self._counts(reading))
         gauges = [one for one in table.gauges.values() if one.is_held is not None or _has_value(one, reading)]
-        new_counts = [slot for slot in counts if slot >= slots.settled]
+        new_counts = [slot for slot in counts if slot >= settled]
         new = self._units(new_counts, (one for one in gauges if one.is_held is None))
-        kept = sum(not slots.held[slot] for slot in counts if slot < slots.settled)
+        kept = sum(not slots.held[slot] for slot in counts if slot < settled)
         kept += sum(one.is_held is False for one in gauges)
         room = self._most - kept
         waiting = []
         if room > self._left:
-            held = (slot for slot in counts if slots.held[slot] and slot < slots.settled)
+            held = (slot for slot in counts if slots.held[slot] and slot < settled)
             waiting = self._units(held, (one for one in gauges if one.is_held))
         if not new and not waiting:
             return

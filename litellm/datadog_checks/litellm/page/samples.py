@@ -17,15 +17,18 @@ from collections.abc import Collection, Iterable, Iterator
 from math import isinf, isnan
 from typing import NamedTuple
 
+from prometheus_client import Metric as PrometheusFamily
+from prometheus_client.samples import Sample
+
 from ..mapping.labels import UNREADABLE, stored_tag
-from ..mapping.rules import Rules
+from ..mapping.rules import Rules, is_left_to_base
 from ..metrics import START_TIME, gauge_reduction, is_shared_state
 from ..transport.errors import NOT_AN_EXPOSITION, NotMetricsError
 from .archive import Archive
 from .exposition import NO_LABELS, BadLineError, parse_labels, split_bound
 from .family_types import CREATED, CUMULATIVE_TYPES, OVERRIDES, SUFFIXES, UNKNOWN, parse_declaration
 from .recognition import Reading, Recognition
-from .slots import ABSENT, Family, GaugeContext, Metric, SampleKind, Series, Slot, Slots, TagSet
+from .slots import ABSENT, UNWANTED, Family, GaugeContext, Metric, SampleKind, Series, Slot, Slots, TagSet
 
 __all__ = ['SampleTable']
 
@@ -70,8 +73,10 @@ class BucketBefore(NamedTuple):
 class SampleTable:
     """Read pages into one value per slot, and learn new samples by the rules of the instance."""
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: Rules, *, tells_unwanted: bool = False) -> None:
+        """Tell of samples that are not submitted whether the instance wants their series, if that is asked for."""
         self._rules = rules
+        self._tells_unwanted = tells_unwanted
         self.slots = Slots()
         self.gauges: dict[tuple[str, TagSet], GaugeContext] = {}
         self.families_on_page: set[str] = set()
@@ -90,6 +95,8 @@ class SampleTable:
         # Of the current page, by the hash of their text: label sets and, by family too, series.
         self._label_sets: dict[tuple[str, int], LabelSet] = {}
         self._series_by_text: dict[tuple[Family, int], Series | None] = {}
+        # Of all series, by the hash in their family, and only if families share labels.
+        self._labels: dict[int, dict[str, str]] = {}
         self._tags_by_text: dict[str, str] = {}
         self._stored_by_tag: dict[str, str] = {}
         self._bucket_before: BucketBefore | None = None
@@ -137,10 +144,67 @@ class SampleTable:
             metric, series = slots.kinds[slot].metric, slots.series[slot]
             if metric is None or series is None or series.workers is None or not is_shared_state(metric.reduction):
                 continue
-            if reading.values[slot] != slots.last[slot]:
-                changed.setdefault((self.gauges[metric.name, series.tags], series.workers), []).append(slot)
+            context = self.gauges.get((metric.name, series.tags))
+            if context is not None and reading.values[slot] != slots.last[slot]:
+                changed.setdefault((context, series.workers), []).append(slot)
         for (context, workers), latest in changed.items():
             context.latest[workers] = latest
+
+    def share_labels(self, reading: Reading) -> bool:
+        """Tag all series anew if families of a page share other labels than before; tell whether they do.
+
+        What has counted goes on from where it was: only the context changes that takes what happened on this page.
+        """
+        shared = self._rules.shared
+        if not shared.may_change:
+            return False
+        sources = (parsed for _, parsed in self._whole_families(reading) if shared.is_source(parsed.name))
+        if not shared.update(sources):
+            return False
+        self._tag_sets, self._first = {}, {}
+        for family in self._families.values():
+            for key, series in family.series.items():
+                if series is not None:
+                    series.tags = self._tags_of(family.type, self._labels[key]) or UNWANTED
+                    if family.has_counts:
+                        self._follow_first(family, series)
+        self._add_gauges_anew()
+        return True
+
+    def _add_gauges_anew(self) -> None:
+        """Make the contexts of all gauges, after their series have got other tags."""
+        slots, former = self.slots, self.gauges
+        self.gauges = {}
+        for slot, (kind, series) in enumerate(zip(slots.kinds, slots.series, strict=True)):
+            if kind.metric is not None and kind.metric.is_gauge and series is not None:
+                self._add_gauge(kind.metric, series, slot)
+        for before in former.values():
+            for workers, latest in before.latest.items():
+                series = slots.series[latest[0]]
+                context = None if series is None else self.gauges.get((before.metric.name, series.tags))
+                if context is not None:
+                    context.latest[workers] = latest
+
+    def families_left_to_base(self, reading: Reading) -> list[PrometheusFamily]:
+        """Return the families of a page that only the base package can submit, with labels as they leave the host."""
+        found = [parsed for family, parsed in self._whole_families(reading) if family.is_left_to_base]
+        for parsed in found:
+            for sample in parsed.samples:
+                self._rules.shared.add_to(sample.labels)
+        return found
+
+    def _whole_families(self, reading: Reading) -> Iterator[tuple[Family, PrometheusFamily]]:
+        """Yield the families that are needed whole, as the base package would parse them."""
+        for family in self._families.values():
+            if not family.whole:
+                continue
+            parsed = PrometheusFamily(self._rules.trimmed(family.name), '', family.type)
+            parsed.samples = [
+                sample._replace(labels=dict(sample.labels), value=reading.values[slot])
+                for slot, sample in family.whole.items()
+                if slot not in reading.absent
+            ]
+            yield family, parsed
 
     def started(self, reading: Reading) -> float | None:
         """Return when the process started that the page shows, None if it does not say."""
@@ -164,7 +228,8 @@ class SampleTable:
             family = name.family
             # As Prometheus' Python client names them, a counter's sample always ends in `_total`.
             is_alias = family.type == 'counter' and sample == family.name.encode()
-            if not is_alias and (name.metric is not None or (name.kind.is_created and family.is_submitted)):
+            is_wanted = name.metric is not None or (family.whole is not None and not name.kind.is_created)
+            if not is_alias and (is_wanted or (name.kind.is_created and family.is_submitted)):
                 yield sample.decode()
 
     def all_series(self) -> Iterator[Series]:
@@ -201,6 +266,8 @@ class SampleTable:
         self.gauges = {key: context for key, context in self.gauges.items() if context.slots}
         for family in self._families.values():
             family.unsubmitted = [moved[slot] for slot in family.unsubmitted if slot in moved]
+            if family.whole:
+                family.whole = {moved[slot]: sample for slot, sample in family.whole.items() if slot in moved}
         for series in self.all_series():
             _renumber(series, moved)
         self._forget_series()
@@ -218,17 +285,19 @@ class SampleTable:
     def _forget_series(self) -> None:
         """Forget series and kinds without samples. Dictionaries never shrink, so they are replaced."""
         self._first = {}
-        tag_sets = set()
+        tag_sets, keys = set(), set[int]()
         for family in self._families.values():
             family.series = {
                 key: series
                 for key, series in family.series.items()
                 if series and (series.slots or series.created_slot is not None)
             }
+            keys.update(family.series if self._labels else ())
             for series in family.series.values():
                 if series is not None:
                     tag_sets.add(series.tags)
                     self._follow_first(family, series)
+        self._labels = {key: labels for key, labels in self._labels.items() if key in keys}
         self._tag_sets = {key: tags for key, tags in self._tag_sets.items() if tags in tag_sets}
         used = set(self.slots.kinds)
         for name in self._names.values():
@@ -238,6 +307,9 @@ class SampleTable:
 
     def _follow_first(self, family: Family, series: Series) -> None:
         """Let a series know the first one that has its metrics and tags."""
+        if series.tags is UNWANTED:
+            series.first, series.is_shared = None, False
+            return
         first = self._first.setdefault(family.datadog_name, {}).setdefault(series.tags, series)
         series.first, series.is_shared = (None, False) if first is series else (first, False)
         if first is not series:
@@ -259,6 +331,9 @@ class SampleTable:
         """
         datadog_name, submitted_type = self._rules.submission(name, type_)
         family = Family(name, type_, datadog_name)
+        family.is_left_to_base = is_left_to_base(submitted_type)
+        if family.is_left_to_base or self._rules.shared.is_source(self._rules.trimmed(name)):
+            family.whole = {}
         former = self._families.get(declared)
         if former is not None:
             self._unlearn(former, is_submitted=datadog_name is not None)
@@ -292,7 +367,7 @@ class SampleTable:
                 # The bare name stands for a counter's sample only as long as no other family has it.
                 self._names[text] = sample_name_
             elif before.metric is None and not before.kind.is_created:
-                if sample_name_.metric is not None or sample_name_.kind.is_created:
+                if sample_name_.metric is not None or sample_name_.kind.is_created or family.whole is not None:
                     # Its lines came before this TYPE line, and were not submitted.
                     self._unlearn(before.family, is_submitted=sample_name_.metric is not None)
                 self._names[text] = sample_name_
@@ -314,6 +389,7 @@ class SampleTable:
             is_gauge,
             submitted_type == 'time_elapsed',
             submitted_type == 'histogram' and not suffix,
+            self._rules.bounds_are_tags,
             gauge_reduction(self._rules.trimmed(family.name)),
         )
 
@@ -331,21 +407,32 @@ class SampleTable:
         """Return the slot of a sample whose text is not known: a new one, or that of another spelling."""
         text, _, labels = sample.partition(b'{')
         labels = labels.removesuffix(b'}')
-        name = self._name(text.rstrip())
+        text = text.rstrip()
+        name = self._name(text)
         kind = name.kind
         bound = None
-        if name.is_bucket and name.metric is not None:
+        whole = None if name.family.whole is None or kind.is_created else _parsed(labels)
+        is_followed = self._tells_unwanted and not kind.is_created and name.family.is_mapped
+        if name.is_bucket and (name.metric is not None or is_followed):
             labels, bound = split_bound(labels)
             kind = self._kind_of_bucket(name, bound)
         series = None
-        if kind.metric is not None or (kind.is_created and name.family.is_submitted):
+        if kind.metric is not None or (kind.is_created and name.family.is_submitted) or is_followed:
             series = self._series_of(name.family, labels)
         slot = self._slot_of(sample, kind, series)
         if sample == START_TIME.raw.encode():
             self._start_slot = slot
-        if bound is not None and series is not None:
+        if whole is not None:
+            self._keep_whole(name.family, slot, text, whole)
+        elif bound is not None and series is not None:
             self._remember_bucket(sample, bound, name, series)
         return slot
+
+    def _keep_whole(self, family: Family, slot: Slot, name: bytes, labels: dict[str, str]) -> None:
+        """Keep the labels of a sample whose family is needed whole."""
+        outgoing = self._rules.outgoing(labels)
+        if family.whole is not None and outgoing is not None:
+            family.whole[slot] = Sample(name.decode(), outgoing, ABSENT)
 
     def _learn_next_bucket(self, sample: bytes) -> Slot | None:
         """Return the slot of a bucket that follows another one of its series, None if it is anything else."""
@@ -359,7 +446,7 @@ class SampleTable:
         """Return the slot of this kind in a series, which is a new one unless it is known in another spelling."""
         slots, key, metric = self.slots, hash(sample), kind.metric
         if series is None or (metric is None and not kind.is_created):
-            slot = slots.add(key, kind, None, ABSENT)
+            slot = slots.add(key, kind, series, ABSENT)
             kind.family.unsubmitted.append(slot)
             return slot
         if metric is None:
@@ -381,11 +468,16 @@ class SampleTable:
             return slot
         slot = slots.add(key, kind, series, ABSENT)
         series.slots.append(slot)
+        self._add_gauge(metric, series, slot)
+        return slot
+
+    def _add_gauge(self, metric: Metric, series: Series, slot: Slot) -> None:
+        if series.tags is UNWANTED:
+            return
         context = self.gauges.get((metric.name, series.tags))
         if context is None:
             context = self.gauges[metric.name, series.tags] = GaugeContext(metric, series.tags)
         context.slots.append(slot)
-        return slot
 
     def _name(self, text: bytes) -> SampleName:
         name = self._names.get(text)
@@ -414,11 +506,8 @@ class SampleTable:
             if kind is None:
                 metric = name.metric
                 is_distribution = metric is not None and metric.is_distribution
-                tagged = None
-                if is_distribution or not isinf(bound):
-                    tagged = self._rules.tags('histogram', {'le': text.decode()})
-                tags = [] if tagged is None else self._rules.without_static_tags(tagged[0])
-                if tagged is None or not (tags or is_distribution):
+                tags = self._rules.bound_tags(text.decode()) if is_distribution or not isinf(bound) else None
+                if tags is None or not (tags or is_distribution):
                     metric = None
                 is_alone = is_distribution or self._rules.non_cumulative_buckets
                 kind = SampleKind(
@@ -458,20 +547,28 @@ class SampleTable:
         text = type_ if type_ in ('gauge', 'summary') else '', hash(labels)
         known = self._label_sets.get(text)
         if known is None:
-            # The Agent ends a tag at a NUL, and could take two series for one.
-            parsed = parse_labels(labels.decode('utf-8', 'replace').replace('\0', UNREADABLE))
+            parsed = _parsed(labels)
             key = hash(frozenset(parsed.items()))
+            if self._rules.shared.is_wanted:
+                self._labels[key] = parsed
             workers = None
-            if type_ == 'gauge' and parsed.pop(PID, None) is not None:
-                workers = hash(frozenset(parsed.items()))
+            if type_ == 'gauge' and PID in parsed:
+                workers = hash(frozenset(_without_pid(parsed).items()))
                 self._has_workers = True
             try:
-                tagged = self._rules.tags(type_, parsed)
+                tags = self._tags_of(type_, parsed)
             except ValueError:
                 # A bound or quantile that is not a number.
                 raise BadLineError(NO_LABELS) from None
-            known = self._label_sets[text] = LabelSet(key, None if tagged is None else self._tag_set(*tagged), workers)
+            known = self._label_sets[text] = LabelSet(key, tags, workers)
         return known
+
+    def _tags_of(self, type_: str, labels: dict[str, str]) -> TagSet | None:
+        """Return the tags of a series of a family with this type, or None if the instance never wants it."""
+        tagged = self._rules.tags(type_, _without_pid(labels) if type_ == 'gauge' else labels)
+        if tagged is not None:
+            return self._tag_set(*tagged)
+        return UNWANTED if self._rules.shared.is_wanted else None
 
     def _tag_set(self, tags: list[str], hostname: str) -> TagSet:
         """Return the one set of these tags, or the first one of those that Datadog stores alike.
@@ -493,6 +590,15 @@ class SampleTable:
             if tag not in known:
                 known[tag] = stored_tag(tag)
         return sorted({known[tag] for tag in tags})
+
+
+def _parsed(labels: bytes) -> dict[str, str]:
+    # The Agent ends a tag at a NUL, and could take two series for one.
+    return parse_labels(labels.decode('utf-8', 'replace').replace('\0', UNREADABLE))
+
+
+def _without_pid(labels: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in labels.items() if name != PID}
 
 
 def _renumber(series: Series, moved: dict[Slot, Slot]) -> None:

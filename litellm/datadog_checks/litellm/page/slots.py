@@ -13,12 +13,15 @@ from collections.abc import Container
 from itertools import compress, count
 from typing import NamedTuple, TypeAlias
 
+from prometheus_client.samples import Sample
+
 from ..metrics import Reduction
 
 __all__ = [
     'ABSENT',
     'LARGEST_COUNT',
     'UNLEARNED',
+    'UNWANTED',
     'Family',
     'GaugeContext',
     'Metric',
@@ -49,13 +52,24 @@ class Metric(NamedTuple):
     is_gauge: bool = False
     is_elapsed: bool = False
     is_distribution: bool = False
+    has_bound_tags: bool = True
     reduction: Reduction | None = None
 
 
 class Family:
     """A family as its TYPE line declares it."""
 
-    __slots__ = ('datadog_name', 'has_counts', 'is_submitted', 'name', 'series', 'type', 'unsubmitted')
+    __slots__ = (
+        'datadog_name',
+        'has_counts',
+        'is_left_to_base',
+        'is_submitted',
+        'name',
+        'series',
+        'type',
+        'unsubmitted',
+        'whole',
+    )
 
     def __init__(self, name: str, type_: str, datadog_name: str | None) -> None:
         self.name = name
@@ -67,6 +81,15 @@ class Family:
         self.series: dict[int, Series | None] = {}
         # Samples that are not submitted, creation times among them.
         self.unsubmitted: list[Slot] = []
+        # Whether only the base package can submit it.
+        self.is_left_to_base = False
+        # Of a family that is needed whole: the samples by slot, with the labels that may leave. None for all others.
+        self.whole: dict[Slot, Sample] | None = None
+
+    @property
+    def is_mapped(self) -> bool:
+        """True if the mapping of the check, or an option, has it collected."""
+        return self.datadog_name is not None or self.is_left_to_base
 
 
 class SampleKind:
@@ -105,6 +128,10 @@ class TagSet:
     def __init__(self, tags: list[str], hostname: str) -> None:
         self.tags = tags
         self.hostname = hostname
+
+
+# The tags of series that are followed and not submitted: a shared label that changes may have them wanted.
+UNWANTED = TagSet([], '')
 
 
 class Parked(NamedTuple):
@@ -208,7 +235,9 @@ class Slots:
     def is_first(self, slot: Slot) -> bool:
         """Tell whether a count is the first of those that share its context."""
         series = self.series[slot]
-        return series is not None and (series.first is None or self.first_of(slot) == slot)
+        if series is None or series.tags is UNWANTED:
+            return False
+        return series.first is None or self.first_of(slot) == slot
 
     def first_of(self, slot: Slot) -> Slot:
         """Return the first of the counts that share the context of this one."""

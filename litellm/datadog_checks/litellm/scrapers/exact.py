@@ -26,9 +26,11 @@ from ..page.ledger import Ledger, Times
 from ..page.limit import ContextLimit
 from ..page.recognition import Reading
 from ..page.samples import SampleTable
+from ..page.slots import UNWANTED
 from ..transport.errors import explain, explain_bad_lines, is_refused
 from ..transport.redirects import NOT_REDIRECTED
 from .base import LitellmScraper
+from .left_to_base import leave_to_base
 from .selection import Selection
 from .submission import IdleCounts, Submission
 from .telemetry import Telemetry
@@ -49,12 +51,12 @@ class ExactScraper(LitellmScraper):
 
     def __init__(self, check: Any, config: MutableMapping[str, Any], options: Options) -> None:
         super().__init__(check, config, options)
-        self._table = SampleTable(self.rules)
+        self._telemetry = Telemetry(self) if self.take_telemetry() else None
+        self._table = SampleTable(self.rules, tells_unwanted=self._telemetry is not None)
         self._ledger = Ledger(self._table.slots)
         self._submission = Submission(check, self._table.slots, IdleCounts(options.idle_counts))
         most = options.max_contexts
         self._limit = None if most is None else ContextLimit(self._table, most)
-        self._telemetry = Telemetry(self) if self.take_telemetry() else None
         self._selection = Selection(self.address.url, options.filter_at_proxy and bool(options.exclude_metric_groups))
         # When the run before asked for a page in vain, and whether nothing listened there.
         self._failed_at: float | None = None
@@ -93,8 +95,9 @@ class ExactScraper(LitellmScraper):
         """Return what the counts of each metric on the last page amount to since the proxy started."""
         totals: Counter[str] = Counter()
         slots = self._table.slots
-        for kind, value in zip(slots.kinds, slots.last, strict=True):
-            if kind.is_count and kind.metric is not None and not isnan(value):
+        for kind, series, value in zip(slots.kinds, slots.series, slots.last, strict=True):
+            is_wanted = series is not None and series.tags is not UNWANTED
+            if kind.is_count and kind.metric is not None and is_wanted and not isnan(value):
                 totals[kind.metric.name] += value  # type: ignore[assignment]
         return totals
 
@@ -115,8 +118,9 @@ class ExactScraper(LitellmScraper):
         """Submit what happened since the page before, and make this the last one."""
         table, ledger = self._table, self._ledger
         started = table.started(reading)
+        are_tagged_anew = table.share_labels(reading)
         if self._limit is not None:
-            self._limit.apply(reading)
+            self._limit.apply(reading, anew=are_tagged_anew)
             dropped = self._limit.dropped()
             self.gauge(CONTEXTS_DROPPED, dropped.total(), tags=list(self.tags))
             if dropped:
@@ -140,11 +144,13 @@ class ExactScraper(LitellmScraper):
         self._submission.submit_gauges(table.gauges.values(), reading)
         if self._telemetry is not None:
             self._telemetry.submit(table.slots, reading)
-        self._forget()
         if ledger.several_processes:
             self.warning(several_processes(self.endpoint))
         if ledger.levels_alternate:
             self.warning(alternating_levels(self.endpoint))
+        left = table.families_left_to_base(reading)
+        self._forget()
+        leave_to_base(self, left, with_history=with_history or bool(self.flush_first_value))
 
     def _select(self, started: float | None, present: set[str]) -> None:
         """Decide from this page what to request next."""

@@ -1,45 +1,23 @@
-"""Fall back to the base package's own scraper, for options that only it supports.
+"""Use the base package's own scraper, for those who ask for it with `use_stock_scraper`.
 
 Its counts are less exact, and a scrape costs more CPU: see `exact`.
 """
 
 from __future__ import annotations
 
-import operator
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from math import isfinite
-from typing import Any
+from collections.abc import Iterator
 
 from prometheus_client import Metric as PrometheusFamily
-from prometheus_client.samples import Sample
 from requests.exceptions import RequestException
 
-from datadog_checks.base.config import is_affirmative
-
-from ..base_package import DEFAULT_METRIC_TYPE, SUBMITTED_TYPES, mapped_metrics
-from ..metrics import NO_LIMIT, gauge_reduction, unprefixed
+from ..metrics import NO_LIMIT, unprefixed
 from ..page.family_types import CREATED, CUMULATIVE_TYPES
 from ..transport.errors import NOT_AN_EXPOSITION, NotMetricsError
 from .base import LitellmScraper
+from .left_to_base import merge_equal
 
-__all__ = ['StockScraper', 'options_of_the_stock_scraper']
-
-# These need families as the base package parses them.
-_STOCK_OPTIONS = (
-    'collect_histograms_as_distributions',
-    'share_labels',
-    'target_info',
-)
-_TYPES = frozenset({DEFAULT_METRIC_TYPE, 'native_dynamic', 'time_elapsed', *SUBMITTED_TYPES})
-
-
-def options_of_the_stock_scraper(config: Mapping[str, Any]) -> list[str]:
-    """Return the options of an instance that only the stock scraper supports."""
-    options = [name for name in _STOCK_OPTIONS if is_affirmative(config.get(name))]
-    types = {metric.type for _, metric in mapped_metrics(config)}
-    return options + [f'extra_metrics with type `{type_}`' for type_ in sorted(types - _TYPES)]
-
+__all__ = ['StockScraper']
 
 # The type of families without a TYPE line.
 UNTYPED = 'unknown'
@@ -97,23 +75,13 @@ class StockScraper(LitellmScraper):
             yield family
 
     def _withhold_labels(self, family: PrometheusFamily) -> None:
-        """Remove the labels that must not leave the host, and merge samples that become equal.
-
-        Counts are summed, gauges reduced by their meaning. When one of the merged samples is absent from the next page,
-        the Agent takes the lower sum for a restarted counter: only `ExactScraper` gets this right.
-        """
+        """Remove the labels that must not leave the host, and merge samples that become equal."""
         outgoing = [self.outgoing.of(sample.labels) for sample in family.samples]
         if all(labels is sample.labels for labels, sample in zip(outgoing, family.samples, strict=True)):
             return
-        reduction = operator.add if family.type in CUMULATIVE_TYPES else gauge_reduction(family.name)
-        merged: dict[tuple[object, ...], Sample] = {}
-        for labels, sample in zip(outgoing, family.samples, strict=True):
-            if labels is None:
-                continue
-            key = sample.name, *sorted(labels.items())
-            other = merged.get(key)
-            value = sample.value
-            if other is not None and isfinite(other.value) and reduction is not None:
-                value = reduction(other.value, value) if isfinite(value) else other.value
-            merged[key] = sample._replace(labels=dict(labels), value=value)
-        family.samples = list(merged.values())
+        family.samples = [
+            sample._replace(labels=dict(labels))
+            for labels, sample in zip(outgoing, family.samples, strict=True)
+            if labels is not None
+        ]
+        merge_equal(family)

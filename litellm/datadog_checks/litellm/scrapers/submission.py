@@ -26,7 +26,7 @@ from datadog_checks.base.utils.time import get_timestamp
 from ..base_package import bucket_submitter, is_trial, lower_bound_of_lowest, submitter
 from ..metrics import NO_LIMIT
 from ..page.recognition import Reading
-from ..page.slots import GaugeContext, Series, Slot, Slots
+from ..page.slots import UNWANTED, GaugeContext, Series, Slot, Slots
 
 __all__ = ['ROTATION', 'IdleCounts', 'Submission']
 
@@ -113,7 +113,7 @@ class Submission:
         alone: dict[Series, None] = {}
         for slot, increment in increments.items():
             kind, series = kinds[slot], all_series[slot]
-            if kind.metric is None or series is None:
+            if kind.metric is None or series is None or series.tags is UNWANTED:
                 continue
             if kind.is_alone:
                 alone[series] = None
@@ -186,9 +186,11 @@ class Submission:
         kind, tags = self._slots.kinds[slot], series.tags
         if kind.metric is None or (lower == upper and isinf(lower)):
             return
-        own = [*tags.tags, f'lower_bound:{lower or 0}']
-        if kind.bound_tag is not None:
-            own.append(kind.bound_tag)
+        own = list(tags.tags)
+        if kind.metric.has_bound_tags:
+            own.append(f'lower_bound:{lower or 0}')
+            if kind.bound_tag is not None:
+                own.append(kind.bound_tag)
         if not kind.metric.is_distribution:
             submitter(self._check)(COUNT, kind.metric.name, increment, own, tags.hostname, False)
         else:

@@ -8,8 +8,7 @@ Names and meanings are the base package's. It counts families as it parses them,
 - `metrics.processed.count`: those of families that are collected, with a finite value and with labels that are wanted;
 - `metrics.blacklist.count`: lines that `raw_line_filters` left out.
 
-Nothing is told of a failed scrape. Of a series that `exclude_metrics_by_labels` leaves out, the base package does not
-process the parts of a histogram that are not collected either; here these count as processed.
+Nothing is told of a failed scrape.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from requests import Response
 from ..base_package import AdaptedScraper
 from ..page.family_types import CREATED
 from ..page.recognition import Reading
-from ..page.slots import SampleKind, Slots
+from ..page.slots import UNWANTED, SampleKind, Slots
 
 __all__ = ['Telemetry']
 
@@ -72,8 +71,9 @@ class Telemetry:
                 is_ignored[kind] = self._is_ignored(kind)
             if is_ignored[kind]:
                 ignored += 1
-            elif kind.family.datadog_name is not None and not kind.is_created:
-                is_wanted = kind.metric is None or slots.series[slot] is not None
+            elif kind.family.is_mapped and not kind.is_created:
+                series = slots.series[slot]
+                is_wanted = series is not None and series.tags is not UNWANTED
                 processed += is_wanted and slot not in reading.absent and isfinite(reading.values[slot])
         return ignored, processed
 
