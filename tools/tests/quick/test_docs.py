@@ -55,6 +55,8 @@ AGENT_SETTINGS = {'logs_enabled': 'a setting of datadog.yaml, read by an Agent o
 OTHER_NAMES = {
     'allow_requests_on_db_unavailable': 'a setting of LiteLLM',
     'check_version': 'a tag of the check',
+    'collect_histograms_as_distributions': 'an option of the base package',
+    'counter_gauge': 'a type of the base package',
     'datadog_cost_management': 'a callback of LiteLLM',
     'datadog_llm_observability': 'a callback of LiteLLM',
     'datadog_metrics': 'a callback of LiteLLM',
@@ -68,7 +70,10 @@ OTHER_NAMES = {
     'prometheus_latency_buckets': 'a setting of LiteLLM',
     'notify_no_data': 'an option of a monitor',
     'prometheus_system': 'a callback of LiteLLM',
+    'service_check': 'a type of the base package',
     'status_code': 'a tag of the callback',
+    'target_info': 'an option of the base package, and a family',
+    'temporal_percent': 'a type of the base package',
     'timeout_h': 'an option of monitors',
     'upper_bound': 'a tag of buckets',
 }

@@ -27,7 +27,16 @@ HANDLE = re.compile(r'ENC\[[^\]]*\]')
 
 # Options that the Agent and the base package read themselves.
 AGENT_OPTIONS = frozenset(
-    {'debug_metrics', 'loader', 'max_returned_metrics', 'name', 'no_index', 'process_isolation', 'target_info'}
+    {
+        'collect_histograms_as_distributions',
+        'debug_metrics',
+        'loader',
+        'max_returned_metrics',
+        'name',
+        'no_index',
+        'process_isolation',
+        'target_info',
+    }
 )
 
 
