@@ -8,10 +8,14 @@ also withholds secrets by their form. Not recognized is a secret that is none of
 from __future__ import annotations
 
 import base64
+import html
+import json
 import logging
 import os
 import re
+import threading
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote, unquote, unquote_plus, urlsplit
 from weakref import WeakSet
@@ -24,7 +28,9 @@ __all__ = [
     'MASK',
     'SELECTOR',
     'Redactor',
+    'decoded',
     'guard_logs',
+    'hushed',
     'scalars_in',
     'secrets_of',
     'secrets_of_header',
@@ -54,6 +60,14 @@ DEEPEST = 10
 
 _SAYS_SECRET = re.compile('auth|cookie|credential|key|pass|secret|session|sig|token', re.IGNORECASE)
 _USER_INFO = re.compile(r'(?<=://)[^/?#@\s]+@')
+_WORD = re.compile(r'[^\s"\'<>]+')
+_NO_WORD = re.compile(r'\W', re.ASCII)
+# A secret in base64 with the two signs before it that may have bits of it, and all behind it.
+_BASE64 = '[a-z0-9+/_-]{{0,2}}{}[a-z0-9+/=_-]*'
+_URL_SAFE = str.maketrans('+/', '-_')
+
+# Gateways encode what is encoded already, but not many times.
+MOST_ENCODINGS = 8
 
 
 class Redactor:
@@ -61,6 +75,7 @@ class Redactor:
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._known: frozenset[str] = frozenset()
+        self._shortest: re.Pattern[str] | None = None
         self._pattern: re.Pattern[str] | None = None
         self.learn(secrets)
 
@@ -69,8 +84,7 @@ class Redactor:
         new = {one for one in secrets if len(one) >= SHORTEST_SECRET} - self._known
         if new:
             self._known |= new
-            # The longest first, so that no part of a secret is left when another secret is a substring of it.
-            self._pattern = re.compile('|'.join(map(re.escape, sorted(self._known, key=len, reverse=True))))
+            self._compile()
 
     @property
     def known(self) -> frozenset[str]:
@@ -79,8 +93,71 @@ class Redactor:
 
     def __call__(self, text: str) -> str:
         if self._pattern is not None:
-            text = self._pattern.sub(MASK, text)
+            if self._is_in(text):
+                text = self._pattern.sub(MASK, text)
+            if '%' in text and self._is_in(decoded(text)):
+                text = _WORD.sub(self._without_encoded, text)
+                if self._is_in(decoded(text)):
+                    text = MASK
         return _USER_INFO.sub(f'{MASK}@', text) if '@' in text else text
+
+    def _is_in(self, text: str) -> bool:
+        """Tell whether a text has any secret."""
+        return self._shortest is not None and self._shortest.search(text.lower()) is not None
+
+    def _compile(self) -> None:
+        plain = {form for secret in self._known for form in _spellings(secret)}
+        encoded = {form for secret in self._known for form in _in_base64(secret)}
+        # Whether there is any secret in a text is told by those that are no part of another, in lower case.
+        lowered = sorted({form.lower() for form in plain | encoded}, key=len)
+        shortest = [form for at, form in enumerate(lowered) if not any(part in form for part in lowered[:at])]
+        self._shortest = re.compile('|'.join(map(re.escape, shortest)))
+        # The longest first, so that no part of a secret is left when another secret is a substring of it.
+        forms = sorted((*plain, *encoded), key=len, reverse=True)
+        self._pattern = re.compile(
+            '|'.join(_BASE64.format(re.escape(form)) if form in encoded else re.escape(form) for form in forms),
+            re.IGNORECASE,
+        )
+
+    def _without_encoded(self, word: re.Match[str]) -> str:
+        """Return the mask for a word that is, or has, a secret with any of its characters percent-encoded."""
+        return MASK if '%' in word[0] and self._is_in(decoded(word[0])) else word[0]
+
+
+def decoded(text: str) -> str:
+    """Return a text without percent-encoding, were it encoded several times."""
+    for _ in range(MOST_ENCODINGS):
+        plain = unquote(text)
+        if plain == text:
+            break
+        text = plain
+    return text
+
+
+def _spellings(secret: str) -> Iterator[str]:
+    """Yield a secret as JSON, Python, HTML, metrics and hexadecimal digits spell it."""
+    yield secret
+    yield json.dumps(secret)[1:-1]
+    yield repr(secret)[1:-1]
+    yield html.escape(secret)
+    # What has these signs only is a part of any text.
+    if len(secret.strip('-_.:/ ')) >= SHORTEST_SECRET:
+        yield _NO_WORD.sub('_', secret)
+    if len(secret) >= SHORTEST_VALUE:
+        yield secret.encode('utf-8', 'replace').hex()
+
+
+def _in_base64(secret: str) -> Iterator[str]:
+    """Yield the base64 of a secret wherever it is in what is encoded, without what depends on its neighbours."""
+    content = secret.encode('utf-8', 'replace')
+    for before in range(3):
+        code = base64.b64encode(bytes(before) + content).decode()
+        # Of the signs, the first ones have bits of what is before, and the last ones of what is behind.
+        first, behind = (0, 2, 3)[before], (before + len(content)) % 3
+        core = code[first : len(code) - (0, 3, 2)[behind]] if behind else code[first:]
+        if len(core) >= SHORTEST_VALUE:
+            yield core
+            yield core.translate(_URL_SAFE)
 
 
 def secrets_of(*options: Any) -> Iterator[str]:
@@ -190,24 +267,63 @@ class _Guard(logging.Filter):
         return text
 
 
-_GUARD = _Guard()
+class _Hush(logging.Filter):
+    """Leave of the records of libraries only their own words while a request of the check runs in the same thread.
 
-# Loggers of libraries that log what is sent and what comes back: URLs, options, tokens, headers that cannot be read.
+    They log headers that cannot be read, and where redirects lead to: what an endpoint says may be a secret of its own.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if getattr(_requests, 'running', 0):
+            record.msg, record.args = _PLACEHOLDER.sub('…', str(record.msg)) if record.args else _NOT_SHOWN, ()
+            if record.exc_info:
+                kind = record.exc_info[0]
+                record.exc_info, record.exc_text = None, f'({kind.__name__})' if kind else None
+        return True
+
+
+# How many requests of the check run in a thread.
+_requests = threading.local()
+_PLACEHOLDER = re.compile(r'%[-#0 +.\d]*[a-zA-Z]')
+_NOT_SHOWN = 'a message that is not shown, as it may quote an endpoint'
+
+
+@contextmanager
+def hushed() -> Iterator[None]:
+    """Let libraries log nothing of what an endpoint says, in this thread."""
+    _requests.running = getattr(_requests, 'running', 0) + 1
+    try:
+        yield
+    finally:
+        _requests.running -= 1
+
+
+_GUARD = _Guard()
+_HUSH = _Hush()
+
+# Libraries that log what is sent and what comes back: URLs, options, tokens, headers that cannot be read.
+_LIBRARIES = ('charset_normalizer', 'chardet', 'requests', 'requests_oauthlib', 'urllib3')
+# Those of their loggers that may not be there before the first request.
 _LOGGERS_BY_NAME = (
     'requests_oauthlib.oauth2_session',
     'urllib3.connection',
     'urllib3.connectionpool',
     'urllib3.util.retry',
 )
-_LOGGERS = (
-    http.LOGGER,
-    tls.LOGGER,
-    *map(logging.getLogger, _LOGGERS_BY_NAME),
-)
+
+
+def _loggers_of_libraries() -> Iterator[logging.Logger]:
+    # A filter holds for one logger, and not for those below it.
+    for name in {*_LOGGERS_BY_NAME, *logging.root.manager.loggerDict}:
+        if name.partition('.')[0] in _LIBRARIES:
+            yield logging.getLogger(name)
 
 
 def guard_logs(logger: logging.Logger, redact: Redactor) -> None:
     """Redact what this logger and those of libraries log, for as long as the redactor lives."""
     _GUARD.redactors.add(redact)
-    for each in (logger, *_LOGGERS):
+    for each in _loggers_of_libraries():
+        each.addFilter(_HUSH)
+        each.addFilter(_GUARD)
+    for each in (logger, http.LOGGER, tls.LOGGER):
         each.addFilter(_GUARD)

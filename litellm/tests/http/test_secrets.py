@@ -7,6 +7,7 @@ all loggers at every level, metadata, reported issues, and what is printed.
 from __future__ import annotations
 
 import base64
+import html
 import json
 import logging
 import sys
@@ -15,8 +16,11 @@ from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote, unquote
 
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 from datadog_checks.base.log import TRACE_LEVEL
 from datadog_checks.base.stubs.aggregator import AggregatorStub
@@ -24,6 +28,7 @@ from datadog_checks.base.stubs.datadog_agent import DatadogAgentStub
 from datadog_checks.base.utils import http, tls
 from datadog_checks.litellm import LitellmCheck
 from datadog_checks.litellm.report.cli import main
+from datadog_checks.litellm.secrets import MASK, Redactor
 from tests.support.endpoint import PROMETHEUS, Answer, answering, answering_json, serving_paths
 
 PLANTED = 'pl4nted'
@@ -286,6 +291,135 @@ def left(
 def encoded(text: str) -> bool:
     """Tell whether a text holds a secret as it is sent in a header: in base64."""
     return any(base64.b64encode((' ' * shift + PLANTED).encode()).decode()[4:-4] in text for shift in range(3))
+
+
+def tells(text: str) -> bool:
+    """Tell whether somebody who tries could read a secret in a text."""
+    plain = unquote(unquote(unquote(text))).lower()
+    codes = (base64.b64encode((' ' * shift + PLANTED).encode()).decode()[4:-4].lower() for shift in range(3))
+    return any(code in plain for code in (PLANTED, PLANTED.encode().hex(), *codes))
+
+
+def percent_encoded(text: str) -> str:
+    return ''.join(f'%{byte:02x}' for byte in text.encode())
+
+
+# What may be made of a key on the way.
+FORMS: dict[str, Callable[[str], str]] = {
+    'raw': str,
+    'upper case': str.upper,
+    'title case': str.title,
+    'percent-encoded': percent_encoded,
+    'percent-encoded in upper case': lambda key: percent_encoded(key).upper(),
+    'percent-encoded in part': lambda key: key.replace('4', '%34', 1),
+    'percent-encoded twice': lambda key: quote(percent_encoded(key)),
+    'base64': lambda key: base64.b64encode(key.encode()).decode(),
+    'base64 without its end': lambda key: base64.b64encode(key.encode()).decode().rstrip('='),
+    'base64 for URLs': lambda key: base64.urlsafe_b64encode(f'\xff\xfe{key}\xff'.encode()).decode(),
+    'base64 of a user and it': lambda key: base64.b64encode(f'me:{key}'.encode()).decode(),
+    'base64 of a name and it': lambda key: base64.b64encode(f'user:{key}:x'.encode()).decode(),
+    'hexadecimal': lambda key: key.encode().hex(),
+    'hexadecimal in upper case': lambda key: key.encode().hex().upper(),
+    'within something': lambda key: f'x{key}y',
+    'as a parameter': lambda key: f'gpt-5?key={key}',
+    'as a parameter of a path': lambda key: f'gpt-5;v=1;key={key}',
+}
+
+
+@pytest.mark.parametrize('stock', [False, True], ids=['exact', 'stock'])
+@pytest.mark.parametrize('form', FORMS)
+def test_a_known_key_leaves_in_no_form(form: str, stock: bool, left: Callable[..., str]) -> None:
+    key = f'{PLANTED}/key+{PLANTED[::-1]}'
+    made = FORMS[form](key)
+    name = ''.join(sign if sign.isalnum() else '_' for sign in made)
+    labels = dict.fromkeys(('model', 'api_base', 'end_user', 'route', 'error_class'), made)
+    sample = ','.join(f'{label}="{value}"' for label, value in {**labels, f'x{name}': 'x'}.items())
+    page = (
+        f'# TYPE litellm_requests_metric_total counter\nlitellm_requests_metric_total{{{sample}}} 3.0\n'
+        f'# TYPE litellm_{name} gauge\nlitellm_{name} 3.0\n'
+    )
+    health = {'healthy_endpoints': [{'model': f'a/{made}', 'model_id': made}], 'unhealthy_endpoints': []}
+    answers = {
+        '/metrics/': answering(200, page, {'Content-Type': PROMETHEUS}),
+        '/health': answering_json(health),
+        '/health/readiness': answering_json({'status': 'healthy', 'db': made, 'litellm_version': made}),
+    }
+    with serving_paths(answers) as url:
+        instance = {
+            'openmetrics_endpoint': f'{url}/metrics/',
+            'litellm_health_endpoint': f'{url}/health',
+            'extra_headers': {'x-litellm-api-key': key},
+            'collect_unknown_metrics': True,
+            'idle_counts': 'always',
+            'use_stock_scraper': stock,
+        }
+        check = LitellmCheck('litellm', {}, [instance])
+        check.check_id = 'litellm:1'
+        everything = left(check, [check.run(), check.run()])
+
+    assert 'litellm.requests.metric.count' in everything
+    assert 'litellm.endpoint.info' in everything
+    assert [line for line in everything.splitlines() if tells(line)] == []
+
+
+@pytest.mark.parametrize('form', FORMS)
+def test_each_form_could_be_read(form: str) -> None:
+    """Otherwise the test above could not fail."""
+    assert tells(FORMS[form](f'{PLANTED}/key+{PLANTED[::-1]}'))
+
+
+@given(
+    key=st.text(st.characters(codec='ascii', min_codepoint=33), min_size=16, max_size=40),
+    forms=st.lists(st.sampled_from(sorted(FORMS)), min_size=1, max_size=2),
+    around=st.tuples(st.text(max_size=9), st.text(max_size=9)),
+)
+@settings(max_examples=300, deadline=None, derandomize=True)
+def test_no_key_leaves_the_gate_whatever_its_signs_and_its_place(
+    key: str, forms: list[str], around: tuple[str, str]
+) -> None:
+    # Who encodes a secret that has such signs encodes another one.
+    assume('%' not in key and len(set(key)) > 8)
+    text = key
+    # One encoding within another, other than percent-encoding, is not recognized.
+    for form in forms if forms[-1].startswith(('percent', 'within', 'as')) else forms[:1]:
+        text = FORMS[form](text)
+    for made in (text, f'{around[0]} {text} {around[1]}', json.dumps(text), html.escape(text), repr(text)):
+        shown = Redactor([key])(made)
+        assert MASK in shown
+        plain = unquote(unquote(unquote(shown))).lower()
+        assert key.lower() not in plain
+        assert key.encode().hex() not in plain
+
+
+@pytest.mark.parametrize('level', ['DEBUG', 'INFO', 'WARNING'])
+def test_no_header_that_an_endpoint_sends_is_logged(level: str, left: Callable[..., str]) -> None:
+    """These are secrets that nobody knows: what is broken here is the header behind the cookie."""
+
+    def breaking(request: BaseHTTPRequestHandler) -> None:
+        head = f'HTTP/1.1 200 OK\r\nSet-Cookie: a={PLANTED}-cookie\r\n{PLANTED}-more\r\n: {PLANTED}\r\nA: b\r\n\r\nx'
+        request.wfile.write(head.encode())
+
+    def leading(request: BaseHTTPRequestHandler) -> None:
+        answering(307, '', {'Location': f'/metrics/?signature={PLANTED}#{PLANTED}'})(request)
+
+    logging.getLogger('urllib3').setLevel(level)
+    try:
+        with serving_paths({**everywhere(breaking), '/there': leading}) as url:
+            instance = {'openmetrics_endpoint': f'{url}/there', 'litellm_health_endpoint': f'{url}/health'}
+            check = LitellmCheck('litellm', {}, [instance])
+            everything = left(check, [check.run(), check.run()])
+    finally:
+        logging.getLogger('urllib3').setLevel(logging.NOTSET)
+
+    assert 'Failed to parse headers (url=…): …' in everything
+    assert [line for line in everything.splitlines() if tells(line)] == []
+
+
+def test_what_others_log_of_their_own_requests_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:
+    LitellmCheck('litellm', {}, [{'openmetrics_endpoint': 'http://127.0.0.1:9/metrics/', **KEY}])
+    logging.getLogger('urllib3.connection').warning('Failed to parse headers (url=%s)', 'http://x/')
+
+    assert 'Failed to parse headers (url=http://x/)' in caplog.text
 
 
 @pytest.mark.parametrize(

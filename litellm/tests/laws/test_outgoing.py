@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,10 @@ import pytest
 
 from datadog_checks.litellm import LitellmCheck
 from datadog_checks.litellm.mapping.labels import FORMER_NAMES, METADATA_PREFIXES, PERSONAL_LABELS, is_custom
+from datadog_checks.litellm.mapping.outgoing import OutgoingLabels
 from datadog_checks.litellm.metrics import GAUGES
+from datadog_checks.litellm.options import Options
+from datadog_checks.litellm.secrets import Redactor
 from tests.lineage.lineage import Lineage
 from tests.support.agent_model import AgentModel, Context
 from tests.support.endpoint import OPENMETRICS, serving_page
@@ -297,6 +301,95 @@ def test_the_address_of_a_deployment_may_lack_its_scheme(address: str, left: str
 )
 def test_what_identifies_somebody_is_left_but_for_secrets(value: str, left: str, scraper: dict[str, Any]) -> None:
     assert tags_of(requests_page((f'end_user="{value}"', 1)), scraper) == [[f'end_user:{left}']]
+
+
+@pytest.mark.parametrize('label', ['model', 'requested_model', 'end_user', 'metadata_x', 'api_base'])
+@pytest.mark.parametrize(
+    'value',
+    [
+        'gpt-5?key=hunter2',
+        'gpt-5?a=b&api_key=hunter2',
+        'gpt-5;key=hunter2',
+        'gpt-5#access_token=hunter2',
+        'key=hunter2',
+        'x-api-key=hunter2',
+        'gpt-5, SECRET=hunter2',
+        'https://models.example/v1;key=hunter2',
+        'https://models.example/v1;jsessionid=1;token=hunter2/x',
+        'gpt-5%3Fkey%3Dhunter2',
+        'gpt-5%253Fkey%253Dhunter2',
+        'https%3A%2F%2Fbot%3Ahunter2%40models.example%2Fv1',
+        'sk-hunter2hunter2hunter2',
+        'SK-HUNTER2HUNTER2HUNTER2',
+        'openai/sk-hunter2hunter2hunter2',
+        '%73%6b-hunter2hunter2hunter2',
+        'Bearer hunter2hunter2',
+        'authorization: bearer  hunter2hunter2',
+        'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJodW50ZXIyIn0.hunter2hunter2',
+    ],
+)
+def test_a_secret_is_known_by_its_place_or_form_whatever_label_has_it(
+    value: str, label: str, scraper: dict[str, Any]
+) -> None:
+    (tags,) = tags_of(requests_page((f'{label}="{value}"', 1)), scraper)
+
+    assert 'hunter2' not in ''.join(tags).lower()
+    assert [tag.partition(':')[0] for tag in tags] == [label]
+
+
+@pytest.mark.parametrize('label', ['model', 'requested_model', 'litellm_model_name'])
+@pytest.mark.parametrize(
+    'value', ['bot:hunter2@models.example/v1', 'ollama/bot:hunter2@models:11434', 'openai/bot:hunt:er2@[::1]:80']
+)
+def test_the_name_of_a_model_may_be_an_address_without_a_scheme(
+    value: str, label: str, scraper: dict[str, Any]
+) -> None:
+    (tags,) = tags_of(requests_page((f'{label}="{value}"', 1)), scraper)
+
+    assert 'bot' not in ''.join(tags)
+    assert 'er2' not in ''.join(tags)
+
+
+@pytest.mark.parametrize(
+    'value',
+    [
+        'anthropic.claude-v2:1@eu',
+        'claude-3-5-sonnet@20240620',
+        'arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.anthropic.claude',
+        'ft:gpt-4o:acme::a1b2',
+        'llama3:8b-instruct-q4_0',
+        'a=b',
+        'monkey=1',
+        'max_tokens=100',
+        '100% pure',
+        'a%2Fb',
+        'the bearer of it',
+        'sk-short',
+        'risk-management-department',
+    ],
+)
+def test_what_only_resembles_a_secret_is_sent(value: str, scraper: dict[str, Any]) -> None:
+    assert tags_of(requests_page((f'model="{value}"', 1)), scraper) == [[f'model:{value}']]
+
+
+def test_a_key_that_is_the_name_of_a_label_never_leaves(scraper: dict[str, Any]) -> None:
+    page = requests_page(('sk_hunter2hunter2hunter2="x",model="a"', 1))
+
+    assert tags_of(page, scraper) == [['model:a', 'redacted:x']]
+
+
+@pytest.mark.parametrize(
+    'part',
+    ['a:a/', '?key', 'eyJ-', 'eyJaaaaaaaa.', '%2525', ' bearer', '@:', '://', ';', 'sk-', 'a=', '?a;a#a&'],
+    ids=str,
+)
+def test_the_gate_takes_linear_time_whatever_the_text(part: str) -> None:
+    outgoing = OutgoingLabels(Options.of({}), {}, Redactor(['sk-secret-key', 'another:secret']))
+    for label in ('model', 'api_base', 'end_user'):
+        started = time.process_time()
+        for text in (part * (100_000 // len(part)), 'x' * 100_000 + part, part + 'x ' * 50_000):
+            outgoing.of({label: text})
+        assert time.process_time() - started < 2
 
 
 @pytest.mark.parametrize('value', ['5F' * 32, '5F' + '5f' * 31, 'hashed-jwt-' + '5F' * 32])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 
 from ..options import Options
 from ..secrets import Redactor
@@ -27,12 +28,15 @@ from .routes import ROUTE_LABEL, normal_route
 
 __all__ = ['OutgoingLabels']
 
+# The labels whose outgoing form is remembered, some hundred bytes each.
+MOST_LABELS = 4096
+
 # By label, whether `exclude_metrics_by_labels` drops a series with this value.
 Excluders = Mapping[str, Callable[[str], bool]]
 
 
-# A key that LiteLLM generated: `sk-` and 22 characters.
-_LITELLM_KEY = re.compile(r'\bsk-[A-Za-z0-9_-]{16,}')
+# A key that LiteLLM generated where it is a name: `sk_` and 22 characters.
+_KEY_AS_NAME = re.compile(r'(?<![a-z0-9])sk[-_][a-z0-9_-]{20,}', re.IGNORECASE)
 
 # A scheme may stand behind the name of a provider. Elsewhere, `://` is in a password or in a query.
 _HAS_SCHEME = re.compile(r'[\w+./-]+://')
@@ -51,6 +55,8 @@ class OutgoingLabels:
         self._drop_empty = options.drop_empty_labels
         self._normalize_routes = options.normalize_routes or options.exclude_personal_labels
         self._excluders = excluders
+        # Few values make many label sets.
+        self._outgoing = lru_cache(maxsize=MOST_LABELS)(self._label)
         self.keys_in_clear = False
         """Whether any label set held a key that LiteLLM had not hashed."""
         self.has_database = False
@@ -61,38 +67,49 @@ class OutgoingLabels:
         if not FORMER_NAMES.keys().isdisjoint(labels):
             labels = {_current(name, labels): value for name, value in labels.items()}
         changed: dict[str, str | None] = {}
+        renamed: dict[str, str] = {}
         self.has_database |= DATABASE_LABEL in labels
+        known = self._secrets.known
         for name, value in labels.items():
-            outgoing = self._outgoing(name, value)
+            outgoing_name, outgoing = self._outgoing(name, value, known)
             if outgoing != value:
                 excluder = self._excluders.get(name)
                 if excluder is not None and excluder(value):
                     return None
                 changed[name] = outgoing
-        if not changed:
+            if outgoing_name != name:
+                renamed[name] = outgoing_name
+        if not changed and not renamed:
             return labels
         amended = {**labels, **changed}
-        return {name: value for name, value in amended.items() if value is not None}
+        return {renamed.get(name, name): value for name, value in amended.items() if value is not None}
 
-    def _outgoing(self, name: str, value: str) -> str | None:
-        """Return the value of a label as it may leave the host, or None if the label is dropped."""
+    def is_secret(self, name: str) -> bool:
+        """Tell whether the name of a family or label that no release of LiteLLM has is, or has, a secret."""
+        return _KEY_AS_NAME.search(name) is not None or self._secrets(name) != name
+
+    def _label(self, name: str, value: str, _known: frozenset[str]) -> tuple[str, str | None]:
+        """Return a label as it may leave the host, without a value if it is dropped.
+
+        It depends on what secrets are known.
+        """
+        left = REDACTED if is_custom(name) and self.is_secret(name) else name
         if name == KEY_LABEL and is_key_in_clear(value):
             self.keys_in_clear = True
             value = REDACTED
         if self._exclude_personal and name not in self._kept and (is_personal(name) or is_custom(name)):
-            return None
+            return left, None
         if self._drop_empty and value in EMPTY_VALUES:
-            return None
+            return left, None
         if self._normalize_routes and name == ROUTE_LABEL and name not in self._kept:
-            return normal_route(value)
-        return self._without_secrets(name, value)
+            value = normal_route(value)
+        return left, self._secrets(_without_secrets(name, value))
 
-    def _without_secrets(self, name: str, value: str) -> str:
-        if name == ADDRESS_LABEL and not _HAS_SCHEME.match(value):
-            value = without_secrets(f'://{value}', is_address=True).removeprefix('://')
-        elif '://' in value:
-            value = without_secrets(value, is_address=not (is_personal(name) or is_custom(name)))
-        return self._secrets(_LITELLM_KEY.sub(REDACTED, value))
+
+def _without_secrets(name: str, value: str) -> str:
+    if name == ADDRESS_LABEL and not _HAS_SCHEME.match(value):
+        return without_secrets(f'://{value}', is_address=True).removeprefix('://')
+    return without_secrets(value, is_address=not (is_personal(name) or is_custom(name)))
 
 
 def _current(name: str, labels: Mapping[str, str]) -> str:

@@ -72,11 +72,12 @@ class Rules:
     def is_unknown(self, family: str) -> bool:
         """Tell whether a family is LiteLLM's, and known to neither this version of the check nor an option.
 
-        A family that the user's own `metrics` list leaves out is known, but not wanted.
+        A family that the user's own `metrics` list leaves out is known, but not wanted, and so is one whose name is a
+        secret.
         """
         name = self.trimmed(family)
         is_known = name in _KNOWN or self._scraper.is_excluded(name) or self._mapped(name) is not None
-        return is_litellm_family(name) and not is_known
+        return is_litellm_family(name) and not is_known and not self._outgoing.is_secret(name)
 
     def submission(self, family: str, type_: str) -> tuple[str | None, str]:
         """Return the metric name, None if it is not wanted, and the type that a family is submitted with."""

@@ -15,7 +15,7 @@ from urllib3.exceptions import HTTPError, TimeoutError
 from datadog_checks.base.utils.http import RequestsWrapper
 
 from ..base_package import session_of, take_token_handler
-from ..secrets import HARMLESS_HEADERS, Redactor, secrets_of_header
+from ..secrets import HARMLESS_HEADERS, Redactor, hushed, secrets_of_header
 from .deadline import Deadline, keep_deadline
 from .redirects import NOT_REDIRECTED, Redirects
 from .urls import Address
@@ -137,9 +137,10 @@ class Client:
         if not persists:
             self._connections.cookies.clear()
         try:
-            response: Response = self._http.get(
-                url, stream=True, persist=True, hooks={'response': self._redirect}, **options
-            )
+            with hushed():
+                response: Response = self._http.get(
+                    url, stream=True, persist=True, hooks={'response': self._redirect}, **options
+                )
         finally:
             if not persists:
                 # The connection of the response is closed with it.

@@ -10,19 +10,39 @@ from requests.utils import get_auth_from_url
 
 from datadog_checks.base.errors import ConfigurationError
 
-from ..secrets import SELECTOR
+from ..secrets import SELECTOR, decoded
 
 __all__ = ['Address', 'one_spelling', 'read_address', 'root_of', 'without_secrets', 'without_user_info']
 
 METRICS = 'metrics'
 
-# Stands for an address of which nobody can tell where its secrets end.
+# Stands for a secret, and for an address of which nobody can tell where its secrets end.
 UNCLEAR = 'redacted'
 
 _UNCLEAR = re.compile(r'[^:/?#]*(?:\[[^\]]*\])?(?::\d*)?(?:/[^?#]*)?[?#].*@', re.DOTALL)
 _QUERY = re.compile(r'[?#].*', re.DOTALL)
-_SECRET_PARAMETER = re.compile(r'(?<=[?&#])[\w-]*(?:auth|key|pass|secret|sig|token)[\w-]*=[^&#\s]*', re.IGNORECASE)
 _USER_INFO = re.compile(r'(?<=://)[^/?#\s]*@')
+
+# All repetitions that may begin at many places of a text are bounded, so that matching takes linear time.
+# By their names, what holds a secret: a parameter, or anything that ends like `api_key=`.
+_SECRET_PARAMETER = re.compile(
+    r'(?<=[?&#;])[\w.-]{0,64}(?:auth|key|pass|secret|sig|token)[\w.-]{0,64}=[^&#;\s]*'
+    r'|(?<![\w.-])(?:[\w.-]{0,64}[_.-])?(?:key|pass|passw(?:or)?d|secret|sig|signature|token)=[^&#;,\s]*',
+    re.IGNORECASE,
+)
+# By their form: keys that LiteLLM generates are `sk-` and 22 characters, and a JSON Web Token has three parts.
+_SECRET_FORM = re.compile(
+    r'\bsk-[\w-]{16,}|(?<![\w-])eyJ[\w-]{8,}+\.[\w-]{8,}+\.[\w-]*+|(?<=\bbearer )\s*+[^\s,;"]{8,}',
+    re.ASCII | re.IGNORECASE,
+)
+# Without `://`, what is before an @ is user-info only if it has a colon, and a host is behind it.
+_BARE_USER_INFO = re.compile(
+    r'(?<![^\s,;|"\'(/])[^\s:/@?#,;|"\']{1,256}:[^\s@]{1,256}@'
+    r'(?=[\w-]{1,64}(?:\.[\w-]{1,64}){0,8}(?:\.[a-z]|:\d|/)|\[)',
+    re.ASCII | re.IGNORECASE,
+)
+# Without any of these, a text has no such secret: most have none.
+_MAY_HAVE_SECRET = re.compile('[=%@?#]|sk-|eyj|bearer', re.IGNORECASE)
 
 
 class Address(NamedTuple):
@@ -71,18 +91,35 @@ def without_user_info(text: str) -> str:
 
 
 def without_secrets(text: str, *, is_address: bool) -> str:
-    """Return a text without the parts of URLs in it that may hold secrets.
+    """Return a text without the parts of it that may be secrets by their form or place, percent-encoded or not.
 
     In an address, such as that of a model, these are user-info in any spelling, query and fragment. What identifies
-    somebody may be a URL as well, or hold an `@` for other reasons: of that go user-info as it should be spelt, and
-    what parameters with names like `key` hold.
+    somebody may be a URL as well, or hold an `@` for other reasons: of that goes user-info as it should be spelt. Of
+    both go keys in the form of LiteLLM's, tokens, and what parameters with names like `key` hold.
     """
-    if not is_address:
-        return _SECRET_PARAMETER.sub('', without_user_info(text))
+    if _MAY_HAVE_SECRET.search(text) is None:
+        return text
+    left = _without_secrets(text, is_address)
+    if '%' in left:
+        # Who encodes a parameter encodes more than its name. What cannot be read until it is decoded is shown so.
+        plain = decoded(left)
+        decoded_left = _without_secrets(plain, is_address)
+        return left if decoded_left == plain else decoded_left
+    return left
+
+
+def _without_secrets(text: str, is_address: bool) -> str:
     before, mark, address = text.partition('://')
-    # A password ends at the last @ at the latest. Behind a host, that may also be in the query: then nobody can tell.
-    unclear = _UNCLEAR.match(address) is not None
-    return before + mark + (UNCLEAR if unclear else _QUERY.sub('', address.rpartition('@')[2]))
+    if mark and is_address:
+        # A password ends at the last @ at the latest. Behind a host, that may also be in the query: then nobody can
+        # tell.
+        unclear = _UNCLEAR.match(address) is not None
+        text = before + mark + (UNCLEAR if unclear else _QUERY.sub('', address.rpartition('@')[2]))
+    elif is_address:
+        text = _BARE_USER_INFO.sub('', text)
+    else:
+        text = without_user_info(text)
+    return _SECRET_FORM.sub(UNCLEAR, _SECRET_PARAMETER.sub('', text))
 
 
 def one_spelling(url: str) -> str:
