@@ -9,7 +9,7 @@ from datadog_checks.base import ConfigurationError, OpenMetricsBaseCheckV2
 
 from .__about__ import __version__
 from .metrics import CHECK_INFO, metrics_config
-from .options import Options, recursive_option, refuse_patterns
+from .options import Options, recursive_option, refuse_handles, refuse_patterns
 from .probes.health import HealthProbe, health_probe
 from .probes.readiness import ReadinessProbe, readiness_probe
 from .scrapers.base import LitellmScraper
@@ -103,8 +103,10 @@ class LitellmCheck(OpenMetricsBaseCheckV2):
         return {'metrics': metrics_config()}
 
     def create_scraper(self, config: dict[str, Any]) -> LitellmScraper:
-        config = self.get_config_with_defaults(config)
-        options = Options.of(config)
+        # An option without a value has its default. The base package would take it for a value.
+        config = self.get_config_with_defaults({name: value for name, value in config.items() if value is not None})
+        refuse_handles({**self.init_config, **config})
+        options = Options.of(config, self.init_config)
         if not options.use_stock_scraper:
             limitless = limitless_types(config)
             if options.max_contexts is not None and limitless:

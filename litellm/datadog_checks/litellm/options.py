@@ -6,35 +6,24 @@ Options of the base package are not among them: the base reads those from the sa
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from types import MappingProxyType
 from typing import Any
 
 from datadog_checks.base.config import is_affirmative
 from datadog_checks.base.errors import ConfigurationError
+from datadog_checks.base.utils.http import AUTH_TYPES, SUPPORTED_PROTOCOL_VERSIONS  # type: ignore[attr-defined]
 
 from .config_models import defaults
 from .secrets import HEADER_OPTIONS, scalars_in
 
-__all__ = ['Options', 'recursive_option', 'refuse_patterns']
+__all__ = ['Options', 'recursive_option', 'refuse_handles', 'refuse_patterns']
 
-
-# Options in which `%%host%%` and the like stand for something. Elsewhere they may be meant.
-_WITHOUT_VARIABLES = frozenset(
-    {
-        'extra_headers',
-        'headers',
-        'litellm_health_endpoint',
-        'litellm_readiness_endpoint',
-        'openmetrics_endpoint',
-        'password',
-        'tags',
-        'username',
-    }
-)
 
 # Options that are a number greater than 0. Those of the base package are only refused when they are used, by then
 # without their name.
@@ -46,11 +35,19 @@ _POSITIVE = (
     'max_contexts',
     'max_page_bytes',
     'max_page_seconds',
+    'min_collection_interval',
     'read_timeout',
+    'request_size',
     'timeout',
 )
 # Those that are not seconds, which no clock can wait for when they are too many.
-_NO_SECONDS = ('max_contexts', 'max_page_bytes')
+_NO_SECONDS = ('max_contexts', 'max_page_bytes', 'request_size')
+
+# Options that are the path of a file, in which the base package looks only when it sends a request.
+_FILES = ('tls_cert', 'tls_private_key')
+# The path of a file or a folder, in which nobody looks unless a URL needs it.
+_AUTHORITY = 'tls_ca_cert'
+_ENDPOINTS = ('litellm_health_endpoint', 'litellm_readiness_endpoint', 'openmetrics_endpoint')
 
 # Options with regular expressions, which the base package refuses without their name.
 _PATTERNS = (
@@ -63,8 +60,14 @@ _PATTERNS = (
     'raw_line_filters',
 )
 
+# What the other options may have that means something else there: `%%host%%`, or `ENC[…]` in a regular expression.
+_WITH_ANY_TEXT = frozenset({*_PATTERNS, 'exclude_labels', 'include_labels', 'keep_labels'})
+
+_KEYS_OF_METRIC_PATTERNS = ('include', 'exclude')
+
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _TEMPLATE_VARIABLE = re.compile(r'%%[A-Za-z]\w*%%')
+_HANDLE = re.compile(r'ENC\[[^\]]*\]')
 
 
 def recursive_option(config: Mapping[str, Any]) -> str | None:
@@ -128,10 +131,53 @@ def _patterns_in(value: Any) -> Iterator[str]:
 def _refuse_template_variables(config: Mapping[str, Any]) -> None:
     for path, text in scalars_in(config):
         found = _TEMPLATE_VARIABLE.search(text)
-        if found is not None and path[0] in _WITHOUT_VARIABLES:
+        if found is not None and path[0] not in _WITH_ANY_TEXT:
             raise ConfigurationError(
                 f'The setting `{path[0]}` contains `{found[0]}`, which was not replaced: the Agent does so only in '
                 'templates of Autodiscovery, and only with what the container has'
+            )
+
+
+def _refuse_choices(config: Mapping[str, Any]) -> None:
+    """Refuse what the base package takes for something else with a word in its log."""
+    auth_type = config.get('auth_type')
+    if auth_type is not None and str(auth_type).lower() not in AUTH_TYPES:
+        raise ConfigurationError(f'The setting `auth_type` must be one of: {", ".join(AUTH_TYPES)}')
+    if unknown := sorted(map(str, (config.get('metric_patterns') or {}).keys() - set(_KEYS_OF_METRIC_PATTERNS))):
+        raise ConfigurationError(
+            f'The setting `metric_patterns` may have only `include` and `exclude`, and has {", ".join(unknown)}'
+        )
+    for protocol in config.get('tls_protocols_allowed') or ():
+        if protocol not in SUPPORTED_PROTOCOL_VERSIONS:
+            raise ConfigurationError(
+                f'The setting `tls_protocols_allowed` may have only: {", ".join(sorted(SUPPORTED_PROTOCOL_VERSIONS))}'
+            )
+
+
+def _refuse_files(config: Mapping[str, Any]) -> None:
+    uses_tls = any(str(config.get(option)).lower().startswith('https:') for option in _ENDPOINTS)
+    for option in (*_FILES, _AUTHORITY) if uses_tls else _FILES:
+        path = config.get(option)
+        if not path or not isinstance(path, str) or (option == _AUTHORITY and os.path.isdir(path)):
+            continue
+        try:
+            with open(path, 'rb'):
+                pass
+        except (OSError, ValueError) as error:
+            # The path is not repeated: it may be a key.
+            reason = getattr(error, 'strerror', None) or 'no path'
+            raise ConfigurationError(
+                f'The setting `{option}` must be the path of a file that the user of the Agent can read ({reason})'
+            ) from None
+
+
+def refuse_handles(config: Mapping[str, Any]) -> None:
+    """Raise a `ConfigurationError` that names the option if the Agent has not put a secret in place of its handle."""
+    for path, text in scalars_in(config):
+        if path[0] not in _WITH_ANY_TEXT and _HANDLE.search(text):
+            raise ConfigurationError(
+                f'The setting `{path[0]}` contains `ENC[...]`, which the Agent has not decrypted: check its '
+                '`secret_backend_command`'
             )
 
 
@@ -165,13 +211,15 @@ class Options:
     use_stock_scraper: bool = _option(is_affirmative, defaults.instance_use_stock_scraper())
 
     @classmethod
-    def of(cls, config: Mapping[str, Any]) -> Options:
-        """Read the options of an instance, which the configuration models have accepted.
+    def of(cls, config: Mapping[str, Any], shared: Mapping[str, Any] = MappingProxyType({})) -> Options:
+        """Read the options of an instance and of its `init_config`, which the configuration models have accepted.
 
         Raises a `ConfigurationError` that names the option if a value is none that can work, those of the base package
         that a scrape depends on among them.
         """
-        _refuse_numbers(config)
+        _refuse_numbers({**shared, **config})
+        _refuse_choices(config)
+        _refuse_files(config)
         _refuse_headers(config)
         refuse_patterns(config)
         _refuse_template_variables(config)

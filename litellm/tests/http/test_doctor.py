@@ -277,6 +277,17 @@ def test_a_wrong_option_is_a_problem(capsys: pytest.CaptureFixture[str], tmp_pat
     assert problems(findings)[0][0] == 'options'
 
 
+def test_what_only_the_check_itself_refuses_is_a_problem_as_well(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / 'conf.yaml'
+    path.write_text('instances: [{openmetrics_endpoint: "http://127.0.0.1:9/metrics/", auth_type: nope}]')
+    status, findings = examined(capsys, '--config', path, '--offline')
+
+    assert status == 1
+    assert any('The setting `auth_type` must be one of' in one['text'] for one in findings)
+
+
 def test_a_file_that_is_missing_is_bad_usage(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(['--config', str(tmp_path / 'none.yaml')]) == 2
     assert 'cannot read' in capsys.readouterr().err

@@ -115,8 +115,28 @@ def test_a_redirect_is_explained_when_redirects_are_off(
     with serving(answering(307, headers={'Location': '/metrics/'})) as url:
         message = failure(dd_run_check, check_of(url, allow_redirects=False, **options))
 
-    assert 'End `openmetrics_endpoint` with a slash' in message
+    assert 'end `openmetrics_endpoint` with a slash' in message
     assert_failed(aggregator, message)
+
+
+@pytest.mark.parametrize('follows', [True, False])
+@pytest.mark.parametrize(
+    ('status', 'advice'),
+    [
+        (300, 'the response has no page'),
+        (304, 'turn off its cache for this URL'),
+        (305, 'the response has no page'),
+        (306, 'the response has no page'),
+    ],
+)
+def test_what_is_no_redirect_is_not_taken_for_one_though_it_has_a_location(
+    status: int, advice: str, follows: bool, options: dict[str, Any], dd_run_check: RunCheck
+) -> None:
+    with serving(answering(status, headers={'Location': '/metrics/'})) as url:
+        message = failure(dd_run_check, check_of(url, allow_redirects=follows, **options))
+
+    assert advice in message
+    assert 'redirect' not in message
 
 
 def test_a_proxy_that_hangs_names_the_releases_that_do(

@@ -317,13 +317,15 @@ def broken_off(request: BaseHTTPRequestHandler) -> None:
         (answering_json({'healthy_endpoints': []}), 'the response does not contain model health'),
         (answering(200, '[' * 100_000), 'the response does not contain model health'),
         (answering(200, '9' * 10_000), 'the response does not contain model health'),
+        (answering(300, headers={'Location': '/'}), '300: the response has no model health'),
+        (answering(304, headers={'Location': '/'}), '304: something in front of LiteLLM answers from its cache'),
         (answering(200, '{}', {'Content-Encoding': 'gzip'}), 'the request to /health failed: the response was cut off'),
         (bomb, 'the response is larger than 32 MB'),
         (broken_off, 'the request to /health failed: the response was cut off'),
     ],
     ids=[
         '401', '403', '404', '429', '500', '503', 'redirect', 'HTML', 'nothing', 'list', 'text', 'metrics port',
-        'count', 'half', 'deep', 'number', 'no gzip', 'gzip bomb', 'broken off',
+        'count', 'half', 'deep', 'number', '300', '304', 'no gzip', 'gzip bomb', 'broken off',
     ],
 )  # fmt: skip
 def test_an_answer_without_health_is_explained_and_costs_no_metric(

@@ -209,10 +209,6 @@ CASES: dict[str, Case] = {
     ),
     'password of a private key': Case(options={'tls_private_key_password': f'{PLANTED}-password'}),
     'path of a token that is the token': Case(options={'auth_token': token(f'{PLANTED}-token')}),
-    'key in the place of a file': Case(options={'tls_cert': f'{PLANTED}-key', 'tls_ca_cert': f'{PLANTED}-key'}),
-    'private key in the place of its file': Case(
-        options={'tls_cert': __file__, 'tls_private_key': f'-----BEGIN PRIVATE KEY-----\n{PLANTED}'}
-    ),
     'secret beside a token': Case(
         {**ANSWERS, '/metrics/': repeating(f'{PLANTED}-more')},
         {'auth_token': {**token('{file}'), 'writer': {**token('')['writer'], 'value': f'{PLANTED}-more <TOKEN>'}}},
@@ -467,6 +463,20 @@ def test_no_secret_of_a_url_that_cannot_be_read_leaves_the_check(option: str, le
 
     assert f'The setting `{option}` must be a URL' in everything
     assert [line for line in everything.splitlines() if PLANTED in line] == []
+
+
+@pytest.mark.parametrize('stock', [False, True], ids=['exact', 'stock'])
+@pytest.mark.parametrize('option', ['tls_ca_cert', 'tls_cert', 'tls_private_key'])
+@pytest.mark.parametrize('value', [f'{PLANTED}-key', f'-----BEGIN PRIVATE KEY-----\n{PLANTED}'], ids=['key', 'PEM'])
+def test_a_key_in_the_place_of_its_file_does_not_leave(
+    value: str, option: str, stock: bool, left: Callable[..., str]
+) -> None:
+    instance = {'openmetrics_endpoint': 'https://127.0.0.1:9/metrics/', 'use_stock_scraper': stock, option: value}
+    check = LitellmCheck('litellm', {}, [instance])
+    everything = left(check, [check.run(), check.run()])
+
+    assert f'The setting `{option}` must be the path of a file' in everything
+    assert [line for line in everything.splitlines() if tells(line)] == []
 
 
 @pytest.mark.parametrize(

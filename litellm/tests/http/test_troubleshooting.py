@@ -255,7 +255,8 @@ FAULTS: dict[str, Callable[[], Shown]] = {
     'behind a redirect': answered(answering(302, headers={'Location': 'http://127.0.0.1:9/'})),
     'keys are not forwarded there': redirected_to_another_host,
     '404 Not Found: no metrics at this URL': answered(answering(404)),
-    '307 Temporary Redirect: the proxy redirects /metrics to /metrics/': answered(
+    '304 Not Modified: something in front of LiteLLM answers': answered(answering(304)),
+    '307 Temporary Redirect: the endpoint redirects, and': answered(
         answering(307, headers={'Location': '/metrics/'}), allow_redirects=False
     ),
     'no response within the timeout': hanging,

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import asdict, fields
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from datadog_checks.base.errors import ConfigurationError
 from datadog_checks.litellm import LitellmCheck
+from datadog_checks.litellm.config_models.instance import InstanceConfig
 from datadog_checks.litellm.options import Options
 from tests.support.spec import own_options
 
@@ -60,12 +63,122 @@ def test_a_value_has_its_type_in_whatever_way_it_is_written(name: str, given: An
     'option',
     [
         *('connect_timeout', 'read_timeout', 'timeout', 'litellm_health_interval', 'litellm_health_timeout'),
-        *('max_contexts', 'max_page_bytes', 'max_page_seconds'),
+        *('max_contexts', 'max_page_bytes', 'max_page_seconds', 'min_collection_interval', 'request_size'),
     ],
 )
 def test_a_limit_that_is_no_positive_number_is_refused_by_name(option: str, value: Any) -> None:
-    with pytest.raises(ConfigurationError, match=rf'The setting `{option}` must be a number.* greater than 0'):
-        Options.of({option: value})
+    given: list[tuple[dict[str, Any], ...]] = [({option: value},), ({}, {option: value})]
+    for options in given:
+        with pytest.raises(ConfigurationError, match=rf'The setting `{option}` must be a number.* greater than 0'):
+            Options.of(*options)
+
+
+@pytest.mark.parametrize('value', ['nope', '', 'basic ', 'b\na', '%%host%%'])
+def test_a_kind_of_authentication_that_nobody_knows_is_refused_by_name(value: str) -> None:
+    with pytest.raises(ConfigurationError, match='The setting `auth_type` must be one of: basic, '):
+        Options.of({'auth_type': value})
+
+
+@pytest.mark.parametrize('value', ['basic', 'Digest', 'NTLM', 'kerberos', 'aws', None])
+def test_the_kinds_of_authentication_of_the_base_package_are_accepted(value: str | None) -> None:
+    Options.of({'auth_type': value})
+
+
+@pytest.mark.parametrize('value', [{'includes': ['a']}, {'include': ['a'], 'x': []}, {1: ['a']}], ids=str)
+def test_metric_patterns_are_to_include_or_to_exclude(value: Any) -> None:
+    with pytest.raises(ConfigurationError, match='The setting `metric_patterns` may have only `include` and `exclude`'):
+        Options.of({'metric_patterns': value})
+
+
+def test_a_protocol_that_nobody_speaks_is_refused_by_name() -> None:
+    with pytest.raises(ConfigurationError, match=r'The setting `tls_protocols_allowed` may have only: .*TLSv1\.3'):
+        Options.of({'tls_protocols_allowed': ['TLSv1.2', 'TLSv9']})
+
+
+HTTPS = {'openmetrics_endpoint': 'https://localhost:4000/metrics/'}
+
+
+@pytest.mark.parametrize('option', ['tls_cert', 'tls_private_key', 'tls_ca_cert'])
+@pytest.mark.parametrize('path', ['/no/such/file', '-----BEGIN PRIVATE KEY-----\nx', 'a\0b', 'x' * 5000])
+def test_a_file_that_cannot_be_read_is_refused_by_name_and_its_path_is_not_repeated(option: str, path: str) -> None:
+    with pytest.raises(ConfigurationError, match=f'The setting `{option}` must be the path of a file') as refused:
+        Options.of({**HTTPS, option: path})
+
+    assert path not in str(refused.value)
+
+
+def test_a_folder_is_no_certificate_but_may_hold_those_of_authorities(tmp_path: Path) -> None:
+    Options.of({**HTTPS, 'tls_ca_cert': str(tmp_path)})
+    with pytest.raises(ConfigurationError, match='The setting `tls_cert` must be the path of a file'):
+        Options.of({**HTTPS, 'tls_cert': str(tmp_path)})
+
+
+def test_a_certificate_of_an_authority_that_no_url_needs_may_be_missing() -> None:
+    Options.of({'openmetrics_endpoint': ENDPOINT, 'tls_ca_cert': '/no/such/file'})
+
+
+@pytest.mark.parametrize(
+    'options',
+    [
+        {'extra_headers': {'Authorization': 'Bearer ENC[litellm]'}},
+        {'password': 'ENC[a]'},
+        {'tags': ['a', 'ENC[b]']},
+        {'proxy': {'http': 'http://ENC[c]@proxy'}},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize('shared', [False, True], ids=['instance', 'init_config'])
+def test_a_secret_that_the_agent_has_not_decrypted_is_refused_by_name(options: dict[str, Any], shared: bool) -> None:
+    instance = {'openmetrics_endpoint': ENDPOINT}
+    check = LitellmCheck('litellm', options if shared else {}, [instance if shared else {**instance, **options}])
+
+    assert f'The setting `{next(iter(options))}` contains `ENC[...]`, which the Agent has not decrypted' in check.run()
+
+
+# The base package refuses `metric_patterns` without a value, by its name.
+@pytest.mark.parametrize(
+    'option', sorted(InstanceConfig.model_fields.keys() - {'metric_patterns', 'openmetrics_endpoint'})
+)
+def test_an_option_without_a_value_is_as_good_as_none(option: str) -> None:
+    check = LitellmCheck('litellm', {}, [{'openmetrics_endpoint': 'http://127.0.0.1:9/metrics/', option: None}])
+
+    message = json.loads(check.run())[0]['message']
+    # Some options of the base package's models must have one.
+    assert 'cannot connect' in message or option in message, message
+
+
+def itself(kind: type[list[Any]] | type[dict[str, Any]]) -> Any:
+    """Return a collection that contains itself, as a YAML alias inside its anchor makes one."""
+    one = kind()
+    one.append(one) if isinstance(one, list) else one.update(a=one)
+    return one
+
+
+# What people, templates and generators write into an option by mistake.
+MISTAKES = {
+    'NaN': math.nan, 'negative': -1, 'zero': 0, 'infinite': math.inf, 'a word': 'nope', 'nothing': '',
+    'two lines': 'a\nb', 'a list': ['x'], 'a list of numbers': [1], 'a list of nulls': [None], 'a mapping': {'x': 'y'},
+    'a number as a name': {1: 2}, 'a list in itself': itself(list), 'a mapping in itself': itself(dict),
+    'a list of lists': [[[['x']]]], 'no pattern': ['('], 'a variable': '%%host%%',
+    'a variable of the environment': '%%env_KEY%%', 'a handle': 'ENC[x]',
+    'a file': '/no/such/file',
+}  # fmt: skip
+
+
+@pytest.mark.parametrize('option', sorted(InstanceConfig.model_fields))
+def test_whatever_stands_in_an_option_its_error_names_it(option: str) -> None:
+    """What is accepted fails to connect, as nothing listens there."""
+    for mistake, value in MISTAKES.items():
+        instance = {'openmetrics_endpoint': 'http://127.0.0.1:9/metrics/', 'collect_readiness': False, option: value}
+        try:
+            error = LitellmCheck('litellm', {}, [instance]).run()
+        except ConfigurationError as refused:
+            error = json.dumps([{'message': str(refused)}])
+        message = json.loads(error)[0]['message'] if error else 'cannot connect, which is ignored'
+        is_named = option in message.replace('openmetrics_endpoint', '') or option == 'openmetrics_endpoint'
+        # The Agent bundles it.
+        lacks_library = 'requests_ntlm' in message
+        assert 'cannot connect' in message or is_named or lacks_library, f'{mistake}: {message}'
 
 
 @pytest.mark.parametrize(
@@ -110,6 +223,9 @@ def test_headers_that_are_none_are_refused_by_name(option: str, headers: Any) ->
         ('litellm_health_endpoint', 'http://%%host_bridge%%/health', '%%host_bridge%%'),
         ('extra_headers', {'Authorization': 'Bearer %%env_LITELLM_KEY%%'}, '%%env_LITELLM_KEY%%'),
         ('tags', ['pod:%%kube_pod_name%%'], '%%kube_pod_name%%'),
+        ('service', '%%env_DD_SERVICE%%', '%%env_DD_SERVICE%%'),
+        ('proxy', {'http': 'http://%%host%%:3128'}, '%%host%%'),
+        ('tls_ca_cert', '%%env_CA%%', '%%env_CA%%'),
     ],
 )
 def test_a_variable_that_nobody_replaced_is_named(option: str, value: Any, named: str) -> None:

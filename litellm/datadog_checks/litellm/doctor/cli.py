@@ -15,6 +15,7 @@ from requests.exceptions import RequestException
 from datadog_checks.base.errors import ConfigurationError
 
 from ..__about__ import __version__
+from ..options import Options
 from ..report.cli import positive_seconds
 from ..report.configuration import UsageError, configuration, instances_of, unknown_options
 from ..report.measure import create_check
@@ -106,6 +107,7 @@ def _about(
         yield Finding(Verdict.PROBLEM, 'options', redact(sentence))
     try:
         create_check(init_config, instance).load_configuration_models()
+        Options.of(instance, init_config)
         yield from look_at_options(instance)
         if options.offline:
             return

@@ -23,7 +23,7 @@ from ..mapping.labels import UNREADABLE
 from ..metrics import ENDPOINT_AGE, ENDPOINT_HEALTHY_COUNT, ENDPOINT_INFO, ENDPOINT_UNHEALTHY_COUNT
 from ..scrapers.base import LitellmScraper
 from ..transport.client import Answer, Client
-from ..transport.errors import explain_probe_failure
+from ..transport.errors import REDIRECTS, explain_probe_failure
 from ..transport.urls import Address, one_spelling, read_address, without_secrets
 from .background_call import BackgroundCall
 from .paid_answers import PaidAnswer, paid_answer
@@ -174,8 +174,12 @@ def _advice_on_answer(answer: Answer, has_key: bool) -> str:
         return f'{status}: ' + (f'the proxy rejected the key. Send {KEY_HINT}' if has_key else f'send {KEY_HINT}')
     if status == 404:
         return f'404: {URL_HINT}'
-    if 300 <= status < 400:
+    if status in REDIRECTS:
         return f'{status}: the endpoint redirects, and `allow_redirects` is off. Use the URL it redirects to.'
+    if status == 304:
+        return '304: something in front of LiteLLM answers from its cache: turn that off for this URL.'
+    if 300 <= status < 400:
+        return f'{status}: the response has no model health: {URL_HINT}'
     if status >= 400:
         return f'{status}: check the proxy log for the cause.'
     if not answer.is_whole:

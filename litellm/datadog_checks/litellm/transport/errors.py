@@ -28,6 +28,7 @@ __all__ = [
     'BROKEN_OFF',
     'HEAD_TOO_LARGE',
     'NOT_AN_EXPOSITION',
+    'REDIRECTS',
     'TOO_SLOW',
     'URL_HINT',
     'NotMetricsError',
@@ -47,6 +48,9 @@ HANGING_RELEASES = '1.81.16, 1.82.6 and 1.83.14'
 
 # 203 is a 200 that was modified on the way. 206, which is not among them, is part of a page.
 WITH_A_PAGE = (200, 203)
+
+# Statuses that `requests` follows. The others from 300 on lead nowhere, with a `Location` or without.
+REDIRECTS = (301, 302, 303, 307, 308)
 
 KEY_HINT = 'send a LiteLLM key with `extra_headers: {Authorization: Bearer <KEY>}`'
 OPEN_METRICS_HINT = '`litellm_settings.require_auth_for_metrics_endpoint: false` on the proxy'
@@ -158,10 +162,17 @@ def explain_response(response: Response, redirects: Redirects) -> RequestExcepti
             f'proxy, and {URL_HINT}.',
             response=response,
         )
-    if 300 <= status < 400 and response.headers.get('Location'):
+    if status == 304:
+        # The check asks for no page on condition that it has changed.
         return HTTPError(
-            f'{_status(response)}: the proxy redirects /metrics to /metrics/ and `allow_redirects` is off. '
-            'End `openmetrics_endpoint` with a slash.',
+            f'{_status(response)}: something in front of LiteLLM answers for a page that the check does not have: turn '
+            'off its cache for this URL.',
+            response=response,
+        )
+    if status in REDIRECTS and response.headers.get('Location'):
+        return HTTPError(
+            f'{_status(response)}: the endpoint redirects, and `allow_redirects` is off. If it redirects /metrics to '
+            '/metrics/, end `openmetrics_endpoint` with a slash; otherwise, use the URL that it redirects to.',
             response=response,
         )
     if status >= 400:
