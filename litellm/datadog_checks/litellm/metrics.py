@@ -30,6 +30,7 @@ __all__ = [
     'HEALTH_METRICS',
     'HISTOGRAMS',
     'HISTOGRAM_PARTS',
+    'MAXIMA_OF_BUDGETS',
     'NO_LIMIT',
     'PREFIX',
     'PROCESS',
@@ -331,6 +332,18 @@ GAUGES: dict[str, Gauge] = {
     'litellm_total_users': Gauge('total_users', MAX, Group.USERS),
     'litellm_user_budget_remaining_hours_metric': Gauge('user.budget.remaining_hours.metric', MIN, Group.USER_BUDGETS),
     'litellm_user_max_budget_metric': Gauge('user.max_budget.metric', MAX, Group.USER_BUDGETS),
+}
+
+# The metric of what remains of a budget -> the one of its maximum. LiteLLM gives both the same labels.
+MAXIMA_OF_BUDGETS = {
+    f'litellm.{GAUGES[remaining].name}': f'litellm.{GAUGES[maximum].name}'
+    for remaining, maximum in (
+        ('litellm_remaining_api_key_budget_metric', 'litellm_api_key_max_budget_metric'),
+        ('litellm_remaining_customer_budget_metric', 'litellm_customer_max_budget_metric'),
+        ('litellm_remaining_org_budget_metric', 'litellm_org_max_budget_metric'),
+        ('litellm_remaining_team_budget_metric', 'litellm_team_max_budget_metric'),
+        ('litellm_remaining_user_budget_metric', 'litellm_user_max_budget_metric'),
+    )
 }
 
 HISTOGRAMS: dict[str, Counted] = {

@@ -441,6 +441,46 @@ def test_a_gauge_that_comes_twice_in_other_spellings_has_its_last_value(
     assert ['more than once' in warning for warning in check.warnings] == [True]
 
 
+def of_team(remaining: str, maximum: str, team: str = 'red') -> str:
+    return (
+        f'# TYPE litellm_remaining_team_budget_metric gauge\n{remaining}\n'
+        f'# TYPE litellm_team_max_budget_metric gauge\nlitellm_team_max_budget_metric{{team="{team}"}} {maximum}\n'
+    )
+
+
+REMAINING = 'litellm_remaining_team_budget_metric'
+
+
+@pytest.mark.parametrize('workers', [1, 2])
+def test_a_budget_that_has_a_maximum_and_no_limit_is_told_of_once(
+    aggregator: AggregatorStub, dd_run_check: RunCheck, workers: int
+) -> None:
+    lines = [f'{REMAINING}{{team="red",pid="{pid}"}} +Inf' for pid in range(workers)]
+    check = scrape(dd_run_check, of_team('\n'.join(lines), '100'), tag_by_endpoint=False)
+
+    aggregator.assert_metric('litellm.team.max_budget.metric', 100, count=1)
+    (warning,) = [warning for warning in check.warnings if '(+Inf)' in warning]
+    assert 'litellm.remaining.team_budget.metric (1)' in warning
+    assert 'red' not in warning
+
+
+@pytest.mark.parametrize(
+    'page',
+    [
+        of_team(f'{REMAINING}{{team="red"}} +Inf', '+Inf'),
+        of_team(f'{REMAINING}{{team="red"}} 7', '100'),
+        of_team(f'{REMAINING}{{team="blue"}} +Inf', '100'),
+        of_team(f'{REMAINING}{{team="red",pid="1"}} +Inf\n{REMAINING}{{team="red",pid="2"}} 7', '100'),
+        of_team(f'{REMAINING}{{team="red"}} NaN', '100'),
+    ],
+    ids=['no budget', 'a budget', 'of another team', 'one worker knows', 'not known'],
+)
+def test_budgets_that_do_not_contradict_their_maximum_are_not_told_of(dd_run_check: RunCheck, page: str) -> None:
+    check = scrape(dd_run_check, page, tag_by_endpoint=False)
+
+    assert [warning for warning in check.warnings if '(+Inf)' in warning] == []
+
+
 def test_the_stock_scraper_submits_both_values_of_a_series_that_is_twice_on_a_page(
     aggregator: AggregatorStub, dd_run_check: RunCheck
 ) -> None:

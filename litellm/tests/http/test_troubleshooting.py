@@ -246,6 +246,10 @@ KEY_IN_CLEAR = (
     '# TYPE litellm_requests_metric_total counter\nlitellm_requests_metric_total{hashed_api_key="pass"} 1.0\n'
 )
 ANOTHER = '# TYPE litellm_spend_metric_total counter\nlitellm_spend_metric_total 1.0\n'
+UNLIMITED = (
+    '# TYPE litellm_remaining_team_budget_metric gauge\nlitellm_remaining_team_budget_metric{team="a"} +Inf\n'
+    '# TYPE litellm_team_max_budget_metric gauge\nlitellm_team_max_budget_metric{team="a"} 100.0\n'
+)
 KEY = {'Authorization': 'Bearer sk-1'}
 
 # What each row quotes, and what brings it about.
@@ -288,6 +292,7 @@ FAULTS: dict[str, Callable[[], Shown]] = {
     'A compressed page, or a connection that is used again, failed': compression_that_is_damaged,
     'Several processes take turns answering': workers_in_turn,
     'are not collected': exposed('# TYPE litellm_brand_new gauge\nlitellm_brand_new 1.0\n'),
+    'as unlimited (+Inf)': exposed(UNLIMITED),
     'exceed `max_contexts` and are not sent': exposed(TEXT + ANOTHER, max_contexts=1),
     'send keys that do not start with': exposed(KEY_IN_CLEAR),
     'each check run is a separate process': a_process_for_each_run,

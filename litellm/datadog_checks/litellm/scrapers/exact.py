@@ -34,7 +34,14 @@ from .left_to_base import leave_to_base
 from .selection import Selection
 from .submission import IdleCounts, Submission
 from .telemetry import Telemetry
-from .warnings import alternating_levels, contexts_dropped, query_in_vain, repeated_samples, several_processes
+from .warnings import (
+    alternating_levels,
+    contexts_dropped,
+    query_in_vain,
+    repeated_samples,
+    several_processes,
+    unlimited_budgets,
+)
 
 __all__ = ['ExactScraper']
 
@@ -141,9 +148,11 @@ class ExactScraper(LitellmScraper):
             self._select(started, table.metrics_with_samples(reading))
         table.accept(reading)
         self._submission.submit_counts(increments, reading, times.answered, with_history)
-        self._submission.submit_gauges(table.gauges.values(), reading)
+        unlimited = self._submission.submit_gauges(table.gauges, reading)
         if self._telemetry is not None:
             self._telemetry.submit(table.slots, reading)
+        if unlimited:
+            self.warning(unlimited_budgets(unlimited, self.endpoint))
         if ledger.several_processes:
             self.warning(several_processes(self.endpoint))
         if ledger.levels_alternate:

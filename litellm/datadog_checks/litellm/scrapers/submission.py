@@ -13,6 +13,7 @@ has all zeros with it, as it wants to see what there is.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping
 from enum import StrEnum
 from functools import reduce
@@ -24,9 +25,9 @@ from datadog_checks.base.agent import aggregator
 from datadog_checks.base.utils.time import get_timestamp
 
 from ..base_package import bucket_submitter, is_trial, lower_bound_of_lowest, submitter
-from ..metrics import NO_LIMIT
+from ..metrics import MAXIMA_OF_BUDGETS, NO_LIMIT
 from ..page.recognition import Reading
-from ..page.slots import UNWANTED, GaugeContext, Series, Slot, Slots
+from ..page.slots import UNWANTED, GaugeContext, Series, Slot, Slots, TagSet
 
 __all__ = ['ROTATION', 'IdleCounts', 'Submission']
 
@@ -196,17 +197,24 @@ class Submission:
         else:
             bucket_submitter(self._check)(kind.metric.name, int(increment), lower or 0, upper or 0, own, tags.hostname)
 
-    def submit_gauges(self, contexts: Iterable[GaugeContext], reading: Reading) -> None:
-        """Submit one value for each gauge: that of its samples, reduced by what the gauge means."""
+    def submit_gauges(self, gauges: Mapping[tuple[str, TagSet], GaugeContext], reading: Reading) -> Counter[str]:
+        """Submit one value for each gauge: that of its samples, reduced by what the gauge means.
+
+        Returns of how many budgets LiteLLM says that nothing limits what remains of them, though they have a maximum,
+        by metric.
+        """
         submit = submitter(self._check)
         values, absent = reading.values, reading.absent
-        for context in contexts:
+        unlimited: Counter[str] = Counter()
+        for context in gauges.values():
             if context.is_held:
                 continue
             metric = context.metric
-            own = (values[slot] for slot in self._holding(context, absent))
-            present = [value for value in own if isfinite(value) and value not in NO_LIMIT]
+            present = self._limits(context, reading)
             if not present:
+                maximum = gauges.get((MAXIMA_OF_BUDGETS.get(metric.name, ''), context.tags))
+                if maximum is not None and self._limits(maximum, reading):
+                    unlimited[metric.name] += any(values[slot] == inf for slot in self._holding(context, absent))
                 continue
             # A family that is not mapped has no reduction: the last value wins, as it does in the Agent.
             value = reduce(metric.reduction, present) if metric.reduction is not None else present[-1]
@@ -222,6 +230,12 @@ class Submission:
                 tags.hostname,
                 False,
             )
+        return +unlimited
+
+    def _limits(self, context: GaugeContext, reading: Reading) -> list[float]:
+        """Return the values of a gauge that hold and are numbers, without those that say that there is no limit."""
+        own = (reading.values[slot] for slot in self._holding(context, reading.absent))
+        return [value for value in own if isfinite(value) and value not in NO_LIMIT]
 
     def _holding(self, context: GaugeContext, absent: Container[Slot]) -> list[Slot]:
         """Return the samples on the page whose values hold: of workers, those that changed the value last, if any."""

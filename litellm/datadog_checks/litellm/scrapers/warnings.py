@@ -13,6 +13,7 @@ __all__ = [
     'query_in_vain',
     'repeated_samples',
     'several_processes',
+    'unlimited_budgets',
 ]
 
 # How many of the metrics with dropped contexts a warning names.
@@ -60,4 +61,15 @@ def alternating_levels(endpoint: str) -> str:
     return (
         f'Pages of several proxies alternate at {endpoint}, and without `_created` samples nothing but their values '
         'tells them apart. Counts are approximate. Scrape each pod directly rather than through a Service.'
+    )
+
+
+def unlimited_budgets(unlimited: Counter[str], endpoint: str) -> str:
+    """Say for how many budgets with a maximum LiteLLM reports that nothing limits what remains of them."""
+    named = ', '.join(f'{metric} ({budgets})' for metric, budgets in sorted(unlimited.items()))
+    return (
+        f'{unlimited.total()} budgets at {endpoint} have a maximum, and yet LiteLLM reports what remains of them as '
+        f'unlimited (+Inf): {named}. Nothing is sent for these, so no monitor of budgets sees them. Ask LiteLLM itself '
+        'how much is left (`/key/info`, `/team/info`, `/user/info`), watch `litellm.spend.metric.count` instead, and '
+        'try a newer release.'
     )

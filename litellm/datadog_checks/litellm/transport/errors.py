@@ -218,7 +218,8 @@ def _key_advice(response: Response, redirects: Redirects) -> str:
         )
     return (
         'the proxy rejected the key. Check that it is valid and has not expired, and that an `Authorization` header '
-        'has the form `Bearer <KEY>`.'
+        'has the form `Bearer <KEY>`. Without its database, which `litellm.proxy.database` tells, LiteLLM rejects '
+        'every key here but the master key.'
     )
 
 
