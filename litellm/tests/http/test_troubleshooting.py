@@ -411,6 +411,15 @@ def labels_with_many_values(monkeypatch: pytest.MonkeyPatch) -> None:
         assert len({tuple(one.tags) for one in aggregator.metrics('litellm.requests.metric.count')}) == 1
 
 
+def series_that_stay(_: pytest.MonkeyPatch) -> None:
+    """Show that what stands on the page, however long, is submitted as it stands."""
+    with serving_page(
+        '# TYPE litellm_team_max_budget_metric gauge\nlitellm_team_max_budget_metric{team="a"} 5.0\n'
+    ) as url:
+        shown(url, runs=20)
+        assert [one.value for one in aggregator.metrics('litellm.team.max_budget.metric')] == [5.0] * 20
+
+
 def models_called_for_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """Show that a check queries /health with the option only: its cost is for the fixture proxy's own tests."""
     asked: list[str] = []
@@ -431,6 +440,7 @@ SYMPTOMS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     'No `litellm.proxy.ready`': page_on_a_port_of_its_own,
     'No `litellm.proxy.database`': proxy_that_tells_nothing_of_a_database,
     '`litellm.endpoint.info` stops, and `litellm.endpoint.age` grows': health_that_fails_for_long,
+    'A deleted key or team, a former alias or e-mail address is still reported': series_that_stay,
     'Too many contexts': labels_with_many_values,
     'Calls with `api_key_alias:litellm-internal-health-check`': models_called_for_the_answer,
 }
