@@ -3,7 +3,7 @@
 | file | what follows | from |
 | --- | --- | --- |
 | metadata.csv | a row for each metric; the releases that end a description; the tags | `metrics.py`, the lineage |
-| manifest.json | the list of dashboards and monitors | their files |
+| manifest.json | the list of dashboards, monitors and saved views | their files |
 | docs/agents.md, docs/added_metrics.md | what changes for users of the published integration | metadata.csv |
 | docs/proxy.md | the smallest page that keeps monitors and overview alive | monitors, the overview |
 | README.md, litellm/README.md | how many monitors there are | their files |
@@ -83,11 +83,11 @@ def _new_row(metric: str, kind: str, sources: Sequence[dict[str, str]]) -> dict[
 
 
 def manifest(text: str) -> str:
-    """Return manifest.json with the dashboards and monitors that there are, by title."""
+    """Return manifest.json with the dashboards, monitors and saved views that there are, by title."""
     content = json.loads(text)
-    for kind in ('dashboards', 'monitors'):
+    for kind, title in (('dashboards', 'title'), ('monitors', 'title'), ('saved_views', 'name')):
         content['assets'][kind] = dict(
-            sorted((json.loads(path.read_text())['title'], f'assets/{kind}/{path.name}') for path in _assets(kind))
+            sorted((json.loads(path.read_text())[title], f'assets/{kind}/{path.name}') for path in _assets(kind))
         )
     return f'{json.dumps(content, indent=2, ensure_ascii=False)}\n'
 

@@ -32,7 +32,7 @@ PAGES = Path(__file__).parents[2] / '.cache' / 'preview'
 THEMES = ('light', 'dark')
 # How a day of the fixture proxy looks like that of a service: requests that are sent on each of that many of a drill,
 # the pods that share them, and how many requests each of them stands for.
-BUSIER, PODS, STANDS_FOR = 4, ('a', 'b', 'c'), 12
+BUSIER, PODS, STANDS_FOR = 2, ('a', 'b', 'c'), 24
 EPILOG = f"""\
 The proxy's key is taken from --key-file, or from the environment variable {KEY_VARIABLE}. It is neither printed nor
 written into a page. A page does hold what the tags hold: names of teams, keys, users and models.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from tools.import_assets.assets import ASSETS, Handles, assets
 from tools.import_assets.validity import problems
 
 LOGS = ASSETS / 'logs'
+VIEWS = sorted((ASSETS / 'saved_views').glob('*.json'))
 FILE = yaml.safe_load((LOGS / 'litellm.yaml').read_text())
 PIPELINE: Mapping[str, Any] = FILE['pipeline']
 TESTS: list[dict[str, Any]] = yaml.safe_load((LOGS / 'litellm_tests.yaml').read_text())['tests']
@@ -51,6 +53,40 @@ def test_each_facet_is_an_attribute_of_some_line() -> None:
     results = [test['result']['custom'] for test in TESTS]
 
     assert [one['path'] for one in FILE['facets'] if not any(get(result, one['path']) for result in results)] == []
+
+
+def holds(condition: str, log: Mapping[str, Any]) -> bool:
+    """Tell whether a log has what one word of a query asks for: a value, one of several, or any."""
+    key, _, wanted = condition.partition(':')
+    value = 'litellm' if key == 'source' else get(log, key.removeprefix('@'))
+    return value is not None and (wanted == '*' or str(value) in wanted.strip('()').split(' OR '))
+
+
+@pytest.mark.parametrize('path', VIEWS, ids=lambda path: path.stem)
+def test_a_saved_view_finds_some_lines_and_not_all_and_shows_what_there_is(path: Path) -> None:
+    view = json.loads(path.read_text())
+    logs = [processed(PIPELINE, test['sample']) for test in TESTS]
+    conditions = re.findall(r'\S+?:(?:\([^)]*\)|\S+)', view['query'])
+
+    found = [log for log in logs if all(holds(condition, log) for condition in conditions)]
+
+    assert conditions[0] == 'source:litellm'
+    assert 0 < len(found) < len(logs)
+    facets = {f'@{facet["path"]}' for facet in FILE['facets']} | {
+        'source',
+        'host',
+        'env',
+        'service',
+        'version',
+        'status',
+    }
+    assert {*view['visible_facets'], *view.get('options', {}).get('columns', ())} <= facets
+
+
+def test_the_page_has_the_query_of_each_saved_view() -> None:
+    described = (LOGS / 'README.md').read_text()
+
+    assert [path.stem for path in VIEWS if f'`{json.loads(path.read_text())["query"]}`' not in described] == []
 
 
 def test_each_sample_of_a_parser_is_parsed_by_it() -> None:
