@@ -16,6 +16,7 @@ from typing import Literal
 
 from tools.datadog_model import Series, Store
 from tools.datadog_model.store import ServiceCheckRun
+from tools.metadata import metadata_rows
 
 __all__ = ['Pods', 'enlarged', 'fleet']
 
@@ -64,11 +65,14 @@ def fleet(recorded: Iterable[tuple[Store, Pods]]) -> Store:
 
 
 def enlarged(store: Store, times: int) -> Store:
-    """Return what was submitted if each request had come that many times. Gauges are as they were."""
+    """Return what was submitted if each request had come that many times, with budgets to match.
+
+    Other gauges are as they were.
+    """
     result = Store()
     for series in store:
         values, buckets = series.values, series.buckets
-        if series.kind != 'gauge':
+        if series.kind != 'gauge' or metadata_rows().get(series.name, {}).get('unit_name') == 'dollar':
             values = [times * value for value in values]
             buckets = [{bounds: times * number for bounds, number in one.items()} for one in buckets]
         result.take(Series(series.name, series.kind, series.tags, series.times, values, buckets))

@@ -78,21 +78,23 @@ _RARE: tuple[Mix, ...] = (
     (chat('spent', 'gpt-4o-mini'),),
     (chat('support', 'claude-sonnet', headers=_FAIL_401),) * 2,
     (chat('ci', 'gpt-4o-mini', headers={'x-fixture-reject': 'queue_full'}),),
-    (post('batch', '/v1/images/generations', model='gpt-image', prompt=..., n=30),),
-    (video('batch', 0.8),),
-    (video('search', 0.4),),
+    (post('batch', '/v1/images/generations', model='gpt-image', prompt=..., n=4),),
+    (video('batch', 0.4),),
+    (video('search', 0.2),),
     (post('batch', '/v1/files'),),
     (delete('batch', _FILE),),
     (post('batch', '/v1/batches', model='gpt-4o', input_file_id=...),),
     (post('ci', '/v1/batches', model='gpt-4o-mini', input_file_id=...),),
 )
 _MIX = tuple(plan for rare in _RARE for plan in (*_USUAL, *rare))
+# The week before there was no notebook yet, and more of support.
+_FORMER_MIX = tuple(plan for rare in _RARE for plan in (*_USUAL[:3], *_USUAL[4:], _USUAL[1], *rare))
 
 
-def _day_before(share: float, step_seconds: float) -> Iterator[Phase]:
+def _day_before(share: float, mix: Mix, step_seconds: float) -> Iterator[Phase]:
     """Yield a day without trouble that has this share of the requests."""
     for per_minute in _BY_HOUR:
-        yield Phase(60, share * per_minute, _MIX, step_seconds=step_seconds, longest=6000, tags=('version:2026.11.1',))
+        yield Phase(60, share * per_minute, mix, step_seconds=step_seconds, longest=6000, tags=('version:2026.11.1',))
 
 
 def _day() -> Iterator[Phase]:
@@ -124,10 +126,10 @@ FULL = Scenario(
     'a full day',
     'Every family moves: a quiet night, two peaks, several teams and providers, some trouble, budgets that shrink.',
     (
-        # To compare it with: a day a week before, of half as many requests, and the day before, of nearly as many.
-        *_day_before(0.5, 1800),
+        # To compare it with: a day a week before, and the day before, of fewer requests.
+        *_day_before(0.75, _FORMER_MIX, 1800),
         Phase(5 * _DAY_MINUTES, 0.01, _MIX, step_seconds=6 * 3600, tags=('version:2026.11.1',)),
-        *_day_before(0.9, 900),
+        *_day_before(0.85, _MIX, 900),
         *_day(),
     ),
     start=_MIDNIGHT - 7 * DAY_SECONDS,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import Any
 
@@ -23,11 +23,11 @@ _JOBS = {'spend_queues': 60.0, 'budgets': 300.0, 'reset_budgets': 300.0}
 _HEALTH_CHECKS = {'health_checks': 300.0}
 
 
-def record(scenario: Scenario) -> Store:
-    """Run a scenario from its start to its end and return all that was submitted meanwhile."""
+def record(scenario: Scenario, rewritten: Callable[[str], str] = str) -> Store:
+    """Run a scenario from its start to its end and return all that was submitted meanwhile, with its tags rewritten."""
     clock = VirtualClock(scenario.start)
     with clock.told(), ExitStack() as stack:
-        run = _Run(scenario, clock, stack)
+        run = _Run(scenario, clock, stack, Recorder(rewritten=rewritten))
         for phase in scenario.phases:
             run.play(phase)
     return run.recorder.store
@@ -56,8 +56,8 @@ class _Pod:
 
 
 class _Run:
-    def __init__(self, scenario: Scenario, clock: VirtualClock, stack: ExitStack) -> None:
-        self.recorder = Recorder()
+    def __init__(self, scenario: Scenario, clock: VirtualClock, stack: ExitStack, recorder: Recorder) -> None:
+        self.recorder = recorder
         self._scenario = scenario
         self._clock = clock
         self._stack = stack

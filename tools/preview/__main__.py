@@ -10,8 +10,10 @@ import argparse
 import json
 import logging
 import math
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -76,12 +78,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _full_day() -> tuple[Store, Window, str]:
     print('Playing a day of the fixture proxy, which takes some minutes. For your own: make preview URL=… KEY_FILE=…')
     sys.stdout.flush()
-    store = enlarged(record(busier(FULL, BUSIER, PODS)), STANDS_FOR)
+    store = enlarged(record(busier(FULL, BUSIER, PODS), _with_names()), STANDS_FOR)
     # What comes before that day is there for comparisons with it. A run of the check tells of the time before it, so
     # the one at midnight belongs to the day that ends there.
     window = Window(FULL.end - DAY_SECONDS + 1, FULL.end + 1)
     source = f'A day of the fixture proxy, a stand-in for LiteLLM {FULL.release}, on {len(PODS)} pods.'
     return store, window, f'{source} Each request stands for {STANDS_FOR}.'
+
+
+def _with_names() -> Callable[[str], str]:
+    """Return what rewrites tags: ports of this host become pods, and a key that tries out quotes has a plain name."""
+    pods: dict[str, str] = {}
+
+    @cache
+    def rewritten(tag: str) -> str:
+        tag = re.sub(r'127\.0\.0\.1:(\d+)/', lambda found: pods.setdefault(found[1], f'litellm-{len(pods)}:4000/'), tag)
+        return tag.replace('support "night shift"', 'support-chat')
+
+    return rewritten
 
 
 def _recorded(store: Store) -> Window:

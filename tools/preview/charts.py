@@ -43,7 +43,7 @@ _MARKERS = {'error': '#d64545', 'info': '#3c8dd9', 'ok': '#58a944', 'warning': '
 _DASHES = {'dashed': 'dash', 'dotted': 'dot', 'solid': 'solid'}
 # From few lines to many, on white and on black.
 _HEAT = [[0.0, '#3c8dd933'], [0.35, '#3c8dd9'], [0.7, '#8b5fd3'], [1.0, '#d9577f']]
-_RANGES = 20
+_RANGES, _COLUMNS = 20, 60
 _WIDTHS = {'thick': 3.0, 'normal': 1.6, 'thin': 1.0}
 # How the time axis is labelled, by the seconds of the window.
 _TIMES = ((600, '%H:%M:%S'), (36 * 3600, '%H:%M'), (math.inf, '%-d %b'))
@@ -89,12 +89,14 @@ def heatmap(widget: Widget, results: Sequence[Result], window: Window) -> Figure
     scale = _of_axis(scale_of(unit_of(results[0]), [value for line in lines for _, value in line.points]))
     rows = [[_rounded(value, scale) for _, value in line.points] for line in lines]
     step = max(value for row in rows for value in row if value is not None) / _RANGES or 1.0
-    counts = [[0] * len(rows[0]) for _ in range(_RANGES)]
+    # Narrower than some pixels, a cell could not be seen.
+    together = math.ceil(len(rows[0]) / _COLUMNS)
+    counts = [[0] * math.ceil(len(rows[0]) / together) for _ in range(_RANGES)]
     for row in rows:
         for column, value in enumerate(row):
             if value is not None and value >= 0:
-                counts[min(int(value / step), _RANGES - 1)][column] += 1
-    seconds = results[0].interval
+                counts[min(int(value / step), _RANGES - 1)][column // together] += 1
+    seconds = together * results[0].interval
     trace = {
         'type': 'heatmap',
         # Where nothing is, nothing is drawn. Cells are named by their middle.
@@ -132,7 +134,12 @@ def treemap(result: Result, write: Callable[[float], str]) -> Figure:
         'text': [escape(write(total), quote=False) for total in totals.values()],
         'textinfo': 'label+text',
         'branchvalues': 'remainder',
-        'marker': {'colors': [colours[path[:1]] for path in totals], 'pad': {'t': 17, 'l': 2, 'r': 2, 'b': 2}},
+        'marker': {
+            'colors': [colours[path[:1]] for path in totals],
+            'pad': {'t': 17, 'l': 2, 'r': 2, 'b': 2},
+            'line': {'width': 1, 'color': '#ffffff'},
+        },
+        'textfont': {'color': '#ffffff'},
         'pathbar': {'visible': False},
         'hovertemplate': '%{id}<br>%{text}<extra></extra>',
     }

@@ -335,16 +335,18 @@ def test_lines_of_one_alias_per_formula_are_told_apart() -> None:
 # Recordings
 
 
-def test_an_enlarged_recording_counts_more_and_measures_the_same() -> None:
+def test_an_enlarged_recording_counts_and_costs_more_and_measures_the_same() -> None:
     store = Store()
     store.add('requests', 'count', ['model:a'], 60, 2)
     store.add('depth', 'gauge', ['model:a'], 60, 2)
+    store.add('litellm.team.max_budget.metric', 'gauge', ['model:a'], 60, 2)
     store.add('seconds', 'distribution', ['model:a'], 60, {(0.0, 1.0): 2})
     store.add_service_check('health', 0, ['host:a'], 60)
 
     large = enlarged(store, 10)
 
-    assert [series.values for name in ('requests', 'depth') for series in large.series(name)] == [[20], [2]]
+    names = ('requests', 'depth', 'litellm.team.max_budget.metric')
+    assert [series.values for name in names for series in large.series(name)] == [[20], [2], [20]]
     assert [series.buckets for series in large.series('seconds')] == [[{(0.0, 1.0): 20}]]
     assert large.service_checks('health') == store.service_checks('health')
 
