@@ -93,7 +93,7 @@ def _with_names() -> Callable[[str], str]:
     @cache
     def rewritten(tag: str) -> str:
         tag = re.sub(r'127\.0\.0\.1:(\d+)/', lambda found: pods.setdefault(found[1], f'litellm-{len(pods)}:4000/'), tag)
-        return tag.replace('support "night shift"', 'support-chat')
+        return re.sub(r'support \W+night shift\W+', 'support-chat', tag)
 
     return rewritten
 

@@ -32,6 +32,8 @@ __all__ = ['Drawing', 'draw']
 # Lines of the legend of one chart; what is more is counted.
 MOST_LEGEND_ENTRIES = 8
 MOST_ROWS = 25
+# Letters of a value that fit into a tile in large type.
+_LONGEST_LARGE = 12
 _SPANS = {'m': 60, 'h': 3600, 'd': 86400, 'w': 7 * 86400}
 _COMPARISONS = {'<': float.__lt__, '<=': float.__le__, '>': float.__gt__, '>=': float.__ge__}
 _NO_DATA = '<div class="no-data">No data</div>'
@@ -146,8 +148,10 @@ def _query_value(widget: Widget, drawing: Drawing) -> str:
         (line, *_) = evaluate_over_time(widget, drawing.store, window, drawing.variables)
         figure = charts.sparkline(line.series, line.interval, wanted.get('type') == 'bars', '_on_' in palette)
         background = f'<div class="background">{drawing.place(figure)}</div>'
-    number, unit = _split(_written(value, result, widget), _unit(result, widget))
-    return f'<div class="value {palette}">{background}<b>{escape(number)}<small>{escape(unit)}</small></b></div>'
+    text = _written(value, result, widget)
+    number, unit = _split(text, _unit(result, widget))
+    size = ' long' if len(text) > _LONGEST_LARGE else ''
+    return f'<div class="value{size} {palette}">{background}<b>{escape(number)}<small>{escape(unit)}</small></b></div>'
 
 
 def _split(text: str, unit: Unit) -> tuple[str, str]:
