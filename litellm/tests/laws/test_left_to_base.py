@@ -93,6 +93,28 @@ def test_a_pattern_gives_a_type_to_families_whether_they_are_declared_or_not(ser
     assert rates == {'litellm.litellm_used_a': 2, 'litellm.litellm_used_b': 4}
 
 
+def test_lines_that_came_before_their_type_are_submitted_from_the_next_page_on(server: PageServer) -> None:
+    pages = Pages(server, RATE)
+    counter = f'{USED}_total %s\n# TYPE {USED}_total counter\n'
+    for value in (1, 3, 6):
+        flush = pages.see(requests(1) + counter % value)
+
+    assert flush.gauges[Context('litellm.used', frozenset())] == 3
+
+
+@pytest.mark.parametrize('telemetry', [False, True])
+def test_all_buckets_of_a_histogram_are_submitted(server: PageServer, telemetry: bool) -> None:
+    pages = Pages(server, RATE, telemetry=telemetry)
+    buckets = f'# TYPE {USED} histogram\n{USED}_bucket{{le="1.0"}} %s\n{USED}_bucket{{le="2.0"}} %s\n'
+    pages.see(requests(1) + buckets % (1, 2))
+    flush = pages.see(requests(1) + buckets % (2, 5))
+
+    assert {context.tags: value for context, value in flush.gauges.items() if context.name == 'litellm.used'} == {
+        frozenset({'upper_bound:1.0'}): 1,
+        frozenset({'upper_bound:2.0'}): 3,
+    }
+
+
 def test_samples_that_are_left_out_and_forgotten_are_not_submitted(server: PageServer) -> None:
     pages = Pages(server, RATE)
     for number in range(12):

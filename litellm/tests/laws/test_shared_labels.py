@@ -175,6 +175,20 @@ def test_contexts_with_other_tags_are_new_to_the_limit(server: PageServer) -> No
     assert pages.count(requests(4, 4, 4), build(key='all')) == {('key:all',): 3}
 
 
+def test_series_that_a_shared_label_excludes_take_no_room(server: PageServer) -> None:
+    share = {BUILD: {'match': ['model'], 'labels': ['version']}}
+    pages = Pages(
+        server, share_labels=share, exclude_metrics_by_labels={'version': True}, max_contexts=1, idle_counts='always'
+    )
+    excluding = build(model='a', version='1')
+    pages.count(excluding, requests(1, 1, 1, model='a'), f'{REQUESTS}_total{{model="b"}} 1\n')
+
+    assert pages.count(excluding, requests(1, 1, 2, model='a'), f'{REQUESTS}_total{{model="b"}} 3\n') == {
+        ('model:b',): 2
+    }
+    assert pages.agent.gauge('litellm.check.contexts_dropped') == 0
+
+
 def test_the_worker_that_changed_a_state_last_stays_the_one_that_holds(server: PageServer) -> None:
     pages = Pages(server, **FROM_EACH_PAGE)
 
@@ -249,6 +263,22 @@ def test_a_target_shares_the_labels_that_it_had_last(form: str) -> None:
         assert count(43, target % 'zone="b",rack="7"') == {('rack:7', 'zone:b'): 2}
         assert count(46) == {('rack:7', 'zone:b'): 3}
         assert count(50, target % '') == {(): 4}
+
+
+def test_a_target_that_changes_lets_what_else_is_shared_stay_as_on_the_first_page(server: PageServer) -> None:
+    pages = Pages(server, target_info=True, share_labels={BUILD: True})
+    target = TARGETS['text'][1]
+    pages.count(requests(40), build(version='1'), target % 'zone="a"')
+
+    assert pages.count(requests(41), build(version='2'), target % 'zone="b"') == {('key:0', 'version:1', 'zone:b'): 1}
+
+
+def test_a_target_is_the_first_of_several(server: PageServer) -> None:
+    pages = Pages(server, target_info=True)
+    targets = TARGETS['text'][1] % 'zone="a"' + 'target_info{zone="b",rack="7"} 1\n'
+    pages.count(requests(40), targets)
+
+    assert pages.count(requests(41), targets) == {('key:0', 'zone:a'): 1}
 
 
 def test_shared_labels_come_with_pages_that_are_asked_for_by_name() -> None:

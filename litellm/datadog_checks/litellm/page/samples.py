@@ -307,9 +307,6 @@ class SampleTable:
 
     def _follow_first(self, family: Family, series: Series) -> None:
         """Let a series know the first one that has its metrics and tags."""
-        if series.tags is UNWANTED:
-            series.first, series.is_shared = None, False
-            return
         first = self._first.setdefault(family.datadog_name, {}).setdefault(series.tags, series)
         series.first, series.is_shared = (None, False) if first is series else (first, False)
         if first is not series:
