@@ -93,11 +93,13 @@ def test_a_pattern_gives_a_type_to_families_whether_they_are_declared_or_not(ser
     assert rates == {'litellm.litellm_used_a': 2, 'litellm.litellm_used_b': 4}
 
 
-def test_lines_that_came_before_their_type_are_submitted_from_the_next_page_on(server: PageServer) -> None:
+@pytest.mark.parametrize(
+    'family', [f'{USED}_total %s\n# TYPE {USED}_total counter\n', f'{USED}_count %s\n# TYPE {USED} histogram\n']
+)
+def test_lines_that_came_before_their_type_are_submitted_from_the_next_page_on(server: PageServer, family: str) -> None:
     pages = Pages(server, RATE)
-    counter = f'{USED}_total %s\n# TYPE {USED}_total counter\n'
     for value in (1, 3, 6):
-        flush = pages.see(requests(1) + counter % value)
+        flush = pages.see(requests(1) + family % value)
 
     assert flush.gauges[Context('litellm.used', frozenset())] == 3
 
@@ -105,13 +107,13 @@ def test_lines_that_came_before_their_type_are_submitted_from_the_next_page_on(s
 @pytest.mark.parametrize('telemetry', [False, True])
 def test_all_buckets_of_a_histogram_are_submitted(server: PageServer, telemetry: bool) -> None:
     pages = Pages(server, RATE, telemetry=telemetry)
-    buckets = f'# TYPE {USED} histogram\n{USED}_bucket{{le="1.0"}} %s\n{USED}_bucket{{le="2.0"}} %s\n'
-    pages.see(requests(1) + buckets % (1, 2))
-    flush = pages.see(requests(1) + buckets % (2, 5))
+    line = f'{USED}_bucket{{model="%s",le="%s"}} %s\n'
+    for factor in (1, 3):
+        buckets = ''.join(line % (model, bound, factor * bound) for model in 'ab' for bound in (1.0, 2.0))
+        flush = pages.see(f'{requests(1)}# TYPE {USED} histogram\n{buckets}')
 
     assert {context.tags: value for context, value in flush.gauges.items() if context.name == 'litellm.used'} == {
-        frozenset({'upper_bound:1.0'}): 1,
-        frozenset({'upper_bound:2.0'}): 3,
+        frozenset({f'model:{model}', f'upper_bound:{bound}'}): 2 * bound for model in 'ab' for bound in (1.0, 2.0)
     }
 
 
