@@ -13,6 +13,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -212,17 +213,22 @@ _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 def busy_page(page: str, callers: int) -> str:
     """Return the page of a proxy on which so many do each what one does on this page.
 
-    Each series that names a key, user or customer is there as often, under as many names.
+    Each series that names a key, user or customer is there as often, under as many names. Its samples stay together.
     """
-    return ''.join(f'{line}\n' for one in page.splitlines() for line in _lines_of_callers(one, callers))
+    series = groupby(page.splitlines(), _labels_of_series)
+    return ''.join(f'{line}\n' for _, lines in series for line in _lines_of_callers(list(lines), callers))
 
 
-def _lines_of_callers(line: str, callers: int) -> list[str]:
+def _labels_of_series(line: str) -> object:
+    return line if line.startswith('#') else [label for label in _LABEL.findall(line) if label[0] != 'le']
+
+
+def _lines_of_callers(lines: list[str], callers: int) -> list[str]:
     # Of the master key there is one.
-    is_of_callers = not line.startswith('#') and _MASTER_KEY not in line
-    if not is_of_callers or not any(_names_a_caller(*label) for label in _LABEL.findall(line)):
-        return [line]
-    return [_LABEL.sub(partial(_renamed, number), line) for number in range(callers)]
+    is_of_callers = not lines[0].startswith('#') and _MASTER_KEY not in lines[0]
+    if not is_of_callers or not any(_names_a_caller(*label) for label in _LABEL.findall(lines[0])):
+        return lines
+    return [_LABEL.sub(partial(_renamed, number), line) for number in range(callers) for line in lines]
 
 
 def _renamed(number: int, label: re.Match[str]) -> str:

@@ -95,6 +95,51 @@ def test_a_count_that_never_moved_has_one_zero_every_five_minutes_spread_over_th
     assert max(map(len, submitted)) <= -(-len(TEAMS) * every // ROTATION) + 1
 
 
+@pytest.mark.parametrize('every', [7, 15, 60])
+def test_a_context_that_is_new_has_one_zero_in_the_run_after_and_then_takes_turns(
+    every: int, server: PageServer
+) -> None:
+    runs = Runs(server, every)
+    counted = dict.fromkeys(TEAMS, 1)
+    runs.count(counted)
+    counted['new'] = 3
+
+    assert runs.count(counted)['new'] == [3]
+    assert runs.count(counted)['new'] == [0]
+    zeros = [runs.count(counted).get('new', []) for _ in range(STAYS_WARM // every)]
+    assert 1 <= sum(map(len, zeros)) <= STAYS_WARM // ROTATION + 1
+
+
+def test_a_context_that_moves_after_the_first_page_that_has_it_stays_warm(server: PageServer) -> None:
+    runs = Runs(server)
+    counted = dict.fromkeys(TEAMS, 1)
+    runs.count(counted)
+    counted['new'] = 3
+    runs.count(counted)
+    counted['new'] = 4
+
+    assert runs.count(counted)['new'] == [1]
+    assert [runs.count(counted)['new'] for _ in range(30)] == [[0]] * 30
+
+
+def test_a_context_whose_series_are_all_new_has_one_zero_and_one_that_gets_a_series_stays_warm(
+    server: PageServer,
+) -> None:
+    runs = Runs(server, exclude_labels=['user'])
+
+    def count(**counted: str) -> dict[str, list[float]]:
+        series = ((team, user) for team, users in counted.items() for user in users)
+        submitted = runs.run(*(f'{REQUESTS}_total{{team="{team}",user="{user}"}} 1' for team, user in series))
+        return {tags.removeprefix('team:'): values for tags, values in submitted.items()}
+
+    count(old='a')
+    assert count(old='ab', new='abc') == {'old': [1], 'new': [1, 1, 1]}
+    assert count(old='ab', new='abc') == {'old': [0], 'new': [0]}
+    runs_after = [count(old='ab', new='abc') for _ in range(30)]
+    assert all(one['old'] == [0] for one in runs_after)
+    assert sum('new' in one for one in runs_after) <= 30 * 15 // ROTATION + 1
+
+
 def test_always_sends_a_zero_in_every_run_and_never_none(server: PageServer) -> None:
     always, never = (Runs(server, idle_counts=choice) for choice in ('always', 'never'))
     for runs in (always, never):

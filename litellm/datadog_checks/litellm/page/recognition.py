@@ -101,11 +101,12 @@ class Recognition:
                     if at < stop:
                         if len(order) > len(hashes):
                             hashes.append(new[at])
-                        start, width = at + 1, 1
+                        start, place = self._read_apart(lines, new, at + 1, place_after, bad_lines, order, hashes)
+                        width = 1
                         _check(bad_lines, order)
                     else:
-                        start, width = stop, min(2 * width, MOST_AT_A_TIME)
-                    place = place_after
+                        start, place = stop, place_after
+                        width = min(2 * width, MOST_AT_A_TIME)
         finally:
             self._slots_by_key, self._places = None, array('i')
         absent, repeated = self._absent, self._repeated
@@ -175,11 +176,7 @@ class Recognition:
                     values[slot] = value
                     moved.append(slot)
                     continue
-            try:
-                read = self._read(line, slot)
-            except BadLineError as error:
-                bad_lines[str(error)] += 1
-                read = None
+            read = self._try_to_read(line, slot, bad_lines)
             if read is None or read != slot:
                 order.extend(known[:offset])
                 if read is None:
@@ -189,6 +186,46 @@ class Recognition:
                 return start + offset, self._place_after(read, place + offset)
         order.extend(known)
         return stop, place + stop - start
+
+    def _read_apart(
+        self,
+        lines: list[bytes],
+        new: array[int],
+        start: int,
+        place: int,
+        bad_lines: Counter[str],
+        order: array[int],
+        hashes: array[int],
+    ) -> tuple[int, int]:
+        """Read lines one by one from `start`, which follows one that was not in its place, until one is again.
+
+        Returns where to go on comparing, and the place of that line on the page before.
+        """
+        hashes_before, order_before = self._hashes, self._order
+        for at in range(start, len(lines)):
+            expected = None
+            if place < len(order_before):
+                if new[at] == hashes_before[place]:
+                    return at, place
+                expected = order_before[place]
+            read = self._try_to_read(lines[at], expected, bad_lines)
+            if read is None:
+                _check(bad_lines, order)
+                continue
+            order.append(read)
+            hashes.append(new[at])
+            if read == expected:
+                return at + 1, place + 1
+            place = self._place_after(read, place)
+        return len(lines), place
+
+    def _try_to_read(self, line: bytes, expected: Slot | None, bad_lines: Counter[str]) -> Slot | None:
+        """Read a line, and count it if it is bad. Returns its slot if it is a sample."""
+        try:
+            return self._read(line, expected)
+        except BadLineError as error:
+            bad_lines[str(error)] += 1
+            return None
 
     def _read(self, line: bytes, expected: Slot | None) -> Slot | None:
         """Read a line that has moved, is not in its plain form, or is new. Returns its slot if it is a sample.

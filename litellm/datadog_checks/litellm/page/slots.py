@@ -20,6 +20,7 @@ from ..metrics import Reduction
 __all__ = [
     'ABSENT',
     'LARGEST_COUNT',
+    'NEW',
     'UNLEARNED',
     'UNWANTED',
     'Family',
@@ -40,6 +41,9 @@ ABSENT = math.nan
 
 # Beyond this a double cannot count single events: such a value is broken.
 LARGEST_COUNT = 2.0**53
+
+# The warmth of a sample that was on no page before.
+NEW = 255
 
 # The hash of a text that is no longer known: hash() never returns -1.
 UNLEARNED = -1
@@ -228,7 +232,7 @@ class Slots:
         self.kinds.append(kind)
         self.series.append(series)
         self.last.append(last)
-        self.warmth.append(0)
+        self.warmth.append(NEW)
         self.held.append(0)
         return len(self.keys) - 1
 

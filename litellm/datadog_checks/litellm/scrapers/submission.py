@@ -6,9 +6,12 @@ nothing. The Agent keeps no state for them that could meet another page, another
 A count that did not move has a zero to say so, which costs a submission, and a point in Datadog, for each of maybe
 100,000 contexts. `IdleCounts` are the ways to go about it. With `sparse`, a zero goes out with every run for
 `STAYS_WARM` seconds after a count moved, so that a graph comes down and a ratio has both of its sides, and then once in
-`ROTATION` seconds: a turn of all contexts, of which each run takes as many as its share of the time. With the first
-page nothing goes out: no time has passed in which anything could have happened. Only the trial run of config discovery
-has all zeros with it, as it wants to see what there is.
+`ROTATION` seconds: a turn of all contexts, of which each run takes as many as its share of the time. What a context
+counts on the first page that has it is no move yet: one zero follows, so that a graph comes down, and from then on it
+takes turns. Where callers come and go most contexts never move after that, and would all send zeros with every run.
+
+With the first page nothing goes out: no time has passed in which anything could have happened. Only the trial run of
+config discovery has all zeros with it, as it wants to see what there is.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ from datadog_checks.base.utils.time import get_timestamp
 from ..base_package import bucket_submitter, is_trial, lower_bound_of_lowest, submitter
 from ..metrics import MAXIMA_OF_BUDGETS, NO_LIMIT
 from ..page.recognition import Reading
-from ..page.slots import UNWANTED, GaugeContext, Series, Slot, Slots, TagSet
+from ..page.slots import NEW, UNWANTED, GaugeContext, Series, Slot, Slots, TagSet
 
 __all__ = ['ROTATION', 'IdleCounts', 'Submission']
 
@@ -41,6 +44,8 @@ ROTATION = 300.0
 # Warmth is counted in steps of so many seconds, for it to fit into a byte.
 STEP = 5.0
 WARM = int(STAYS_WARM / STEP)
+# What is no warmth: a context that counted on its first page, and that one in the run after, with its one zero.
+CAME, CLOSES = 254, 253
 
 
 class IdleCounts(StrEnum):
@@ -73,27 +78,35 @@ class Submission:
         increments = self._of_buckets_alone(increments, reading)
         self._submit_increments(increments, reading)
         before, self._at = self._at, now
+        if self._idle_counts == IdleCounts.SPARSE:
+            self._warm(increments, now if before is None else before, now)
         slots, absent = self._slots, reading.absent
-        due: Iterable[Slot] = ()
         if is_trial(self._check):
-            due = range(len(slots))
+            due: Iterable[Slot] = range(len(slots))
         elif self._idle_counts == IdleCounts.NEVER or (before is None and not with_history):
             return
         elif self._idle_counts == IdleCounts.ALWAYS:
             due = range(len(slots))
         else:
-            due = self._due(increments, now if before is None else before, now)
+            due = self._due(now if before is None else before, now)
         moved = set(map(slots.first_of, increments))
         idle = {slot: 0.0 for slot in due if slot not in moved and slots.is_idle(slot, absent)}
         self._submit_increments(idle, reading)
 
-    def _due(self, increments: Mapping[Slot, float], before: float, now: float) -> Iterator[Slot]:
-        """Yield the slots of counts that have moved lately, and of those whose turn it is."""
+    def _warm(self, increments: Iterable[Slot], before: float, now: float) -> None:
+        """Let all contexts cool down by the time that has passed, and warm up those that have moved."""
         slots = self._slots
         cooling = int(now / STEP) - int(before / STEP)
-        warmth = slots.warmth = slots.warmth.translate(bytes(max(0, warm - cooling) for warm in range(256)))
+        after = bytearray(max(0, warm - cooling) for warm in range(256))
+        after[CLOSES], after[CAME], after[NEW] = 0, CLOSES, NEW
+        warmth = slots.warmth.translate(after)
         for slot in increments:
-            warmth[slot] = WARM
+            warmth[slot] = CAME if warmth[slots.first_of(slot)] in (NEW, CAME) else WARM
+        slots.warmth = warmth.replace(bytes([NEW]), bytes(1))
+
+    def _due(self, before: float, now: float) -> Iterator[Slot]:
+        """Yield the slots of counts that have moved lately, and of those whose turn it is."""
+        slots, warmth = self._slots, self._slots.warmth
         yield from map(slots.first_of, compress(count(), warmth))
         # What counts is the whole of the turn, whatever the number of slots was at its start.
         first, self._turn = self._turn, self._turn + (now - before) / ROTATION
