@@ -10,10 +10,10 @@ creation, and by that time otherwise.
 from __future__ import annotations
 
 from array import array
-from itertools import count
-from math import isnan
+from collections.abc import Container, Iterator
+from itertools import compress, count
 
-from .slots import ABSENT, UNLEARNED
+from .slots import UNLEARNED
 
 __all__ = ['Archive']
 
@@ -27,43 +27,34 @@ class Archive:
     def __init__(self) -> None:
         self._keys = array('q')
         self._values = array('d')
-        # Only while a page is read that has new samples.
-        self._places: dict[int, int] | None = None
         self._taken: list[int] = []
         self._most = FEW
+
+    def __len__(self) -> int:
+        return len(self._keys)
 
     def put(self, key: int, value: float) -> None:
         """Keep the last value of a sample."""
         self._keys.append(key)
         self._values.append(value)
 
-    def take(self, key: int) -> float:
-        """Return the last value of a sample that returns, `ABSENT` if it is not known."""
-        if not self._keys:
-            return ABSENT
-        if self._places is None:
-            self._places = dict(zip(self._keys, count(), strict=False))
-        place = self._places.get(key)
-        if place is None:
-            return ABSENT
-        self._taken.append(place)
-        return self._values[place]
+    def take(self, keys: Container[int]) -> Iterator[tuple[int, float]]:
+        """Yield the last values of those of these samples that are known, oldest first."""
+        for place in compress(count(), map(keys.__contains__, self._keys)):
+            self._taken.append(place)
+            yield self._keys[place], self._values[place]
 
     def settle(self) -> None:
         """Drop what was taken: it is known again."""
-        self._places = None
         for place in self._taken:
             self._keys[place] = UNLEARNED
         self._taken = []
 
     def limit(self, samples: int) -> None:
         """Keep no more than so many samples were known at once."""
-        self._places, self._taken = None, []
+        self._taken = []
         self._most = max(self._most, samples)
         if len(self._keys) > self._most:
-            kept = [
-                place for place, key in enumerate(self._keys) if key != UNLEARNED and not isnan(self._values[place])
-            ]
-            kept = kept[-self._most :]
-            self._keys = array('q', [self._keys[place] for place in kept])
-            self._values = array('d', [self._values[place] for place in kept])
+            is_kept = bytes(map(UNLEARNED.__ne__, self._keys))
+            self._keys = array('q', compress(self._keys, is_kept))[-self._most :]
+            self._values = array('d', compress(self._values, is_kept))[-self._most :]

@@ -38,18 +38,24 @@ from __future__ import annotations
 
 import math
 from array import array
+from collections import Counter, deque
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from .levels import Levels
 from .recognition import Reading
-from .slots import Parked, Series, Slot, Slots
+from .slots import Parked, Renumbering, Series, Slot, Slots
 
 __all__ = ['Ledger', 'Times']
 
 # Pages, not seconds: scrape intervals differ.
 FORGET_AFTER = 5
 PARKED_PAGES = 80
+
+# So many samples that were left out are kept for that long, whatever the size of the page, and as many more as all that
+# are known are not this many times those on a page.
+MANY = 10_000
+MOST_KNOWN = 1.5
 
 # For how many pages evidence of several processes lasts: of one that returned after another had answered, and of one
 # that is older than a page it was not on, which a clock may feign.
@@ -93,6 +99,8 @@ class Ledger:
         # The smallest number of unreadable lines on any page so far.
         self._fewest_unread = 0
         self._several_until = 0
+        # How many samples each of the last pages had.
+        self._present: deque[int] = deque(maxlen=FORGET_AFTER)
 
     @property
     def several_processes(self) -> bool:
@@ -344,6 +352,7 @@ class Ledger:
             self._never_read = {slot for slot in reading.absent if self._slots.kinds[slot].is_count}
         elif self._never_read:
             self._never_read &= reading.absent
+        self._present.append(len(self._slots) - len(self._absent_since))
         self._page_asked = times.asked
         if is_whole:
             self._whole_page_asked = times.asked
@@ -351,8 +360,21 @@ class Ledger:
         self.pages += 1
 
     def left_out(self) -> set[Slot]:
-        """Return the slots of samples that were left out for long enough to be forgotten."""
-        return {slot for slot, page in self._absent_since.items() if page <= self.pages - FORGET_AFTER}
+        """Return the slots of samples that were left out for long enough to be forgotten.
+
+        Where each page has other samples than the one before, they would soon be a multiple of those on any page. So
+        of more than `MANY`, the oldest are forgotten early, until all samples are half as many again as on a page. On a
+        page that only lacks samples none are.
+        """
+        absent_since, present = self._absent_since, self._present
+        most = max(MANY, int(MOST_KNOWN * max(present)) - present[-1])
+        until, left = self.pages - FORGET_AFTER, len(absent_since)
+        if left > most:
+            for page, samples in sorted(Counter(absent_since.values()).items()):
+                if left <= most:
+                    break
+                until, left = max(until, page), left - samples
+        return {slot for slot, page in absent_since.items() if page <= until}
 
     def forget_parked(self, all_series: Iterable[Series], gone: set[Slot]) -> None:
         """Forget the incarnations that other processes hold and have not shown for long, or that lose their series."""
@@ -371,10 +393,10 @@ class Ledger:
             series.parked = kept or None
         self._forgotten_until = max(self._forgotten_until, newest + DATE_IS_BEHIND)
 
-    def renumber(self, moved: dict[Slot, Slot]) -> None:
+    def renumber(self, moved: Renumbering) -> None:
         """Adopt new slots, and forget the samples that have none."""
         self._absent_since = {moved[slot]: page for slot, page in self._absent_since.items() if slot in moved}
-        self._never_read = {moved[slot] for slot in self._never_read if slot in moved}
+        self._never_read = set(moved.of(self._never_read))
         self._levels.renumber(moved)
 
 

@@ -16,7 +16,7 @@ from array import array
 from itertools import compress, count
 
 from .recognition import Reading
-from .slots import Slot, Slots
+from .slots import Renumbering, Slot, Slots
 
 __all__ = ['Levels']
 
@@ -136,7 +136,7 @@ class Levels:
             and series.created != series.created
         ]
 
-    def renumber(self, moved: dict[Slot, Slot]) -> None:
+    def renumber(self, moved: Renumbering) -> None:
         """Adopt new slots, and forget the samples that have none."""
         self._debts = {moved[slot]: debt for slot, debt in self._debts.items() if slot in moved}
         self._levels = [_renumbered(level, moved) for level in self._levels]
@@ -154,5 +154,5 @@ def _reaches(value: float, level: array[float], slot: Slot) -> bool:
     return not (_has(level, slot) and value < level[slot])
 
 
-def _renumbered(level: array[float], moved: dict[Slot, Slot]) -> array[float]:
-    return array('d', [level[slot] for slot in moved if slot < len(level)])
+def _renumbered(level: array[float], moved: Renumbering) -> array[float]:
+    return array('d', compress(level, moved.kept))

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from ..transport.errors import NOT_AN_EXPOSITION, NotMetricsError
 from .exposition import NO_NUMBER, BadLineError, parse_value, split_sample
-from .slots import ABSENT, LARGEST_COUNT, UNLEARNED, Slot, Slots
+from .slots import ABSENT, LARGEST_COUNT, UNLEARNED, Renumbering, Slot, Slots
 
 __all__ = ['Reading', 'Recognition']
 
@@ -131,12 +131,12 @@ class Recognition:
             if slot in gone:
                 self._hashes[place] = 0
 
-    def renumber(self, moved: dict[Slot, Slot]) -> None:
+    def renumber(self, moved: Renumbering) -> None:
         """Adopt new slots, and forget the samples that have none."""
-        self._hashes = array('q', compress(self._hashes, map(moved.__contains__, self._order)))
-        self._order = array('i', [moved[slot] for slot in self._order if slot in moved])
-        self._absent = frozenset(moved[slot] for slot in self._absent if slot in moved)
-        self._repeated = frozenset(moved[slot] for slot in self._repeated if slot in moved)
+        self._hashes = array('q', compress(self._hashes, map(moved.kept.__getitem__, self._order)))
+        self._order = array('i', moved.of(self._order))
+        self._absent = frozenset(moved.of(self._absent))
+        self._repeated = frozenset(moved.of(self._repeated))
 
     def _compare(
         self,

@@ -28,7 +28,20 @@ from .archive import Archive
 from .exposition import NO_LABELS, BadLineError, parse_labels, split_bound
 from .family_types import CREATED, CUMULATIVE_TYPES, OVERRIDES, SUFFIXES, UNKNOWN, parse_declaration
 from .recognition import Reading, Recognition
-from .slots import ABSENT, UNWANTED, Family, GaugeContext, Metric, SampleKind, Series, Slot, Slots, TagSet
+from .slots import (
+    ABSENT,
+    UNLEARNED,
+    UNWANTED,
+    Family,
+    GaugeContext,
+    Metric,
+    Renumbering,
+    SampleKind,
+    Series,
+    Slot,
+    Slots,
+    TagSet,
+)
 
 __all__ = ['SampleTable']
 
@@ -92,9 +105,8 @@ class SampleTable:
         self._tag_sets: dict[int, TagSet] = {}
         # By metric name: the first series with these tags.
         self._first: dict[str | None, dict[TagSet, Series]] = {}
-        # Of the current page, by the hash of their text: label sets and, by family too, series.
+        # Of the current page, by the hash of their text.
         self._label_sets: dict[tuple[str, int], LabelSet] = {}
-        self._series_by_text: dict[tuple[Family, int], Series | None] = {}
         # Of all series, by the hash in their family, and only if families share labels.
         self._labels: dict[int, dict[str, str]] = {}
         self._tags_by_text: dict[str, str] = {}
@@ -116,12 +128,34 @@ class SampleTable:
         try:
             reading = self._recognition.read(batches, bad_lines)
         finally:
-            self._label_sets, self._series_by_text = {}, {}
+            self._label_sets = {}
             self._tags_by_text, self._stored_by_tag = {}, {}
             self._bucket_before = None
         if bad_lines and not self.families_on_page:
             raise NotMetricsError(NOT_AN_EXPOSITION)
+        if len(self._archive) and len(self.slots) > self.slots.settled:
+            self._restore(reading)
         return reading
+
+    def _restore(self, reading: Reading) -> None:
+        """Let new samples that were known before go on from what they had counted."""
+        slots = self.slots
+        kinds = slots.kinds
+        new = {
+            slots.keys[slot]: slot
+            for slot in range(slots.settled, len(slots))
+            if slots.series[slot] is not None and (kinds[slot].is_count or kinds[slot].is_created)
+        }
+        new.pop(UNLEARNED, None)
+        for key, value in self._archive.take(new):
+            slot = new[key]
+            series = slots.series[slot]
+            if kinds[slot].is_created and series is not None:
+                series.created = value
+            else:
+                slots.last[slot] = value
+                if slot in reading.absent:
+                    reading.values[slot] = value
 
     def accept(self, reading: Reading) -> None:
         """Make this page the last one."""
@@ -245,8 +279,8 @@ class SampleTable:
         if len(self.slots) > settled:
             self.forget(range(settled, len(self.slots)))
 
-    def forget(self, gone: Collection[Slot]) -> dict[Slot, Slot]:
-        """Forget the samples in these slots. The others are renumbered: returns the new slot of each, in order.
+    def forget(self, gone: Collection[Slot]) -> Renumbering:
+        """Forget the samples in these slots. The others are renumbered: returns their new slots.
 
         What counts had counted is archived, for them to go on from there should they return.
         """
@@ -260,12 +294,12 @@ class SampleTable:
         self._archive.limit(len(slots))
         moved = slots.keep(kept)
         self._recognition.renumber(moved)
-        self._start_slot = None if self._start_slot is None else moved.get(self._start_slot)
+        self._start_slot = _renumbered(self._start_slot, moved)
         for context in self.gauges.values():
             context.renumber(moved)
         self.gauges = {key: context for key, context in self.gauges.items() if context.slots}
         for family in self._families.values():
-            family.unsubmitted = [moved[slot] for slot in family.unsubmitted if slot in moved]
+            family.unsubmitted = moved.of(family.unsubmitted)
             if family.whole:
                 family.whole = {moved[slot]: sample for slot, sample in family.whole.items() if slot in moved}
         for series in self.all_series():
@@ -452,7 +486,6 @@ class SampleTable:
                 return series.created_slot
             slot = slots.add(key, kind, series, ABSENT)
             series.created_slot = slot
-            series.created = self._archive.take(key)
             kind.family.unsubmitted.append(slot)
             return slot
         if not metric.is_gauge:
@@ -460,7 +493,7 @@ class SampleTable:
                 if slots.kinds[slot] is kind:
                     slots.keys[slot] = key
                     return slot
-            slot = slots.add(key, kind, series, self._archive.take(key))
+            slot = slots.add(key, kind, series, ABSENT)
             series.slots.append(slot)
             return slot
         slot = slots.add(key, kind, series, ABSENT)
@@ -524,9 +557,6 @@ class SampleTable:
 
     def _series_of(self, family: Family, labels: bytes) -> Series | None:
         """Return the series of a family with these labels, or None when the instance does not want it."""
-        text = family, hash(labels)
-        if text in self._series_by_text:
-            return self._series_by_text[text]
         key, tags, workers = self._label_set(family.type, labels)
         if key in family.series:
             series = family.series[key]
@@ -536,7 +566,6 @@ class SampleTable:
             series = family.series[key] = Series(tags, workers)
             if family.has_counts:
                 self._follow_first(family, series)
-        self._series_by_text[text] = series
         return series
 
     def _label_set(self, type_: str, labels: bytes) -> LabelSet:
@@ -598,15 +627,18 @@ def _without_pid(labels: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in labels.items() if name != PID}
 
 
-def _renumber(series: Series, moved: dict[Slot, Slot]) -> None:
+def _renumber(series: Series, moved: Renumbering) -> None:
     """Adopt new slots, and forget the samples that have none."""
     slots = series.slots
-    series.slots = array('i', [moved[slot] for slot in slots if slot in moved])
+    series.slots = array('i', moved.of(slots))
     if series.parked and len(series.slots) < len(slots):
         kept = [position for position, slot in enumerate(slots) if slot in moved]
         series.parked = {
             created: one._replace(values=array('d', [one.values[n] for n in kept if n < len(one.values)]))
             for created, one in series.parked.items()
         }
-    if series.created_slot is not None:
-        series.created_slot = moved.get(series.created_slot)
+    series.created_slot = _renumbered(series.created_slot, moved)
+
+
+def _renumbered(slot: Slot | None, moved: Renumbering) -> Slot | None:
+    return moved[slot] if slot is not None and slot in moved else None

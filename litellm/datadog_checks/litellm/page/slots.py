@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Container
-from itertools import compress, count
+from collections.abc import Container, Iterable
+from itertools import accumulate, compress
+from operator import mul
 from typing import NamedTuple, TypeAlias
 
 from prometheus_client.samples import Sample
@@ -27,6 +28,7 @@ __all__ = [
     'GaugeContext',
     'Metric',
     'Parked',
+    'Renumbering',
     'SampleKind',
     'Series',
     'Slot',
@@ -198,11 +200,34 @@ class GaugeContext:
         # By the workers of a label set: the slots of those that have changed its value last.
         self.latest: dict[int, list[Slot]] = {}
 
-    def renumber(self, moved: dict[Slot, Slot]) -> None:
+    def renumber(self, moved: Renumbering) -> None:
         """Adopt new slots, and forget the samples that have none."""
-        self.slots = [moved[slot] for slot in self.slots if slot in moved]
-        kept = {workers: [moved[one] for one in slots if one in moved] for workers, slots in self.latest.items()}
+        self.slots = moved.of(self.slots)
+        kept = {workers: moved.of(slots) for workers, slots in self.latest.items()}
         self.latest = {workers: slots for workers, slots in kept.items() if slots}
+
+
+class Renumbering:
+    """The new slots of samples after others were forgotten."""
+
+    __slots__ = ('_new', 'kept')
+
+    def __init__(self, kept: bytes | bytearray) -> None:
+        self.kept = kept
+        """By former slot, whether the sample is still there."""
+        # Counted from 1; 0 for those that are gone.
+        self._new: array[int] = array('i', map(mul, accumulate(kept), kept))
+
+    def __contains__(self, slot: Slot) -> bool:
+        return bool(self.kept[slot])
+
+    def __getitem__(self, slot: Slot) -> Slot:
+        """Return the new slot of a sample that is still there."""
+        return self._new[slot] - 1
+
+    def of(self, slots: Iterable[Slot]) -> list[Slot]:
+        """Return the new slots of those samples that are still there, in order."""
+        return [slot - 1 for slot in map(self._new.__getitem__, slots) if slot]
 
 
 class Slots:
@@ -264,14 +289,13 @@ class Slots:
         series = self.series[slot]
         return series is not None and (slot not in absent or series.is_shared) and self.is_first(slot)
 
-    def keep(self, kept: bytes | bytearray) -> dict[Slot, Slot]:
-        """Drop the samples of which the byte is zero. Returns the new slots of the others, in order."""
-        moved = dict(zip(compress(count(), kept), count(), strict=False))
+    def keep(self, kept: bytes | bytearray) -> Renumbering:
+        """Drop the samples of which the byte is zero. Returns the new slots of the others."""
         self.keys = array('q', compress(self.keys, kept))
         self.kinds = list(compress(self.kinds, kept))
         self.series = list(compress(self.series, kept))
         self.last = array('d', compress(self.last, kept))
         self.warmth = bytearray(compress(self.warmth, kept))
         self.held = bytearray(compress(self.held, kept))
-        self.settled = min(self.settled, len(moved))
-        return moved
+        self.settled = min(self.settled, len(self))
+        return Renumbering(kept)
