@@ -1,16 +1,22 @@
-"""What the proxy forgets is forgotten here: memory does not grow with churn."""
+"""What the proxy forgets is forgotten here: memory does not grow with churn, and stays near the stock scraper's."""
 
 from __future__ import annotations
 
 import gc
+import re
 import tracemalloc
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from pathlib import Path
 
+import pytest
+
+from datadog_checks.base import OpenMetricsBaseCheckV2
 from datadog_checks.litellm import LitellmCheck
 from tests.support.agent_model import discarded
 from tests.support.simulated_proxy import Clock, PageServer
+from tests.support.stock_check import StockCheck
 
 REQUESTS = 'litellm_proxy_total_requests_metric'
 
@@ -59,3 +65,56 @@ def test_memory_returns_when_a_hundred_thousand_series_have_come_and_gone() -> N
         growth = process.submit(growth_after_churn).result()
     # Of each sample that was known at once, 16 bytes are kept for its return. A dictionary entry would be 100.
     assert growth < 2 * 100_000 * 16 + 500_000
+
+
+# The check of a process of its own, and the MB that the process held before.
+_running: list[OpenMetricsBaseCheckV2] = []
+_before: list[float] = []
+
+
+def start(check_class: type[OpenMetricsBaseCheckV2], url: str) -> None:
+    _running.append(check_class('litellm', {}, [{'openmetrics_endpoint': url, 'collect_readiness': False}]))
+    # A process starts with the peak of the one that it comes from; 5 forgets it.
+    Path('/proc/self/clear_refs').write_text('5')
+    _before.append(megabytes('VmRSS'))
+
+
+def scrape(clock: Clock) -> None:
+    with clock.is_the_time(), discarded():
+        assert _running[0].run() == ''
+
+
+def peak() -> float:
+    return megabytes('VmHWM') - _before[0]
+
+
+def megabytes(which: str) -> float:
+    found = re.search(rf'^{which}:\s+(\d+) kB', Path('/proc/self/status').read_text(), re.MULTILINE)
+    assert found is not None
+    return int(found[1]) / 1024
+
+
+def peak_of_churn(check_class: type[OpenMetricsBaseCheckV2], processes: int) -> float:
+    """Return the peak in MB of scrapes of pages with 10,000 series, which each of the processes shows once."""
+    clock = Clock()
+    created = clock.now()
+    with PageServer() as server, ProcessPoolExecutor(1, get_context('spawn')) as process:
+        process.submit(start, check_class, server.url).result()
+        for page in range(10):
+            clock.advance(15)
+            answering = page % processes
+            first = 100 + (page // processes) * 10_000
+            new_users = range(first, first + 10_000)
+            server.page = page_of_users(range(100), created - answering, new_users, clock.now() - 1 - answering / 8)
+            process.submit(scrape, clock).result()
+        return process.submit(peak).result()
+
+
+@pytest.mark.skipif(not Path('/proc/self/clear_refs').exists(), reason='Linux tells the peak of a process')
+# Series that several processes show have an incarnation of each to remember.
+@pytest.mark.parametrize(('processes', 'most'), [(1, 2.0), (3, 2.5)])
+def test_a_churn_of_ten_thousand_series_a_page_takes_a_bounded_multiple_of_the_memory_of_stock(
+    processes: int, most: float
+) -> None:
+    stock = peak_of_churn(StockCheck, processes)
+    assert peak_of_churn(LitellmCheck, processes) <= most * stock
