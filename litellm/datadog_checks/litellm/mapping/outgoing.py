@@ -29,7 +29,7 @@ from .routes import ROUTE_LABEL, normal_route
 __all__ = ['OutgoingLabels']
 
 # The labels whose outgoing form is remembered, some hundred bytes each.
-MOST_LABELS = 4096
+MOST_LABELS = 512
 
 # By label, whether `exclude_metrics_by_labels` drops a series with this value.
 Excluders = Mapping[str, Callable[[str], bool]]
