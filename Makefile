@@ -74,9 +74,12 @@ exactness: $(NEWEST)/ready  ## compare counts with what was sent while the real 
 import: $(NEWEST)/ready  ## import or update all assets in a Datadog account: ARGS='--env x --notify @y', --write to do it
 	@$(NEWEST)/bin/python -m tools.import_assets $(ARGS)
 
-.PHONY: drills
-drills: $(NEWEST)/ready  ## inject faults into the fixture and the real proxy: each monitor must alert on its own, each panel have data
+.PHONY: drills real-drills
+drills: $(NEWEST)/ready  ## inject faults into the fixture: each monitor must alert on its own, each panel have data
 	$(NEWEST)/bin/python -m pytest -q tools/tests/drills
+
+real-drills: $(NEWEST)/ready  ## inject faults into the real LiteLLM with its database: monitors must do what the drills say
+	$(NEWEST)/bin/python -m pytest -q tools/tests/real_drills
 
 .PHONY: bench
 bench: $(NEWEST)/ready  ## measure what scraping costs the Agent and LiteLLM; ARGS=scrapes for one table, ARGS=--write updates all
@@ -125,7 +128,7 @@ hooks: $(NEWEST)/ready  ## install git hooks: formatter, linter, types and quick
 
 .PHONY: check lint format
 # In this order, one after the other: `exactness` wants the machine for itself, as it kills workers of the real LiteLLM.
-check: lint validate test faults coverage fuzz soak exactness e2e-ci drills agents  ## run everything that CI requires
+check: lint validate test faults coverage fuzz soak exactness e2e-ci drills real-drills agents  ## run everything that CI requires
 
 lint: $(NEWEST)/ready .venvs/workflows/ready  ## check formatting, lint, types, workflow files and examples
 	$(NEWEST)/bin/ruff format --check .

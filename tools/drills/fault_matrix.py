@@ -9,7 +9,7 @@ import json
 import logging
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from tools.datadog_model import Store
 from tools.datadog_model.frames import Group
-from tools.datadog_model.monitors import Evaluation, Monitor
+from tools.datadog_model.monitors import Monitor
 from tools.datadog_model.notifications import notifications
 from tools.datadog_model.syntax import ServiceCheckQuery
 
@@ -35,7 +35,9 @@ __all__ = [
     'Matrix',
     'Played',
     'Variant',
+    'cell_of',
     'cells_of',
+    'complaint',
     'faults',
     'incident_of',
     'load_monitors',
@@ -166,7 +168,7 @@ def _cells_of_one(variant: Variant) -> list[Cell]:
 def cells_of(scenario: Scenario, store: Store, monitors: Mapping[str, Monitor]) -> Iterator[Cell]:
     """Evaluate monitors on the recording of a scenario."""
     for name, monitor in monitors.items():
-        yield _cell(name, scenario, monitor.run(store, times_of(scenario, monitor)), monitor.notifies_of_missing_data)
+        yield cell_of(name, scenario.name, scenario.fault, monitor, store, times_of(scenario, monitor))
 
 
 def incident_of(scenario: Scenario, store: Store, monitors: Mapping[str, Monitor]) -> Incident:
@@ -206,15 +208,19 @@ def times_of(scenario: Scenario, monitor: Monitor) -> Iterator[float]:
         now = end
 
 
-def _cell(name: str, scenario: Scenario, evaluations: Sequence[Evaluation], notifies_no_data: bool) -> Cell:
-    begins, ends = scenario.fault
+def cell_of(
+    name: str, scenario: str, fault: tuple[float, float], monitor: Monitor, store: Store, times: Iterable[float]
+) -> Cell:
+    """Evaluate a monitor at some times of a recording in which a fault began and ended at two others."""
+    begins, ends = fault
+    evaluations = monitor.run(store, times)
     noticed = [
         (one.time, one.status)
         for one in evaluations
-        if one.status in ('Warn', 'Alert') or (one.status == 'No Data' and notifies_no_data)
+        if one.status in ('Warn', 'Alert') or (one.status == 'No Data' and monitor.notifies_of_missing_data)
     ]
     if not noticed:
-        return Cell(name, scenario.name, 'OK', 0.0, 0.0)
+        return Cell(name, scenario, 'OK', 0.0, 0.0)
     gravest = max((status for _, status in noticed), key=lambda status: _GRAVITY[status])
     fired = min(time for time, status in noticed if status == gravest)
     last = max(time for time, _ in noticed)
@@ -227,7 +233,7 @@ def _cell(name: str, scenario: Scenario, evaluations: Sequence[Evaluation], noti
             alerted.add(one.group)
         elif one.status == 'OK' and one.group in alerted and begins <= one.time < ends and lapsed is None:
             lapsed = (one.time - begins) / 60
-    return Cell(name, scenario.name, gravest, (fired - begins) / 60, recovered, lapsed)
+    return Cell(name, scenario, gravest, (fired - begins) / 60, recovered, lapsed)
 
 
 def faults(matrix: Matrix) -> list[str]:
@@ -235,13 +241,14 @@ def faults(matrix: Matrix) -> list[str]:
     expected = {(one.monitor, one.scenario): one for one in EXPECTED}
     lines = [f'{" in ".join(key)} is expected, but there is none' for key in expected.keys() - matrix.keys()]
     for key, cell in matrix.items():
-        complaint = _complaint(cell, expected.get(key))
-        if complaint:
-            lines.append(f'{cell.monitor} in {cell.scenario}: {complaint}')
+        what = complaint(cell, expected.get(key))
+        if what:
+            lines.append(f'{cell.monitor} in {cell.scenario}: {what}')
     return lines
 
 
-def _complaint(cell: Cell, expectation: Expectation | None) -> str:
+def complaint(cell: Cell, expectation: Expectation | None) -> str:
+    """Say what is wrong with a cell, nothing if it is as expected: silent, without an expectation."""
     if expectation is None:
         return '' if cell.status == 'OK' else f'{cell.status} after {cell.fired:g} minutes, where it has to be silent'
     if cell.status != expectation.status:

@@ -42,7 +42,8 @@ class Options:
     The three settings are laid over the generated ones, `variables` over the process's environment variables. With a
     database, the jobs that write to it and read from it run every few seconds instead of every few minutes. With
     `every_route` there are models for audio, moderation and reranking, and what is passed through to a provider's own
-    API goes upstream, too. Workers that do not share their metrics are started by uvicorn: LiteLLM's own command always
+    API goes upstream, too. With `own_metrics_port`, a process of its own serves the metrics page, without asking for a
+    key. Workers that do not share their metrics are started by uvicorn: LiteLLM's own command always
     sets up multiprocess mode.
     """
 
@@ -51,6 +52,7 @@ class Options:
     with_redis: bool = True
     with_database: bool = False
     every_route: bool = False
+    own_metrics_port: bool = False
     litellm_settings: Mapping[str, Any] = field(default_factory=dict)
     general_settings: Mapping[str, Any] = field(default_factory=dict)
     router_settings: Mapping[str, Any] = field(default_factory=dict)
@@ -124,7 +126,7 @@ def configuration(
             **redis,
             **options.router_settings,
         },
-        'guardrails': [_guardrail(), _raising_guardrail()] if features.CONTENT_FILTER.is_in(release) else [],
+        'guardrails': [_guardrail(), *_guardrails_of_ours()] if features.CONTENT_FILTER.is_in(release) else [],
         **({'files_settings': [_files(upstream_url)]} if options.every_route else {}),
         'mcp_servers': {MCP_SERVER: _mcp_server(upstream_url)},
     }
@@ -197,10 +199,16 @@ def _guardrail() -> dict[str, Any]:
     return {'guardrail_name': 'word-filter', 'litellm_params': {**parameters, 'default_on': False}}
 
 
-def _raising_guardrail() -> dict[str, Any]:
-    """Return a guardrail of ours that raises, which runs on the requests that ask for it."""
-    parameters = {'guardrail': 'gateway_hooks.RaisingGuardrail', 'mode': 'pre_call', 'default_on': False}
-    return {'guardrail_name': 'raising', 'litellm_params': parameters}
+def _guardrails_of_ours() -> list[dict[str, Any]]:
+    """Return guardrails of ours, which run on the requests that ask for them."""
+    classes = {'raising': 'RaisingGuardrail', 'strict': 'StrictGuardrail', 'blocking': 'BlockingGuardrail'}
+    return [
+        {
+            'guardrail_name': name,
+            'litellm_params': {'guardrail': f'gateway_hooks.{kind}', 'mode': 'pre_call', 'default_on': False},
+        }
+        for name, kind in classes.items()
+    ]
 
 
 def _files(upstream_url: str) -> dict[str, str]:

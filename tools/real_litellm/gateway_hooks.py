@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -70,6 +71,22 @@ class RaisingGuardrail(CustomGuardrail):
 
     async def async_pre_call_hook(self, user_api_key_dict, cache, data, call_type):
         raise RuntimeError('blocked')
+
+
+class StrictGuardrail(CustomGuardrail):
+    """A guardrail that blocks what says `secret`, with the exception that LiteLLM's own examples raise."""
+
+    async def async_pre_call_hook(self, user_api_key_dict, cache, data, call_type):
+        if 'secret' in str(data.get('messages')):
+            raise Exception('blocked')
+
+
+class BlockingGuardrail(CustomGuardrail):
+    """A guardrail that waits as no coroutine may: nothing else is served by its worker meanwhile."""
+
+    async def async_pre_call_hook(self, user_api_key_dict, cache, data, call_type):
+        while Path(os.environ['REAL_LITELLM_BLOCKED']).exists():
+            time.sleep(0.05)
 
 
 failing_logger = FailingLogger()

@@ -29,7 +29,7 @@ from .upstream import Upstream
 
 __all__ = ['RealProxy']
 
-_START_SECONDS = 120
+_START_SECONDS = 240
 _SIGN_OF_LIFE_SECONDS = 0.5
 _END_SECONDS = 10
 _HOOKS = Path(__file__).with_name('gateway_hooks.py')
@@ -50,7 +50,7 @@ class RealProxy:
         self.upstream = Upstream()
         self.port = free_port()
         self.url = f'http://127.0.0.1:{self.port}'
-        self.metrics_url = f'{self.url}/metrics/'
+        self.metrics_port = free_port()
         self.key = 'sk-' + secrets.token_hex(24)
         self.redis: RedisServer | None = None
         self.postgres: PostgresServer | None = None
@@ -87,11 +87,25 @@ class RealProxy:
             self._temporary.cleanup()
 
     @property
+    def metrics_url(self) -> str:
+        """The URL of the metrics page."""
+        return (
+            f'http://127.0.0.1:{self.metrics_port}/metrics/'
+            if self.options.own_metrics_port
+            else f'{self.url}/metrics/'
+        )
+
+    @property
     def directory(self) -> Path:
         """The folder with the configuration and the logs; gone at the end."""
         if self._temporary is None:
             raise HarnessError('The proxy has no folder before it is entered')
         return Path(self._temporary.name)
+
+    @property
+    def blocked(self) -> Path:
+        """A file: while it exists, a request with the guardrail `blocking` blocks the event loop of its worker."""
+        return self.directory / 'blocked'
 
     @property
     def untested(self) -> str:
@@ -105,8 +119,17 @@ class RealProxy:
 
     def start(self) -> None:
         """Start the proxy and wait until it is ready to serve."""
-        self._process = Process(self._command(), self.directory, self.directory / 'litellm.log', self._variables())
+        self.launch()
         self._wait_until_ready()
+
+    def launch(self) -> None:
+        """Start the proxy, and do not wait for what becomes of it."""
+        self._process = Process(self._command(), self.directory, self.directory / 'litellm.log', self._variables())
+
+    @property
+    def has_ended(self) -> bool:
+        """Tell whether the proxy has ended by itself, or was ended."""
+        return self._process is None or self._process.exit_code is not None
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         """End the proxy and all its workers."""
@@ -192,12 +215,14 @@ class RealProxy:
             command = [str(self.environment.litellm), '--config', 'config.yaml', *address]
             if self.options.workers > 1:
                 command += ['--num_workers', workers, '--timeout_worker_healthcheck', patience]
+        if self.options.own_metrics_port:
+            command += ['--prometheus_metrics_port', str(self.metrics_port)]
         return [*command, *self.options.arguments]
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + _START_SECONDS
         while not (self._is_ready() and self._all_workers_are_ready()):
-            if self._process is None or self._process.exit_code is not None:
+            if self.has_ended:
                 raise HarnessError(f'{self._name} ended while it started:\n{self.log_tail()}')
             if time.monotonic() > deadline:
                 raise HarnessError(f'{self._name} was not ready after {_START_SECONDS} seconds:\n{self.log_tail()}')
@@ -262,6 +287,7 @@ class RealProxy:
             'LITELLM_LENS_URL': f'{self.upstream.url}/lens',
             'LITELLM_LENS_SERVICE_TOKEN': secrets.token_hex(16),
             'REAL_LITELLM_CALLERS': str(self.directory / 'callers.json'),
+            'REAL_LITELLM_BLOCKED': str(self.blocked),
             'REDIS_CIRCUIT_BREAKER_FAILURE_THRESHOLD': '2',
             'REDIS_CIRCUIT_BREAKER_RECOVERY_TIMEOUT': '1',
             # Whatever else wants to call out meets a closed door.

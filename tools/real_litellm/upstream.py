@@ -50,19 +50,13 @@ _FAILURES = {
 _SLOW_MODEL, _SLOW_SECONDS = 'slow', 1.5
 _START_SECONDS = 10
 
-_RATE_LIMIT_HEADERS = {
-    'x-ratelimit-limit-requests': '1000',
-    'x-ratelimit-limit-tokens': '100000',
-    'x-ratelimit-remaining-requests': '900',
-    'x-ratelimit-remaining-tokens': '90000',
-}
-
 
 class Upstream:
     """The upstream server, running in a thread between `with` and its end; counts the requests by model.
 
     While `outage` is set, all chat completions are answered with that status, one of 429 and 500. While `loses_batches`
-    is, it cannot tell of a batch.
+    is, it cannot tell of a batch. Chat completions take `delay` seconds, and tell that there are `remaining` requests
+    and tokens left until the rate limit.
     """
 
     def __init__(self) -> None:
@@ -72,6 +66,8 @@ class Upstream:
         self.refuses_rows = False
         self.outage: int | None = None
         self.loses_batches = False
+        self.delay = 0.0
+        self.remaining = (900, 90_000)
         routes = [
             Route('/v1/chat/completions', self._chat, methods=['POST']),
             Route('/v1/completions', self._completions, methods=['POST']),
@@ -117,13 +113,13 @@ class Upstream:
             return failure
         if body['model'] == _SLOW_MODEL:
             await asyncio.sleep(_SLOW_SECONDS)
+        await asyncio.sleep(self.delay)
+        headers = _rate_limit_headers(*self.remaining)
         if body.get('stream'):
-            return StreamingResponse(
-                _chunks(body['model']), media_type='text/event-stream', headers=_RATE_LIMIT_HEADERS
-            )
+            return StreamingResponse(_chunks(body['model']), media_type='text/event-stream', headers=headers)
         message = {'role': 'assistant', 'content': 'A short answer.'}
         answer = _completion(body['model'], 'chat.completion', message=message)
-        return JSONResponse({**answer, 'usage': USAGE}, headers=_RATE_LIMIT_HEADERS)
+        return JSONResponse({**answer, 'usage': USAGE}, headers=headers)
 
     async def _completions(self, request: Request) -> Response:
         body = await self._counted(request)
@@ -267,6 +263,15 @@ class Upstream:
         body: dict[str, Any] = await request.json()
         self.requests[body['model']] += 1
         return body
+
+
+def _rate_limit_headers(requests: int, tokens: int) -> dict[str, str]:
+    return {
+        'x-ratelimit-limit-requests': '1000',
+        'x-ratelimit-limit-tokens': '100000',
+        'x-ratelimit-remaining-requests': str(requests),
+        'x-ratelimit-remaining-tokens': str(tokens),
+    }
 
 
 def _failure(model: str) -> JSONResponse | None:

@@ -1,0 +1,1 @@
+"""Fault drills on the real LiteLLM: what the monitors do when it really happens."""
