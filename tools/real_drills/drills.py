@@ -320,8 +320,8 @@ def _use_up(scene: Scene, alias: str) -> None:
     scene.wait_until(is_shown, 'LiteLLM does not show how much of a budget is left')
 
 
-def _reset(scene: Scene, alias: str) -> None:
-    """Let the day of the reset come, and wait for LiteLLM's job, which resets the budget."""
+def _reset(scene: Scene, key: str, alias: str) -> None:
+    """Let the day of the reset of a key come, and wait for LiteLLM's job, which resets the budget."""
     postgres_of(scene.proxy).query(
         f"""update "LiteLLM_VerificationToken" set budget_reset_at = now() - interval '1 minute'
             where key_alias = '{alias}'"""
@@ -330,7 +330,7 @@ def _reset(scene: Scene, alias: str) -> None:
     def is_reset() -> bool:
         # Not so often that its refusals are told of.
         time.sleep(3)
-        scene.status_of(Ask(alias, 'priced'))
+        scene.status_of(Ask(key, 'priced'))
         return _remaining(scene, api_key_alias=alias) > 0.8 * _BUDGET
 
     scene.wait_until(is_reset, 'LiteLLM did not reset a budget')
@@ -340,7 +340,7 @@ def _reset(scene: Scene, alias: str) -> None:
 def _used_up_and_reset(scene: Scene) -> Iterator[None]:
     _use_up(scene, 'monthly')
     yield
-    _reset(scene, 'monthly')
+    _reset(scene, 'monthly', 'monthly')
 
 
 @contextmanager
@@ -355,7 +355,7 @@ def _used_up_and_renamed(scene: Scene) -> Iterator[None]:
     _use_up(scene, 'renamed')
     yield
     scene.manage('/key/update', key=scene.keys['renamed'], key_alias='renamed-since')
-    _reset(scene, 'renamed-since')
+    _reset(scene, 'renamed', 'renamed-since')
 
 
 _NOT_RICH = 'Its budget is five dollars.'
@@ -437,7 +437,7 @@ _ACCOUNTS = (
         'A key spends most of its budget, gets another alias, and is reset. LiteLLM keeps the values of the old alias.',
         _used_up_and_renamed,
         _USUAL,
-        (*_USUAL[:3], Ask('renamed', 'priced')),
+        _USUAL,
         minutes=16,
         calm=75,
         runs=1,
@@ -570,6 +570,7 @@ _DATABASE = (
         _USUAL,
         minutes=8,
         like='proxy gone',
+        unjudged=_JOBS_OF_ITS_OWN,
     ),
 )
 
@@ -606,20 +607,16 @@ def _recycled(scene: Scene) -> Iterator[None]:
     proxy = scene.proxy
     limit = ('--max_requests_before_restart', '100', '--max_requests_before_restart_jitter', '100')
     proxy.reconfigure(replace(proxy.options, arguments=limit))
-    for _ in range(2):
-        former = set(proxy.workers())
-        for _ in range(_BATCHES):
-            scene.send_and_wait([Ask('red', patience=10)] * 10)
-            if set(proxy.workers()) != former:
-                break
-        else:
-            raise HarnessError('LiteLLM did not replace a worker')
-        # Workers that begin together end together, and leave the proxy without any until others have started.
-        scene.wait_until(lambda: len(proxy.workers()) == proxy.options.workers, 'LiteLLM did not replace a worker')
-        scene.wait_until(
-            lambda: scene.readiness().startswith('200'), 'The replaced worker was not ready', _START_SECONDS
-        )
-        scene.minutes(2, _USUAL)
+    former = set(proxy.workers())
+    for _ in range(_BATCHES):
+        scene.send_and_wait([Ask('red', patience=10)] * 10)
+        if set(proxy.workers()) != former:
+            break
+    else:
+        raise HarnessError('LiteLLM did not replace a worker')
+    # Workers that begin together end together, and leave the proxy without any until others have started.
+    scene.wait_until(lambda: len(proxy.workers()) == proxy.options.workers, 'LiteLLM did not replace a worker')
+    scene.wait_until(lambda: scene.readiness().startswith('200'), 'The replaced worker was not ready', _START_SECONDS)
     yield
 
 
@@ -679,8 +676,8 @@ ONLY_HERE = (
     Expectation('database_disconnected', 'database down, key of the Agent', 3, 'The readiness needs no key.', 2),
     Expectation('not_ready', 'database down, key of the Agent', 3, 'The readiness needs no key.', 2),
     Expectation('scrape_down', 'database down, key of the Agent', 3, 'LiteLLM cannot look up the key.', 2),
-    Expectation('clients_refused', 'database down, key of the Agent', 10, 'Its page tells of it, once it is over.'),
-    Expectation('postgres_failing', 'database down, key of the Agent', 10, 'Its page tells of it, once it is over.'),
+    Expectation('clients_refused', 'database down, key of the Agent', 12, 'Its page tells of it, once it is over.'),
+    Expectation('postgres_failing', 'database down, key of the Agent', 12, 'Its page tells of it, once it is over.'),
     Expectation('database_disconnected', 'database hangs', 3, 'Once LiteLLM has noticed.', 2),
     Expectation('not_ready', 'database hangs', 3, 'Once LiteLLM has noticed.', 2),
     Expectation('database_disconnected', 'database down, requests allowed', 3, 'The body of the readiness tells.', 2),
