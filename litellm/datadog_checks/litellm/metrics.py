@@ -21,6 +21,7 @@ __all__ = [
     'CHECK_INFO',
     'CONTEXTS_DROPPED',
     'COUNTERS',
+    'CPU_SECONDS',
     'ENDPOINT_AGE',
     'ENDPOINT_HEALTHY_COUNT',
     'ENDPOINT_INFO',
@@ -83,6 +84,9 @@ class Elapsed(NamedTuple):
 
 
 START_TIME = Elapsed('process_start_time_seconds', 'process.uptime.seconds')
+
+# The sample of a counter that a few scrapes move at the latest, as the process has to work for them.
+CPU_SECONDS = 'process_cpu_seconds_total'
 
 Reduction = Callable[[float, float], float]
 MAX: Reduction = max

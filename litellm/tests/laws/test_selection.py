@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from http.server import BaseHTTPRequestHandler
-from itertools import pairwise, repeat
+from io import BytesIO
+from itertools import count, pairwise, repeat
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -255,6 +256,122 @@ def test_a_query_of_which_only_a_part_is_passed_on_is_found_out(
     assert one.requests() == 9
     assert one.agent.total('litellm.guardrail.requests.count', 'name:pii') == 9
     assert ['?name[]=' in warning for warning in one.warnings] == [True]
+
+
+@contextmanager
+def cache(proxy: SimulatedProxy, keeps: Callable[[int], bool] = lambda _: True) -> Iterator[None]:
+    """Answer each request by name with a copy of the first answer to one, if that is kept: by the number of request."""
+    passed_on = proxy._server.answer  # type: ignore[union-attr]
+    copies: dict[str, bytes] = {}
+    numbers = count()
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        if not asked(request.path) or not keeps(next(numbers)):
+            passed_on(request)
+            return
+        if request.path in copies:
+            proxy.paths.append(request.path)
+        else:
+            client, request.wfile = request.wfile, BytesIO()
+            passed_on(request)
+            copies[request.path], request.wfile = request.wfile.getvalue(), client
+        request.wfile.write(copies[request.path])
+
+    proxy._server.answer = answer  # type: ignore[union-attr]
+    yield
+    proxy._server.answer = passed_on  # type: ignore[union-attr]
+
+
+def test_a_copy_that_never_changes_is_found_out_in_minutes_and_told_once(proxy: SimulatedProxy) -> None:
+    proxy.load = 0.001
+    one = watch(proxy)
+    behind = []
+    with cache(proxy):
+        for number in range(200):
+            proxy.count(REQUESTS, model='a')
+            assert one.scrape().error == ''
+            behind.append(number - one.requests())
+
+    # Two minutes at most, and from then on never again.
+    assert max(behind) == selection.STILL_PAGES
+    assert not any(behind[selection.STILL_PAGES + 2 :])
+    assert one.requests() == 199
+    assert ['never changes' in warning for warning in one.warnings] == [True]
+
+
+def test_a_copy_from_before_the_first_page_is_found_out_at_once(proxy: SimulatedProxy) -> None:
+    proxy.load = 0.01
+    with cache(proxy):
+        other = watch(proxy)
+        for _ in range(2):
+            other.scrape()
+        one = watch(proxy)
+        for _ in range(3):
+            proxy.count(REQUESTS, model='a')
+            assert one.scrape().error == ''
+
+    assert one.requests() == 2
+    assert ['never changes' in warning for warning in one.warnings] == [True]
+
+
+def test_a_copy_from_before_a_restart_is_found_out(proxy: SimulatedProxy) -> None:
+    proxy.load = 0.001
+    one = watch(proxy)
+    with cache(proxy):
+        one.scrape()
+        one.scrape()
+        proxy.restart()
+        for _ in range(2 * selection.STILL_PAGES + 4):
+            proxy.count(REQUESTS, model='a')
+            assert one.scrape().error == ''
+
+    assert one.requests() == 2 * selection.STILL_PAGES + 4
+    assert ['never changes' in warning for warning in one.warnings] == [True]
+
+
+def test_a_process_whose_cpu_time_stands_still_is_no_copy(proxy: SimulatedProxy) -> None:
+    proxy.load = 0.0
+    one = watch(proxy)
+    for _ in range(60):
+        proxy.count(REQUESTS, model='a')
+        assert one.scrape().error == ''
+
+    assert one.requests() == 59
+    assert one.warnings == []
+    # Whole pages are few.
+    assert asked_by_name(proxy).count(False) <= 10
+
+
+def test_the_cpu_time_is_asked_for_though_it_is_not_collected(proxy: SimulatedProxy) -> None:
+    proxy.load = 0.001
+    one = watch(proxy, 'process')
+    for _ in range(2):
+        one.scrape()
+
+    assert 'process_cpu_seconds_total' in asked(proxy.paths[1])
+    assert not any('cpu' in name for name in families(one))
+
+
+@given(
+    kept=st.lists(st.booleans(), min_size=1, max_size=12),
+    load=st.sampled_from([0.0001, 0.001, 0.5]),
+    workers=st.integers(1, 2),
+)
+@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+def test_whatever_copies_come_every_event_is_counted_in_the_end(kept: list[bool], load: float, workers: int) -> None:
+    with SimulatedProxy(workers) as proxy:
+        proxy.load = load
+        one = watch(proxy)
+        with cache(proxy, lambda number: kept[number % len(kept)]):
+            for number in range(60):
+                proxy.count(REQUESTS, 1, number % workers, model='a')
+                assert one.scrape(number % workers).error == ''
+        for number in range(60, 60 + 2 * workers):
+            one.scrape(number % workers)
+
+        # What a worker counts before its first page is missed, and copies may be in its place until they are found out.
+        missed = 1 if workers == 1 else 2 + selection.STILL_PAGES
+        assert 60 - missed <= one.requests() <= 59
 
 
 def test_a_family_that_loses_its_last_sample_is_not_held_against_the_query(proxy: SimulatedProxy) -> None:

@@ -159,6 +159,10 @@ class _Page:
         metric = self._metrics['process_start_time_seconds'] = Metric('process_start_time_seconds', 'Help.', 'gauge')
         metric.add_sample(metric.name, {}, round(stamp, 2))
 
+    def add_cpu_seconds(self, seconds: float) -> None:
+        metric = self._metrics['process_cpu_seconds'] = Metric('process_cpu_seconds', 'Help.', 'counter')
+        metric.add_sample(f'{metric.name}_total', {}, round(seconds, 2))
+
     def collect(self) -> Iterator[Metric]:
         # In multiprocess mode only families with samples are on the page.
         return (metric for metric in self._metrics.values() if self._single_process or metric.samples)
@@ -272,6 +276,8 @@ class SimulatedProxy(_LoopbackServer):
         self._asked_at = 0.0
         self._watched_since: float | None = None
         self._last_failure: float | None = None
+        self.load: float | None = None
+        """The CPU seconds that a process uses in a second. It is not on the page where this is None."""
         self.seconds_to_render = 0.0
         self.seconds_to_send = 0.0
         """How long an answer takes until its page is made, and from then until its headers arrive."""
@@ -384,6 +390,10 @@ class SimulatedProxy(_LoopbackServer):
             page.add(key, one)
         if not self._multiprocess:
             page.add_start_time(started)
+            if self.load is not None:
+                # By the Agent's clock: the proxy's may be set.
+                age = self.clock.now() - self._process(self.answering).started
+                page.add_cpu_seconds(self.load * age)
         registry = CollectorRegistry(auto_describe=not self._multiprocess)
         registry.register(cast(Any, page))
         names = parse_qs(urlsplit(request.path).query).get('name[]') if self._selects else None

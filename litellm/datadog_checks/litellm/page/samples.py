@@ -22,7 +22,7 @@ from prometheus_client.samples import Sample
 
 from ..mapping.labels import UNREADABLE, stored_tag
 from ..mapping.rules import Rules, is_left_to_base
-from ..metrics import START_TIME, gauge_reduction, is_shared_state
+from ..metrics import CPU_SECONDS, START_TIME, gauge_reduction, is_shared_state
 from ..transport.errors import NOT_AN_EXPOSITION, NotMetricsError
 from .archive import Archive
 from .exposition import NO_LABELS, BadLineError, parse_labels, split_bound
@@ -44,6 +44,10 @@ from .slots import (
 )
 
 __all__ = ['SampleTable']
+
+# Samples that tell of the process, which have no labels.
+START = START_TIME.raw.encode()
+CPU = CPU_SECONDS.encode()
 
 # In multiprocess mode this label tells apart the gauges of the workers. It means nothing to a user.
 PID = 'pid'
@@ -112,7 +116,8 @@ class SampleTable:
         self._tags_by_text: dict[str, str] = {}
         self._stored_by_tag: dict[str, str] = {}
         self._bucket_before: BucketBefore | None = None
-        self._start_slot: Slot | None = None
+        # Where the samples are that tell of the process.
+        self._process_slots: dict[bytes, Slot] = {}
         # Whether any gauge has a `pid`.
         self._has_workers = False
 
@@ -242,7 +247,14 @@ class SampleTable:
 
     def started(self, reading: Reading) -> float | None:
         """Return when the process started that the page shows, None if it does not say."""
-        slot = self._start_slot
+        return self._of_process(START, reading)
+
+    def cpu_seconds(self, reading: Reading) -> float | None:
+        """Return the CPU time of the process that the page shows, None if it does not say."""
+        return self._of_process(CPU, reading)
+
+    def _of_process(self, sample: bytes, reading: Reading) -> float | None:
+        slot = self._process_slots.get(sample)
         return None if slot is None or slot in reading.absent else reading.values[slot]
 
     def metrics_with_samples(self, reading: Reading) -> set[str]:
@@ -294,7 +306,7 @@ class SampleTable:
         self._archive.limit(len(slots))
         moved = slots.keep(kept)
         self._recognition.renumber(moved)
-        self._start_slot = _renumbered(self._start_slot, moved)
+        self._process_slots = {text: moved[slot] for text, slot in self._process_slots.items() if slot in moved}
         for context in self.gauges.values():
             context.renumber(moved)
         self.gauges = {key: context for key, context in self.gauges.items() if context.slots}
@@ -451,8 +463,8 @@ class SampleTable:
         if kind.metric is not None or (kind.is_created and name.family.is_submitted) or is_followed:
             series = self._series_of(name.family, labels)
         slot = self._slot_of(sample, kind, series)
-        if sample == START_TIME.raw.encode():
-            self._start_slot = slot
+        if sample in (START, CPU):
+            self._process_slots[sample] = slot
         if whole is not None:
             self._keep_whole(name.family, slot, text, whole)
         elif bound is not None and series is not None:

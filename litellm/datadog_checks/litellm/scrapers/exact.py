@@ -31,7 +31,7 @@ from ..transport.errors import explain, explain_bad_lines, is_refused
 from ..transport.redirects import NOT_REDIRECTED
 from .base import LitellmScraper
 from .left_to_base import leave_to_base
-from .selection import Selection
+from .selection import Process, Selection
 from .submission import IdleCounts, Submission
 from .telemetry import Telemetry
 from .warnings import (
@@ -82,7 +82,7 @@ class ExactScraper(LitellmScraper):
                 times = Times(asked, time.monotonic(), _proxy_time(response))
                 reading = self._table.read_page(self._lines(response, bad_lines), bad_lines)
             if self._selection.is_used:
-                self._selection.verify(self._table.metrics_with_samples(reading), self._table.started(reading))
+                self._selection.verify(self._table.metrics_with_samples(reading), self._process(reading))
             families = self._selection.families_of_proxy(self._table.families_on_page)
             has_samples = len(reading.absent) < len(reading.values)
             self.judge_page(map(self.rules.trimmed, families), has_samples=has_samples)
@@ -145,7 +145,7 @@ class ExactScraper(LitellmScraper):
             reveals=table.reveals,
         )
         if self._selection.is_wanted:
-            self._select(started, table.metrics_with_samples(reading))
+            self._select(self._process(reading), table.metrics_with_samples(reading))
         table.accept(reading)
         self._submission.submit_counts(increments, reading, times.answered, with_history)
         unlimited = self._submission.submit_gauges(table.gauges, reading)
@@ -161,13 +161,16 @@ class ExactScraper(LitellmScraper):
         self._forget()
         leave_to_base(self, left, with_history=with_history or bool(self.flush_first_value))
 
-    def _select(self, started: float | None, present: set[str]) -> None:
+    def _process(self, reading: Reading) -> Process:
+        return Process(self._table.started(reading), self._table.cpu_seconds(reading))
+
+    def _select(self, process: Process, present: set[str]) -> None:
         """Decide from this page what to request next."""
         if self._selection.query is None:
             samples = self._table.wanted_samples()
-            self._selection.read_whole(self._table.families_on_page, present, samples, started)
+            self._selection.read_whole(self._table.families_on_page, present, samples, process)
         else:
-            self._selection.read_selected(present, started)
+            self._selection.read_selected(present, process)
 
     def _forget(self) -> None:
         """Forget samples that the proxy has left out for several pages."""

@@ -10,21 +10,24 @@ process, which no page has in multiprocess mode, are the next pages requested by
 later would be missing, so a whole page is requested after a restart of the proxy and from time to time.
 
 If anything on the way has trouble with such a request, the whole page is requested in the same run: see
-`optimization`.
+`optimization`. Something that keeps its answer and repeats it for good is found out by the CPU time of the process,
+which is requested as well: no process answers for two minutes without using any. Then the next page is whole, and if
+the one after that is still the old one, it is a copy.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Set
+from typing import NamedTuple
 from urllib.parse import quote
 
 from requests.exceptions import RequestException
 
-from ..metrics import START_TIME
-from ..transport.errors import PartialPageError
+from ..metrics import CPU_SECONDS, START_TIME
+from ..transport.errors import CopiedPageError, PartialPageError
 from .optimization import Optimization
 
-__all__ = ['Selection']
+__all__ = ['Process', 'Selection']
 
 # `name[]=`, percent-encoded.
 NAME = 'name%5B%5D='
@@ -32,9 +35,19 @@ NAME = 'name%5B%5D='
 # One of so many pages is whole: every ten minutes at the default interval.
 WHOLE_PAGE_EVERY = 40
 
+# After so many pages of a process with the same CPU time, which has a resolution of 10 ms, a page is whole as well.
+STILL_PAGES = 8
+
 # Reverse proxies such as nginx accept request lines of 8,192 bytes by default, method and version included. LiteLLM
 # itself accepts 100 kB.
 LONGEST_URL = 8150
+
+
+class Process(NamedTuple):
+    """What a page tells of the process that answers: when it started, and its CPU time since then, in seconds."""
+
+    started: float | None
+    cpu_seconds: float | None
 
 
 class Selection(Optimization):
@@ -50,6 +63,12 @@ class Selection(Optimization):
         self._present: Set[str] = frozenset()
         self._pages_left = 0
         self._query = ''
+        # By the start of a process, the longest CPU time that a page has shown, and how many pages in a row.
+        self._cpu_seconds: dict[float, float] = {}
+        self._still: dict[float, int] = {}
+        # What the pages showed that stood still, and whether a whole page has shown since that they should not have.
+        self._suspect: Process | None = None
+        self._is_confirmed = False
 
     @property
     def query(self) -> str | None:
@@ -64,24 +83,32 @@ class Selection(Optimization):
         """Return the families of a page, and those that the proxy was asked to leave out of it."""
         return families | self._families if self.is_used else families
 
-    def verify(self, present: Set[str], started: float | None) -> None:
-        """Raise a `PartialPageError` if a page that was requested by name lacks what it was requested for.
+    def verify(self, present: Set[str], process: Process) -> None:
+        """Raise a `PartialPageError` if a page is a copy, or lacks what it was requested for by name.
 
         That is the start time of the process, and whatever had samples on the page before: something on the way may
         have passed on only some of the names.
         """
+        started, cpu_seconds = process
         if started is None:
             raise PartialPageError('the start time of the process')
+        is_older = cpu_seconds is not None and cpu_seconds < self._cpu_seconds.get(started, 0.0)
+        if is_older or (self._is_confirmed and process == self._suspect):
+            raise CopiedPageError
         missing = self._present - present
         if missing:
             raise PartialPageError('samples', missing)
 
-    def read_whole(self, families: Set[str], present: Set[str], samples: Iterable[str], started: float | None) -> None:
-        """Record a whole page: its families, metrics with samples, samples to request, and when the process started."""
+    def read_whole(self, families: Set[str], present: Set[str], samples: Iterable[str], process: Process) -> None:
+        """Record a whole page: its families, metrics with samples, samples to request, and what process it is of."""
         self._present = present
+        self._is_confirmed = self._suspect is not None and process != self._suspect
+        self._watch(process)
+        started, cpu_seconds = process
         if not self.has_rested() or started is None:
             return
-        query = '&'.join(NAME + quote(sample) for sample in sorted({START_TIME.raw, *samples}))
+        names = {START_TIME.raw, *samples, *([] if cpu_seconds is None else [CPU_SECONDS])}
+        query = '&'.join(NAME + quote(name) for name in sorted(names))
         if len(query) < self._longest_query:
             self._query = query
             self.is_used = True
@@ -89,9 +116,25 @@ class Selection(Optimization):
             self._starts.add(started)
             self._pages_left = WHOLE_PAGE_EVERY - 1
 
-    def read_selected(self, present: Set[str], started: float | None) -> None:
+    def read_selected(self, present: Set[str], process: Process) -> None:
         """Record a page that was requested by name."""
         self._present = present
         self._pages_left -= 1
-        if started not in self._starts or not self._pages_left:
+        stands_still = self._watch(process)
+        if process.started not in self._starts or not self._pages_left or stands_still:
             self.is_used = False
+
+    def _watch(self, process: Process) -> bool:
+        """Take note of the CPU time of a process, and tell whether it is time to doubt that it stands still."""
+        started, cpu_seconds = process
+        if started is None or cpu_seconds is None:
+            return False
+        if cpu_seconds != self._cpu_seconds.get(started):
+            self._cpu_seconds[started] = cpu_seconds
+            self._still[started] = 0
+            return False
+        self._still[started] += 1
+        if self._still[started] % STILL_PAGES:
+            return False
+        self._suspect = process
+        return True

@@ -31,6 +31,7 @@ __all__ = [
     'REDIRECTS',
     'TOO_SLOW',
     'URL_HINT',
+    'CopiedPageError',
     'NotMetricsError',
     'PageLimitError',
     'PartialPageError',
@@ -81,7 +82,15 @@ class PartialPageError(RequestException):
 
     def __init__(self, what: str, metrics: Set[str] = frozenset()) -> None:
         super().__init__(f'the page lacks {what} that it was requested for by name.')
-        self.metrics = metrics
+        self.metrics: Set[str] = metrics
+
+
+class CopiedPageError(PartialPageError):
+    """A part of the page was asked for, and a copy of an old one came: nothing of it was submitted."""
+
+    def __init__(self) -> None:
+        RequestException.__init__(self, 'the page is a copy that never changes: something on the way keeps it.')
+        self.metrics = frozenset()
 
 
 class PageLimitError(RequestException):
