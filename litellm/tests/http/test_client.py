@@ -107,6 +107,29 @@ def test_every_request_carries_the_credentials_of_the_options(
     assert received.each(header) == {value}
 
 
+def test_probes_are_plain_requests(dd_run_check: RunCheck) -> None:
+    """Whatever damages compressed answers or kept connections on the way costs no answer that is paid for."""
+    with proxy() as (url, received):
+        dd_run_check(check_of(url, persist_connections=True))
+    probes = {path: headers for path, headers in received.items() if path != '/metrics/'}
+
+    assert probes.keys() >= {'/health', '/health/readiness'}
+    assert {(headers['accept-encoding'], headers['connection']) for headers in probes.values()} == {
+        ('identity', 'close')
+    }
+    assert received['/metrics/']['accept-encoding'] == 'gzip, deflate'
+
+
+@pytest.mark.parametrize('option', ['headers', 'extra_headers'])
+def test_probes_have_the_headers_that_the_options_set(option: str, dd_run_check: RunCheck) -> None:
+    chosen = {'accept-encoding': 'gzip', 'Connection': 'keep-alive'}
+    with proxy() as (url, received):
+        dd_run_check(check_of(url, **{option: chosen}))
+
+    assert received.each('accept-encoding') == {'gzip'}
+    assert received.each('connection') == {'keep-alive'}
+
+
 def test_every_request_carries_the_token_of_a_file(tmp_path: Path, dd_run_check: RunCheck) -> None:
     (tmp_path / 'key').write_text('sk-1\n')
     with proxy() as (url, received):

@@ -490,7 +490,24 @@ def test_the_stock_scraper_submits_both_values_of_a_series_that_is_twice_on_a_pa
     check = scrape(dd_run_check, page, use_stock_scraper=True, tag_by_endpoint=False)
 
     assert [value for _, value, _ in submitted(aggregator)] == [3.0, 100.0]
-    assert check.warnings == []
+    assert ['1 samples are on the page' in warning and 'counts are wrong' in warning for warning in check.warnings] == [
+        True
+    ]
+
+
+def test_the_stock_scraper_warns_of_no_sample_that_is_there_once(dd_run_check: RunCheck) -> None:
+    name = 'litellm_requests_metric_total'
+    page = f'# TYPE {name} counter\n{name}{{a="1"}} 1\n{name}{{b="1"}} 1\n{name}{{a="1",b="1"}} 1\n'
+
+    assert scrape(dd_run_check, page, use_stock_scraper=True).warnings == []
+
+
+def test_the_stock_scraper_warns_of_a_page_that_comes_twice(dd_run_check: RunCheck) -> None:
+    name = 'litellm_requests_metric_total'
+    page = f'# TYPE {name} counter\n{name}{{a="1",b="1"}} 1\n' + f'# TYPE {name} counter\n{name}{{b="1",a="1"}} 1\n'
+
+    (warning,) = scrape(dd_run_check, page, use_stock_scraper=True).warnings
+    assert 'more than once' in warning
 
 
 def test_the_stock_scraper_does_not_collect_a_gauge_behind_a_counter_of_its_name(

@@ -72,8 +72,8 @@ class LitellmScraper(AdaptedScraper):
             headers['Accept'] = OPENMETRICS_ACCEPT
 
         # Without this, `requests` would ask for whatever encodings it finds libraries for.
-        chosen = {name.lower() for option in HEADER_OPTIONS for name in config.get(option) or {}}
-        compresses = 'accept-encoding' not in chosen
+        self._chosen_headers = {name.lower() for option in HEADER_OPTIONS for name in config.get(option) or {}}
+        compresses = 'accept-encoding' not in self._chosen_headers
         if compresses:
             headers['Accept-Encoding'] = ACCEPTED_ENCODINGS
         self._transfer = Transfer(compresses=compresses, keeps_connections=self.http.persist_connections)
@@ -123,6 +123,7 @@ class LitellmScraper(AdaptedScraper):
             address,
             check.secrets,
             self.config.get('auth_token'),
+            self._chosen_headers,
         )
 
     def send_request(self, **options: Any) -> Response:

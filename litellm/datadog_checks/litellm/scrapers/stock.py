@@ -16,6 +16,7 @@ from ..page.family_types import CREATED, CUMULATIVE_TYPES
 from ..transport.errors import NOT_AN_EXPOSITION, NotMetricsError
 from .base import LitellmScraper
 from .left_to_base import merge_equal
+from .warnings import repeated_samples
 
 __all__ = ['StockScraper']
 
@@ -60,6 +61,10 @@ class StockScraper(LitellmScraper):
         typed = {family.name for family in families if family.type != UNTYPED}
         self.judge_page(typed, has_samples=any(family.samples for family in families))
 
+        if repeated := _repeated(families):
+            outcome = 'The base package submits each value as the total of one counter, so that counts are wrong.'
+            self.warning(repeated_samples(repeated, self.endpoint, outcome))
+
         cumulative = set()
         for family in families:
             if family.type in CUMULATIVE_TYPES:
@@ -85,3 +90,10 @@ class StockScraper(LitellmScraper):
             if labels is not None
         ]
         merge_equal(family)
+
+
+def _repeated(families: list[PrometheusFamily]) -> int:
+    """Return how many samples of a page are there not for the first time."""
+    # Hashes take a fraction of the memory of what they are of.
+    seen = {hash((sample.name, frozenset(sample.labels.items()))) for one in families for sample in one.samples}
+    return sum(len(one.samples) for one in families) - len(seen)

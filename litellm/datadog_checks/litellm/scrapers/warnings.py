@@ -39,11 +39,11 @@ def query_in_vain(fault: Exception, endpoint: str) -> str:
     )
 
 
-def repeated_samples(samples: int, endpoint: str) -> str:
-    """Say that something on the way joins pages."""
+def repeated_samples(samples: int, endpoint: str, outcome: str = 'The last value of each counts.') -> str:
+    """Say that something on the way joins pages, and what comes of it."""
     return (
-        f'{samples} samples are on the page of {endpoint} more than once. The last value of each counts. Find what '
-        'joins pages on the way, and scrape LiteLLM itself.'
+        f'{samples} samples are on the page of {endpoint} more than once. {outcome} Find what joins pages on the way, '
+        'and scrape LiteLLM itself.'
     )
 
 

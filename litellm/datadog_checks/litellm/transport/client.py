@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Set
 from contextlib import suppress
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.parse import urljoin
 
@@ -27,6 +29,9 @@ KEY_HEADERS = frozenset({'authorization', 'x-litellm-api-key', 'api-key'})
 
 # Stands for the target of a redirect that is no text.
 NO_URL = 'http://['
+
+# What makes a request a plain one, unless the options set these headers.
+PLAIN = MappingProxyType({'Accept-Encoding': 'identity', 'Connection': 'close'})
 
 # Pieces are at most this large, counted before decompression.
 CHUNK_BYTES = 1 << 14
@@ -53,12 +58,21 @@ class Answer(NamedTuple):
 class Client:
     """Send GET requests with the HTTP options of an instance. Not thread-safe.
 
-    URLs come without user-info: its user and password are sent unless the options have others. Errors are
-    `RequestException`s that never contain the value of a header, or `OSError`s about a file that an option names.
+    URLs come without user-info: its user and password are sent unless the options have others. The chosen headers are
+    those that options set, in lower case. Errors are `RequestException`s that never contain the value of a header, or
+    `OSError`s about a file that an option names.
     """
 
-    def __init__(self, http: RequestsWrapper, address: Address, secrets: Redactor, token_source: object = None) -> None:
+    def __init__(
+        self,
+        http: RequestsWrapper,
+        address: Address,
+        secrets: Redactor,
+        token_source: object = None,
+        chosen_headers: Set[str] = frozenset(),
+    ) -> None:
         self._http = http
+        self._plain = {name: value for name, value in PLAIN.items() if name.lower() not in chosen_headers}
         self._secrets = secrets
         if http.options['auth'] is None:
             http.options['auth'] = address.auth
@@ -106,11 +120,16 @@ class Client:
         return response
 
     def ask(self, url: str, seconds: float, limit: int) -> Answer:
-        """Send one request, never repeated as answers may cost money, and read within these seconds and bytes."""
+        """Send one request, never repeated as answers may cost money, and read within these seconds and bytes.
+
+        It is a plain one: an answer that is lost to compression, or to a connection that is used again, would be paid
+        for twice. Encodings that the options ask for are decoded.
+        """
         self.deadline.start(total=seconds)
         connect_seconds, _ = self._http.options['timeout']
         pieces, size = [], 0
-        with self._send(url, {'timeout': (min(connect_seconds, seconds), seconds)}) as response:
+        options = {'timeout': (min(connect_seconds, seconds), seconds), 'extra_headers': self._plain}
+        with self._send(url, options) as response:
             try:
                 # Returns what has arrived. Reading a fixed amount would block on a slow sender.
                 while piece := response.raw.read1(CHUNK_BYTES, decode_content=True):
