@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import threading
+import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -635,21 +636,51 @@ def test_more_endpoints_than_anybody_has_are_cut_healthy_ones_first(
     assert any('more than 3 different endpoints: 3 are not sent' in warning for warning in check.warnings)
 
 
-@pytest.mark.parametrize(
-    'shape',
-    [b'0,', b'[],', b'{},', b'{"a":1},', b'{"model":"a"},', b'"%s",' % ('\U0001f999' * 8).encode(), b'"",'],
-    ids=['numbers', 'lists', 'objects', 'members', 'models', 'emoji', 'strings'],
-)
-def test_an_answer_takes_no_more_than_ten_times_its_size(shape: bytes) -> None:
-    size = 4 << 20
-    start, end = b'{"healthy_endpoints":[', b'0],"unhealthy_endpoints":[]}'
-    answer = client.Answer(200, start + shape * (size // len(shape)) + end, True)
+def filled(unit: str, head: str = '{"healthy_endpoints":[],"unhealthy_endpoints":[', tail: str = '0]}') -> bytes:
+    """Return a body of 1.5 MB, which is too large to be read unseen, that repeats this."""
+    return f'{head}{unit * (1_500_000 // len(unit.encode()))}{tail}'.encode()
+
+
+# Bodies whose objects take much more memory than their text, or whose text takes long to look at.
+LARGE = {
+    'zeros': filled('0,'),
+    'lists': filled('[],'),
+    'lists in lists': filled('[', '', ''),
+    'numbers': filled('1234567890123456789,'),
+    'fractions': filled('1.234567,'),
+    'one number': filled('1', tail=']}'),
+    'short texts': filled('"a",'),
+    'texts': filled('"aaaaaaaaaaaaaaaaaa",'),
+    'mappings': filled('{"a":0                                  },'),
+    'one text': filled('x', '{"healthy_endpoints":["', '"]}'),
+    'one text with a sign that takes four bytes': filled('x', '{"healthy_endpoints":["\U0001f600', '"]}'),
+    'signs that take four bytes': filled('\U0001f600', '{"healthy_endpoints":["', '"]}'),
+    'escapes': filled('\\u00e9', '{"healthy_endpoints":["', '"]}'),
+    'quotes': filled('"'),
+    'escaped quotes': filled('\\"', '{"healthy_endpoints":["', '"]}'),
+    'escaped quotes without an end': filled('\\"', '"', ''),
+    'a quote and backslashes': filled('\\', '"', ''),
+    'texts without an end': filled('"a', '', ''),
+    'blanks': filled(' ', '', ''),
+    'distinct models': b'{"healthy_endpoints":[],"unhealthy_endpoints":[%b0]}'
+    % b''.join(b'{"model":"m%07d","error":"litellm.Timeout: x"},' % n for n in range(34_000)),
+    'distinct names': b'{%b"x":0}' % b''.join(b'"key-%012d":"%012d",' % (n, n) for n in range(45_000)),
+    'a model of 1.5 MB': filled('a:a/', '{"healthy_endpoints":[{"model":"', '"}],"unhealthy_endpoints":[]}'),
+}
+
+
+@pytest.mark.parametrize('kind', LARGE)
+def test_a_body_takes_no_more_than_ten_times_its_size_and_little_time(kind: str) -> None:
+    body = LARGE[kind]
+    started = time.process_time()
     tracemalloc.start()
     try:
         with suppress(NoHealthError):
-            read_health(answer, has_key=True)
-        _, most = tracemalloc.get_traced_memory()
+            read_health(client.Answer(200, body, is_whole=True), has_key=True)
+        _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
 
-    assert most < 10 * size
+    assert (len(body) + peak) / len(body) < 10
+    # It takes a fraction of a second, and hours where work grows with the square of the size.
+    assert time.process_time() - started < 20

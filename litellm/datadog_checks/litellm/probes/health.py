@@ -47,8 +47,9 @@ SMALL_BODY_BYTES = 1 << 20
 # Each is a context, on top of `max_contexts`. Those that are unhealthy come first.
 MAX_ENDPOINTS = 5000
 
-# Datadog truncates tags at 200 characters.
+# Datadog truncates tags at 200 characters. What is so long before its secrets are removed is no name.
 MAX_TAG_VALUE = 150
+LONGEST_NAME = 4096
 
 UNKNOWN_ERROR = 'unknown'
 
@@ -60,7 +61,8 @@ _ERROR_CLASS = re.compile(
 _TIMEOUT = 'Timeout exceeded'
 # JSON can have lone surrogates, which are not UTF-8, and the Agent ends a tag at a NUL.
 _NOT_TEXT = re.compile('[\0\ud800-\udfff]')
-_TOKEN = re.compile(rb'[\[{,]|"(?:[^"\\]++|\\.)*+"', re.DOTALL)
+# A string without an end is one token: to look for the end of each string in it would take hours.
+_TOKEN = re.compile(rb'[\[{,]|"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 _PROVIDER = re.compile(r'[A-Za-z0-9][A-Za-z0-9_.-]{0,60}', re.ASCII)
 
 URL_HINT = "set `litellm_health_endpoint` to the proxy's own health endpoint, such as `http://HOST:4000/health`."
@@ -145,7 +147,7 @@ def _tags(endpoint: object, is_healthy: bool) -> tuple[str, ...]:
 
 def _text(value: object) -> str:
     """Return a name as it may be shown. The name of a model can be the address that serves it."""
-    if not isinstance(value, str):
+    if not isinstance(value, str) or len(value) > LONGEST_NAME:
         return ''
     return without_secrets(_NOT_TEXT.sub(UNREADABLE, value), is_address=True)[:MAX_TAG_VALUE]
 

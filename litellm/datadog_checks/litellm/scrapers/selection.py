@@ -44,7 +44,7 @@ LONGEST_URL = 8150
 
 
 class Process(NamedTuple):
-    """What a page tells of the process that answers: when it started, and its CPU time since then, in seconds."""
+    """The process that answers: when it started, and its CPU time since then, in seconds, as far as its page tells."""
 
     started: float | None
     cpu_seconds: float | None
