@@ -144,7 +144,7 @@ def test_an_option_without_a_value_is_as_good_as_none(option: str) -> None:
 
     message = json.loads(check.run())[0]['message']
     # Some options of the base package's models must have one.
-    assert 'cannot connect' in message or option in message, message
+    assert 'connect' in message or option in message, message
 
 
 def itself(kind: type[list[Any]] | type[dict[str, Any]]) -> Any:
@@ -178,7 +178,7 @@ def test_whatever_stands_in_an_option_its_error_names_it(option: str) -> None:
         is_named = option in message.replace('openmetrics_endpoint', '') or option == 'openmetrics_endpoint'
         # The Agent bundles it.
         lacks_library = 'requests_ntlm' in message
-        assert 'cannot connect' in message or is_named or lacks_library, f'{mistake}: {message}'
+        assert 'connect' in message or is_named or lacks_library, f'{mistake}: {message}'
 
 
 @pytest.mark.parametrize(
