@@ -367,7 +367,7 @@ SCENARIOS: dict[str, Scenario] = {
             'Postgres refuses connections, so the proxy is not ready and refuses its clients.',
             (
                 Phase(6, mix=USUAL),
-                _fault(14, (*USUAL, chat('ci', 'gpt-4o-mini')), db='down', keys_need_db=True),
+                _fault(14, (*USUAL, chat('ci', 'gpt-4o-mini')), db='down'),
                 Phase(60, 4, USUAL, step_seconds=60),
             ),
             cause='database_disconnected',

@@ -21,7 +21,9 @@ from tools.real_litellm.environment import Environment, HarnessError
 from tools.real_litellm.families import Page
 from tools.real_litellm.real_proxy import RealProxy
 
-__all__ = ['FAULTS', 'Fault', 'Seen', 'observe']
+from .tables import Seen
+
+__all__ = ['FAULTS', 'Fault', 'observe']
 
 _FAULT_SECONDS, _RECOVERY_SECONDS = 40, 20
 _ANSWER_SECONDS = 20
@@ -37,21 +39,9 @@ class Fault:
     begin: Callable[[RealProxy], None]
     end: Callable[[RealProxy], None]
     general_settings: Mapping[str, Any] = field(default_factory=dict)
-    model: str = 'priced'
+    model: str = 'chat'
     patience: float = _ANSWER_SECONDS
     guardrails: tuple[str, ...] = ()
-
-
-@dataclass
-class Seen:
-    """What was seen of a fault: pages before, at its end and after it, answers by caller, and our service checks."""
-
-    fault: Fault
-    before: Page
-    during: Page
-    after: Page
-    answers: dict[str, Counter[str]]
-    checks: dict[str, str]
 
 
 def _nothing(proxy: RealProxy) -> None:
@@ -135,16 +125,19 @@ def _observe(proxy: RealProxy, accounts: Accounts, fault: Fault) -> Seen:
     before = Page(proxy.scrape())
     fault.begin(proxy)
     try:
-        answers = _call(proxy, accounts, fault, _FAULT_SECONDS)
+        answers, slowest = _call(proxy, accounts, fault, _FAULT_SECONDS)
         checks, during = _run_check(proxy), Page(proxy.scrape())
     finally:
         fault.end(proxy)
     _call(proxy, accounts, calm, _RECOVERY_SECONDS)
-    return Seen(fault, before, during, Page(proxy.scrape()), answers, checks)
+    return Seen(fault.name, before, during, Page(proxy.scrape()), answers, slowest, checks)
 
 
-def _call(proxy: RealProxy, accounts: Accounts, fault: Fault, seconds: float) -> dict[str, Counter[str]]:
-    """Let every kind of caller send a request a second, each in a thread of its own; return the answers."""
+def _call(proxy: RealProxy, accounts: Accounts, fault: Fault, seconds: float) -> tuple[dict[str, Counter[str]], float]:
+    """Let every kind of caller send a request a second, each in a thread of its own.
+
+    Return the answers, and how long the slowest of the readiness took.
+    """
     keys = {
         'a key with team, user and budget': accounts.members['eve-key'].key,
         'a key without': accounts.members['dan-key'].key,
@@ -153,18 +146,21 @@ def _call(proxy: RealProxy, accounts: Accounts, fault: Fault, seconds: float) ->
     }
     deadline = time.monotonic() + seconds
 
-    def repeat(ask: Callable[[], str]) -> Counter[str]:
-        found: Counter[str] = Counter()
+    def repeat(ask: Callable[[], str]) -> tuple[Counter[str], float]:
+        found, slowest = Counter[str](), 0.0
         while time.monotonic() < deadline:
             began = time.monotonic()
             found[ask()] += 1
-            time.sleep(max(0.0, 1 - (time.monotonic() - began)))
-        return found
+            took = time.monotonic() - began
+            slowest = max(slowest, took)
+            time.sleep(max(0.0, 1 - took))
+        return found, slowest
 
     with ThreadPoolExecutor(len(keys) + 1) as executor:
         running = {who: executor.submit(repeat, partial(_chat, proxy, key, fault)) for who, key in keys.items()}
         running['readiness'] = executor.submit(repeat, partial(_readiness, proxy))
-        return {who: future.result() for who, future in running.items()}
+        ended = {who: future.result() for who, future in running.items()}
+        return {who: answers for who, (answers, _) in ended.items()}, ended['readiness'][1]
 
 
 def _chat(proxy: RealProxy, key: str, fault: Fault) -> str:

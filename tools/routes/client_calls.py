@@ -1,6 +1,7 @@
 """Calls a proxy with the official clients of OpenAI and Anthropic, in an environment that has them.
 
-usage: client_calls.py URL KEY, and the name of a call in each line of the input; prints the status of each answer.
+usage: client_calls.py URL KEY MODELS, and the name of a call in each line of the input; prints the status of each
+answer. MODELS is a JSON object, of what the proxy calls the models that it names otherwise.
 """
 # The clients are not installed where the types are checked.
 # mypy: ignore-errors
@@ -18,10 +19,16 @@ import anthropic
 import openai
 
 URL, KEY = sys.argv[1:3]
+MODELS = json.loads(sys.argv[3])
 OPENAI = openai.OpenAI(base_url=f'{URL}/v1', api_key=KEY, max_retries=0, timeout=30)
 PASSED_TO_OPENAI = openai.OpenAI(base_url=f'{URL}/openai_passthrough/v1', api_key=KEY, max_retries=0, timeout=30)
 ANTHROPIC = anthropic.Anthropic(base_url=URL, auth_token=KEY, max_retries=0, timeout=30)
 PASSED_TO_ANTHROPIC = anthropic.Anthropic(base_url=f'{URL}/anthropic', auth_token=KEY, max_retries=0, timeout=30)
+
+
+def model(name):
+    """Return what the proxy calls a model."""
+    return MODELS.get(name, name)
 
 
 def messages():
@@ -49,7 +56,7 @@ def post(path, **body):
 
 def chat(**more):
     """Ask for a chat completion."""
-    return OPENAI.chat.completions.create(messages=messages(), **{'model': 'chat', **more})
+    return OPENAI.chat.completions.create(messages=messages(), **{'model': model('chat'), **more})
 
 
 def upload():
@@ -62,29 +69,33 @@ def upload():
 CALLS = {
     'chat': lambda: chat(),
     'chat, streamed': lambda: drain(chat(stream=True)),
-    'chat, refused by the provider': lambda: chat(model='unauthorized'),
-    'completion': lambda: OPENAI.completions.create(model='chat', prompt=secrets.token_hex(8)),
-    'response': lambda: OPENAI.responses.create(model='chat', input=secrets.token_hex(8)),
-    'response, streamed': lambda: drain(OPENAI.responses.create(model='chat', input=secrets.token_hex(8), stream=True)),
+    'chat, refused by the provider': lambda: chat(model=model('unauthorized')),
+    'completion': lambda: OPENAI.completions.create(model=model('chat'), prompt=secrets.token_hex(8)),
+    'response': lambda: OPENAI.responses.create(model=model('chat'), input=secrets.token_hex(8)),
+    'response, streamed': lambda: drain(
+        OPENAI.responses.create(model=model('chat'), input=secrets.token_hex(8), stream=True)
+    ),
     'response, refused by the provider': lambda: OPENAI.responses.create(
-        model='unauthorized', input=secrets.token_hex(8)
+        model=model('unauthorized'), input=secrets.token_hex(8)
     ),
-    'message': lambda: ANTHROPIC.messages.create(model='claude', **asked()),
-    'message, streamed': lambda: drain(ANTHROPIC.messages.create(model='claude', stream=True, **asked())),
-    'message of an OpenAI model': lambda: ANTHROPIC.messages.create(model='chat', **asked()),
+    'message': lambda: ANTHROPIC.messages.create(model=model('claude'), **asked()),
+    'message, streamed': lambda: drain(ANTHROPIC.messages.create(model=model('claude'), stream=True, **asked())),
+    'message of an OpenAI model': lambda: ANTHROPIC.messages.create(model=model('chat'), **asked()),
     'message of an OpenAI model, streamed': lambda: drain(
-        ANTHROPIC.messages.create(model='chat', stream=True, **asked())
+        ANTHROPIC.messages.create(model=model('chat'), stream=True, **asked())
     ),
-    'message, refused by the provider': lambda: ANTHROPIC.messages.create(model='unauthorized', **asked()),
-    'tokens of a message, counted': lambda: ANTHROPIC.messages.count_tokens(model='claude', messages=messages()),
-    'embedding': lambda: OPENAI.embeddings.create(model='embeddings', input=secrets.token_hex(8)),
-    'image': lambda: OPENAI.images.generate(model='images', prompt='a picture'),
-    'speech': lambda: OPENAI.audio.speech.create(model='speech', voice='alloy', input=secrets.token_hex(8)).read(),
+    'message, refused by the provider': lambda: ANTHROPIC.messages.create(model=model('unauthorized'), **asked()),
+    'tokens of a message, counted': lambda: ANTHROPIC.messages.count_tokens(model=model('claude'), messages=messages()),
+    'embedding': lambda: OPENAI.embeddings.create(model=model('embeddings'), input=secrets.token_hex(8)),
+    'image': lambda: OPENAI.images.generate(model=model('images'), prompt='a picture'),
+    'speech': lambda: OPENAI.audio.speech.create(
+        model=model('speech'), voice='alloy', input=secrets.token_hex(8)
+    ).read(),
     'transcription': lambda: OPENAI.audio.transcriptions.create(
-        model='transcriptions', file=('a.wav', io.BytesIO(b'RIFF'))
+        model=model('transcriptions'), file=('a.wav', io.BytesIO(b'RIFF'))
     ),
-    'rerank': lambda: post('/v1/rerank', model='rerank', query='q', documents=['a', 'b']),
-    'moderation': lambda: OPENAI.moderations.create(model='moderations', input=secrets.token_hex(8)),
+    'rerank': lambda: post('/v1/rerank', model=model('rerank'), query='q', documents=['a', 'b']),
+    'moderation': lambda: OPENAI.moderations.create(model=model('moderations'), input=secrets.token_hex(8)),
     'file': upload,
     'batch': lambda: OPENAI.batches.create(
         input_file_id='file-input',

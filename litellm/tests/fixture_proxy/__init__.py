@@ -13,10 +13,10 @@ Requests move the families, as they do in LiteLLM; latencies are simulated from 
 `traffic.exercise` moves every family that the release has, with jobs and controls where requests do not reach.
 What a test may change while the proxy runs is listed in `control.py`, request headers in `llm_api.py`.
 
-`test_conformance.py` holds it against pages of the real LiteLLM; what may differ there is listed in
-`tests/matrix/allowed.csv`. Beyond that, help texts are the fixture's own, the label `end_user` is always filled in
-(LiteLLM wants `enable_end_user_cost_tracking_prometheus_only` for it), and simulated time moves by what requests are
-said to take.
+`test_conformance.py` holds it against pages of the real LiteLLM, `test_outages.py` and `test_fixture_routes.py` against
+what that does in faults and for each route; what may differ is listed in their `allowed.csv`. Beyond that, help texts
+are the fixture's own, the label `end_user` is always filled in (LiteLLM wants
+`enable_end_user_cost_tracking_prometheus_only` for it), and simulated time moves by what requests are said to take.
 """
 
 from __future__ import annotations

@@ -9,6 +9,8 @@ __all__ = ['HEALTH_CHECK', 'VIRTUAL_KEYS', 'Accounts', 'Budget', 'Caller', 'Owne
 
 _HOURS_OF_30_DAYS = 720.0
 _WINDOW_SECONDS = 60.0
+# For which LiteLLM keeps what it has read of a key.
+_CACHE_SECONDS = 60.0
 
 
 def hashed(key: str) -> str:
@@ -105,6 +107,11 @@ class Caller:
         owners = (self.team, self.project)
         return [self.limit, *(owner.limit for owner in owners if owner is not None)]
 
+    @property
+    def needs_db(self) -> bool:
+        """Whether more than the key itself is read for each request: whom it belongs to."""
+        return any(owner is not None for owner in (self.team, self.org, self.project)) or self.budget.limit is not None
+
     def labels(self) -> dict[str, object]:
         """Return the label values that tell who called."""
         return {
@@ -174,6 +181,16 @@ class Accounts:
         self.teams = [search, support]
         self.orgs = [retail]
         self._customers: dict[str, Budget] = {}
+        self._read_at: dict[str, float] = {}
+
+    def remember(self, caller: Caller, now: float) -> None:
+        """Keep a key that was read from the database at a simulated second, as LiteLLM's cache does."""
+        if not self.remembers(caller, now):
+            self._read_at[caller.key] = now
+
+    def remembers(self, caller: Caller, now: float) -> bool:
+        """Tell whether a key need not be read from the database."""
+        return now - self._read_at.get(caller.key, -_CACHE_SECONDS) < _CACHE_SECONDS
 
     def caller(self, key: str) -> Caller | None:
         return self._callers.get(key)

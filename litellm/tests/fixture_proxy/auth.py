@@ -5,23 +5,36 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from .accounts import Caller, hashed
+from .accounts import Caller, Owner, hashed
 from .calls import Failure
 from .proxy import proxy_of
+from .releases import Profile
 
-__all__ = ['RefusedError', 'authenticate', 'error_response', 'refused_response']
+__all__ = ['SECONDS_HEADER', 'RefusedError', 'authenticate', 'error_response', 'refused_response']
+
+# Tells how long LiteLLM would have taken for a refusal, which the fixture answers at once.
+SECONDS_HEADER = 'x-fixture-seconds'
 
 
-# LiteLLM 1.110.2, whose database was stopped: the label says nothing of the 503.
-_WITHOUT_DB = Failure(503, 'ConnectError', 'All connection attempts failed', 'None', 'None', label_status='None')
+_FALLBACK = 'failed-to-connect-to-db'
+# Whoever calls without a key that is in the cache, where requests are allowed without the database.
+_ANYBODY = Caller(_FALLBACK, _FALLBACK, user=Owner('__db_unavailable_fallback__', _FALLBACK))
+# LiteLLM 1.110.2 without its database: the label says nothing of the 503. By the state of the database, the refusal and
+# the seconds that it takes; while the database hangs, whom a key belongs to is waited for until the client gives up.
+_WITHOUT_DB = {
+    'down': (Failure(503, 'ConnectError', 'All connection attempts failed', 'None', 'None', label_status='None'), 4.0),
+    'hangs': (Failure(503, 'DBLookupDeadlineExceeded', 'No answer in time', 'None', 'None', label_status='None'), 10.0),
+}
+_STUCK_SECONDS = 60.0
 
 
 class RefusedError(Exception):
-    """The request brought no key that the proxy knows."""
+    """The request brought no key that the proxy knows. The refusal takes some simulated `seconds`."""
 
-    def __init__(self, failure: Failure) -> None:
+    def __init__(self, failure: Failure, seconds: float = 0.0) -> None:
         super().__init__(failure.message)
         self.failure = failure
+        self.seconds = seconds
 
 
 def authenticate(request: Request, bearer_only: bool = False, model: str = '') -> Caller:
@@ -31,14 +44,38 @@ def authenticate(request: Request, bearer_only: bool = False, model: str = '') -
     caller, controls = proxy.accounts.caller(key), proxy.shared.controls
     # The key of the Agent is taken to be in the cache.
     is_scrape = request.url.path.startswith('/metrics')
-    needs_db = controls.keys_need_db and not is_scrape and key != proxy.settings.key
-    without_db = needs_db and controls.db == 'down'
-    if caller is None or key in controls.blocked_keys or without_db:
-        failure = _WITHOUT_DB if without_db else _refusal(key, proxy.settings.profile.tells_status_of_refusals)
-        client_ip, agent = request.client and request.client.host, request.headers.get('user-agent')
-        proxy.telemetry.record_refusal(request.url.path, hashed(key), failure, client_ip, agent, model)
+    if controls.db != 'up' and not is_scrape and key != proxy.settings.key:
+        return _authenticate_without_db(request, key, caller, model)
+    if caller is None or key in controls.blocked_keys:
+        failure = _refusal(key, proxy.settings.profile)
+        _record(request, key, failure, model)
         raise RefusedError(failure)
+    proxy.accounts.remember(caller, proxy.clock.now)
     return caller
+
+
+def _authenticate_without_db(request: Request, key: str, caller: Caller | None, model: str) -> Caller:
+    """Let in whose key is in the cache, if that is all that has to be known, or everybody if that is allowed."""
+    proxy = proxy_of(request)
+    controls = proxy.shared.controls
+    is_cached = caller is not None and proxy.accounts.remembers(caller, proxy.clock.now)
+    if caller is not None and is_cached and (controls.requests_without_db or not caller.needs_db):
+        return caller
+    proxy.services.call_postgres('get_data')
+    if controls.requests_without_db:
+        return _ANYBODY
+    failure, seconds = _WITHOUT_DB[controls.db]
+    if is_cached and controls.db == 'hangs':
+        raise RefusedError(failure, _STUCK_SECONDS)
+    _record(request, key, failure, model, caller if is_cached else None)
+    raise RefusedError(failure, 0.0 if is_cached else seconds)
+
+
+def _record(request: Request, key: str, failure: Failure, model: str, caller: Caller | None = None) -> None:
+    """Record a refusal, with all that is known of the caller."""
+    client_ip, agent = request.client and request.client.host, request.headers.get('user-agent')
+    who = {**(caller.labels() if caller else {}), 'hashed_api_key': hashed(key)}
+    proxy_of(request).telemetry.record_refusal(request.url.path, who, failure, client_ip, agent, model)
 
 
 def _key(request: Request) -> str:
@@ -52,7 +89,7 @@ def _bearer_key(request: Request) -> str:
     return token.strip() if scheme.lower() == 'bearer' else ''
 
 
-def _refusal(key: str, tells_status: bool) -> Failure:
+def _refusal(key: str, profile: Profile) -> Failure:
     if not key:
         message = 'Authentication Error, No api key passed in.'
         return Failure(401, 'Exception', message, 'auth_error', 'None', label_status='None')
@@ -60,8 +97,9 @@ def _refusal(key: str, tells_status: bool) -> Failure:
         message = "Authentication Error, LiteLLM Virtual Key expected. Expected to start with 'sk-'."
         return Failure(401, 'AssertionError', message, 'auth_error', 'None', label_status='None')
     message = f'Authentication Error, Invalid proxy server token passed. Key Hash (Token) ={hashed(key)}.'
-    label_status = None if tells_status else 'None'
-    return Failure(401, 'ProxyException', message, 'token_not_found_in_db', 'key', label_status=label_status)
+    status = None if profile.tells_status_of_refusals else 'None'
+    exception = profile.exception_of_unknown_key
+    return Failure(401, exception, message, 'token_not_found_in_db', 'key', label_status=status)
 
 
 def error_response(failure: Failure) -> Response:
@@ -72,4 +110,6 @@ def error_response(failure: Failure) -> Response:
 
 async def refused_response(request: Request, error: Exception) -> Response:
     assert isinstance(error, RefusedError)
-    return error_response(error.failure)
+    response = error_response(error.failure)
+    response.headers[SECONDS_HEADER] = str(error.seconds)
+    return response

@@ -16,11 +16,12 @@ class Call:
     """What a client asked for.
 
     `digest` tells equal requests from others. `amount` is texts to embed, images or seconds of video. `fail_status` is
-    the status that the client wants the requested group's deployments to fail with.
+    the status that the client wants the requested group's deployments to fail with. `passed_to` is what is called for
+    a request in the form of a provider's own API, which is passed through to that.
     """
 
     caller: Caller
-    route: str
+    route: str | None
     group: str
     kind: str = 'chat'
     text: str = ''
@@ -37,6 +38,7 @@ class Call:
     amount: int = 1
     cacheable: bool = True
     fail_status: int | None = None
+    passed_to: Deployment | None = None
 
     def labels(self) -> dict[str, object]:
         """Return the label values that are known before the request is routed."""
@@ -104,7 +106,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class Failure:
-    """What the client is told. `exception` and `exception_status` are the label values, `status` is HTTP's."""
+    """What the client is told. `exception` and `exception_status` are the label values, `status` is HTTP's.
+
+    One that is not `counts_for_models` is a failure of the proxy alone, all others are one of a model, too.
+    """
 
     status: int
     exception: str
@@ -113,6 +118,7 @@ class Failure:
     param: str | None = None
     deployment: Deployment | None = None
     label_status: str | None = None
+    counts_for_models: bool = True
 
     @property
     def exception_status(self) -> str:

@@ -18,6 +18,7 @@ __all__ = [
     'McpTool',
     'UpstreamError',
     'deployments_of',
+    'passed_to',
 ]
 
 
@@ -79,11 +80,19 @@ DEPLOYMENTS = (
         'claude-sonnet', 'bedrock', 'anthropic.claude-sonnet-4-5-v1:0', 'https://bedrock-runtime.eu-west-1.amazonaws.com',
         3.0, 15.0, rpm=500, tpm=400_000, traits=frozenset({'cached'}),
     ),
+    Deployment(
+        'claude-haiku', 'anthropic', 'claude-haiku-4-5', 'https://api.anthropic.com', 1.0, 5.0,
+        traits=_HEADERS | {'cached', 'cache_write'},
+    ),
     Deployment('gemini-flash', 'vertex_ai', 'gemini-2.5-flash', 'https://aiplatform.googleapis.com', 0.3, 2.5),
     Deployment('local-llama', 'ollama', 'llama3.3', 'http://fixture:upstream-password@127.0.0.1:11434'),
     Deployment('text-embedding', 'openai', 'text-embedding-3-small', _OPENAI, 0.02, kind='embedding', traits=_HEADERS),
     Deployment('gpt-image', 'openai', 'gpt-image-1', _OPENAI, output_price=0.04, kind='image'),
     Deployment('sora', 'openai', 'sora-2', _OPENAI, output_price=0.1, kind='video'),
+    Deployment('speech', 'openai', 'tts-1', _OPENAI, input_price=15.0, kind='speech'),
+    Deployment('whisper', 'openai', 'whisper-1', _OPENAI, output_price=0.006, kind='transcription'),
+    Deployment('rerank', 'cohere', 'rerank-v3.5', 'https://api.cohere.com', output_price=0.002, kind='rerank'),
+    Deployment('moderations', 'openai', 'omni-moderation-latest', _OPENAI, kind='moderation'),
     *(
         Deployment(
             f'always-{status}', 'openai', f'broken-{status}', _OPENAI, 1.0, 2.0,
@@ -111,9 +120,23 @@ def deployments_of(group: str) -> list[Deployment]:
     return [deployment for deployment in DEPLOYMENTS if deployment.group == group]
 
 
+def passed_to(provider: str, model: str) -> Deployment:
+    """Return what answers a request that is passed through to a provider.
+
+    Those for OpenAI go to a gateway in between, in whose answers LiteLLM, which does not know its host, sees no usage.
+    """
+    if provider == 'openai':
+        return Deployment(model, provider, model, 'https://gateway.example.com/v1', kind='unknown')
+    known = (one for one in DEPLOYMENTS if (one.provider, one.model) == (provider, model))
+    return next(known, Deployment(model, provider, model, 'https://api.anthropic.com'))
+
+
 @dataclass(frozen=True)
 class Guardrail:
-    """A check that a request asks for by name. `blocks` is a word that it refuses, `error` what it then raises."""
+    """A check that a request asks for by name. `blocks` is a word that it refuses, `error` what it then raises.
+
+    LiteLLM takes a guardrail that `refuses` for one that did its work, and any other exception for an error of its own.
+    """
 
     name: str
     hook: str
@@ -121,6 +144,7 @@ class Guardrail:
     blocks: str | None = None
     error: str | None = None
     reroutes: str | None = None
+    refuses: bool = True
 
     @property
     def is_overhead(self) -> bool:
@@ -135,6 +159,7 @@ GUARDRAILS = {
         Guardrail('block-words', 'during_call', 0.012, blocks='forbidden', error='HTTPException'),
         Guardrail('route-sensitive', 'pre_call', 0.018, reroutes='sensitive'),
         Guardrail('moderation', 'post_call', 0.085, blocks='outage', error='APIConnectionError'),
+        Guardrail('raising', 'pre_call', 0.004, blocks='', error='RuntimeError', refuses=False),
     )
 }
 

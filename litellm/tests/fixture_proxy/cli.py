@@ -20,7 +20,7 @@ from uvicorn.supervisors import Multiprocess
 from .app import create_app
 from .releases import NEWEST, OLDEST
 from .settings import DEFAULT_KEY, DEFAULT_RELEASE, Settings
-from .shared import Shared
+from .shared import DATABASE_STATES, Shared
 
 __all__ = ['main']
 
@@ -81,7 +81,7 @@ def _parser() -> _Parser:
     add('--real-delay', action='store_true', help='delay responses by the simulated latencies')
     add('--broken-models', action=yes_or_no, default=True, help='list models that always fail (always-500 ...)')
     add('--concurrent', action='store_true', help='simulate all requests as concurrent, taking no time')
-    add('--db', choices=('up', 'down'), default='up', help='state of the database (%(default)s)')
+    add('--db', choices=DATABASE_STATES, default='up', help='state of the database (%(default)s)')
     add('--redis', choices=('up', 'down'), default='up', help='state of Redis (%(default)s)')
     add('--only-families', type=_names, default=(), metavar='NAMES', help='prometheus_metrics_config, comma-separated')
     add('--exclude-labels', type=_names, default=(), metavar='NAMES', help='prometheus_exclude_labels, comma-separated')

@@ -10,11 +10,15 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from .accounts import HEALTH_CHECK
-from .auth import authenticate
+from .auth import SECONDS_HEADER, authenticate
 from .catalogue import CALLBACKS, UPSTREAM_ERRORS, Deployment
 from .proxy import Proxy, proxy_of
 
 __all__ = ['ROUTES']
+
+_CONNECTED_SECONDS = 15.0
+# Of LiteLLM, by the state of the database: a connection that is refused is tried again.
+_SECONDS_TO_FAIL = {'down': 4.0, 'hangs': 2.0}
 
 
 async def _liveliness(request: Request) -> Response:
@@ -23,14 +27,16 @@ async def _liveliness(request: Request) -> Response:
 
 async def _readiness(request: Request) -> Response:
     proxy = proxy_of(request)
-    db_is_down = proxy.shared.controls.db == 'down'
-    if proxy.shared.controls.hung:
+    controls, db = proxy.shared.controls, _db(proxy)
+    status = 200 if db == 'connected' or controls.requests_without_db else 503
+    if controls.hung:
         return JSONResponse({'detail': 'the event loop is blocked'}, 503)
+    headers = {} if db == 'connected' else {SECONDS_HEADER: str(_SECONDS_TO_FAIL.get(controls.db, 0.0))}
     if not proxy.settings.profile.short_readiness:
-        if db_is_down:
-            return JSONResponse({'detail': 'Service Unhealthy (Not connected to the query engine)'}, 503)
+        if db != 'connected':
+            return JSONResponse({'detail': 'Service Unhealthy (Not connected to the query engine)'}, 503, headers)
         return JSONResponse(_details(proxy))
-    return JSONResponse({'status': 'healthy', 'db': _db(proxy)}, 503 if db_is_down else 200)
+    return JSONResponse({'status': 'healthy', 'db': db}, status, headers)
 
 
 async def _readiness_details(request: Request) -> Response:
@@ -38,11 +44,17 @@ async def _readiness_details(request: Request) -> Response:
     if not proxy.settings.profile.short_readiness:
         return JSONResponse({'detail': 'Not Found'}, 404)
     authenticate(request)
-    return JSONResponse(_details(proxy), 503 if proxy.shared.controls.db == 'down' else 200)
+    return JSONResponse(_details(proxy), 200 if _db(proxy) == 'connected' else 503)
 
 
 def _db(proxy: Proxy) -> str:
-    return 'connected' if proxy.shared.controls.db == 'up' else 'disconnected'
+    """Tell the state of the database: for fifteen simulated seconds after it was connected, that it still is."""
+    now = proxy.clock.now
+    if now - proxy.connected_at >= _CONNECTED_SECONDS:
+        if proxy.shared.controls.db != 'up':
+            return 'disconnected'
+        proxy.connected_at = now
+    return 'connected'
 
 
 def _details(proxy: Proxy) -> dict[str, Any]:

@@ -48,10 +48,16 @@ _BATCH_SECONDS = 1800.0
 _DELIVERIES = {
     'litellm_accounting_batch_deliveries': 2,
     'litellm_accounting_delivery_table_bytes': 81_920,
+}
+# Read from the database, so they stay at 0 while that is down, too.
+_PENDING = {
     'litellm_accounting_oldest_pending_seconds': 42.0,
     'litellm_accounting_parked': 1,
     'litellm_accounting_pending': 3,
 }
+_RESET_IN_PARTS = ('reset_budget_endusers', 'reset_budget_keys', 'reset_budget_users', 'reset_budget_teams')
+# In a row, after which a run of the cleanup gives up.
+_MOST_FAILED_BATCHES = 3
 
 
 class Jobs:
@@ -115,36 +121,41 @@ class Jobs:
         self._series.set('litellm_teams_count', {}, len(self._accounts.teams))
 
     def _reset_budgets(self) -> None:
-        """Reset the budgets whose time is up."""
-        if self._fails('reset_budgets') or not self._services.call_postgres('update_data'):
-            self._services.failed('reset_budget_job', 'ClientNotConnectedError', 'reset_budget_keys')
+        """Reset the budgets whose time is up; a job whose database hangs waits for it, and tells nothing."""
+        works = self._services.call_postgres('update_data') and not self._fails('reset_budgets')
+        if self._shared.controls.db == 'hangs':
             return
-        for budget in self._accounts.budgets():
+        for part in _RESET_IN_PARTS:
+            if works:
+                self._services.succeeded('reset_budget_job', 0.05)
+            else:
+                self._services.failed('reset_budget_job', 'ConnectError', part)
+        for budget in self._accounts.budgets() if works else ():
             budget.reset_if_due(self._clock.now)
-        self._services.succeeded('reset_budget_job', 0.05)
 
     def _flush_spend(self) -> None:
         """Move the spend that waits in memory over Redis into the database, under the lock of this pod.
 
         While the database is down it is lost: LiteLLM empties the queue first. A job that fails leaves it waiting.
+        With a ledger, nothing waits in queues, whatever happens; what is added to totals is announced over Redis.
         """
-        waiting = self._services.pending_writes
-        self._services.call_redis('set_cache')
+        waiting, in_redis = (0, 1) if self._profile.has_ledger else (self._services.pending_writes,) * 2
+        has_redis = self._services.call_redis('set_cache')
         for queue in _QUEUES_OF_ONE_SIZE:
-            self._services.set_size(queue, waiting)
+            self._services.set_size(queue, waiting if queue.startswith('in_memory') else in_redis)
         for queue in _QUEUES_COUNTED_AS_CALLS:
             self._services.succeeded(queue, 0.0)
         if self._profile.release < (1, 106, 0):
             self._services.succeeded('batch_write_to_db', 0.0)
         if not self._fails('spend_queues'):
             self._services.pending_writes = 0
-            if self._services.call_postgres('batch_write'):
+            if self._services.call_postgres('batch_write') and has_redis:
                 self._report_deliveries()
         self._services.set_size('pod_lock_manager', 0, label='db_spend_update_job:fixture-pod')
 
     def _report_deliveries(self) -> None:
         """Tell what of the spend log is still to be added to the totals of keys, users and teams."""
-        for family, number in _DELIVERIES.items():
+        for family, number in (_DELIVERIES | dict.fromkeys(_PENDING, 0)).items():
             self._series.set(family, {}, number)
         self._series.observe('litellm_accounting_batch_seconds', {}, 0.03)
 
@@ -164,16 +175,18 @@ class Jobs:
             self._shared.remove('batches', batch)
 
     def _clean_spend_logs(self) -> None:
-        """Delete old rows; a batch fails while the database is down."""
+        """Delete old rows; while the database is down the first batches fail, while it hangs the job waits for it."""
         works = self._services.call_postgres('delete_many') and not self._fails('spend_log_cleanup')
-        for table, (deleted, remaining) in _CLEANED_TABLES.items():
-            if works:
+        if self._shared.controls.db == 'hangs':
+            return
+        if not works:
+            failing = {'table': next(iter(_CLEANED_TABLES))}
+            self._series.inc('litellm_spend_log_cleanup_batch_failures', failing, _MOST_FAILED_BATCHES)
+        else:
+            for table, (deleted, remaining) in _CLEANED_TABLES.items():
                 self._series.inc('litellm_spend_log_cleanup_rows_deleted', {'table': table}, deleted)
                 self._series.observe('litellm_spend_log_cleanup_batch_duration_seconds', {'table': table}, 0.08)
                 self._series.set('litellm_spend_log_cleanup_rows_remaining', {'table': table}, remaining)
-            else:
-                self._series.inc('litellm_spend_log_cleanup_batch_failures', {'table': table})
-        if works:
             for measure, size in _STORAGE_BYTES.items():
                 self._series.set('litellm_spend_log_storage_bytes', {'measure': measure}, size)
         self._series.inc('litellm_spend_log_cleanup_runs', {'outcome': 'completed' if works else 'aborted'})
@@ -188,4 +201,6 @@ class Jobs:
         """Move the families that releases register but, as far as is known, never move."""
         for service in _WITHOUT_FAILURES:
             self._services.failed(service, 'RuntimeError', 'dormant')
+        for family, number in _PENDING.items():
+            self._series.set(family, {}, number)
         self._services.succeeded('batch_write_to_db', 0.0)

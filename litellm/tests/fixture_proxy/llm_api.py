@@ -1,4 +1,4 @@
-"""The OpenAI-compatible routes: chat completions, embeddings, images and videos, and what else clients call.
+"""The routes of models, in OpenAI's and Anthropic's form, and what else clients call.
 
 Request headers of the fixture's own: `x-fixture-fail: 429` makes the deployments of the requested group fail with that
 status, `x-fixture-reject: queue_full` (or `queue_timeout`) has admission control refuse the request, and
@@ -11,7 +11,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
+from email import message_from_bytes
 from typing import Any
 
 from starlette.requests import Request
@@ -19,9 +20,10 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from .accounts import Caller
+from .answers import STREAMED, body_of, stream_of
 from .auth import authenticate, error_response
-from .calls import Answer, Call, Failure, Outcome, Usage
-from .catalogue import MCP_TOOLS, UPSTREAM_ERRORS
+from .calls import Answer, Call, Failure, Outcome
+from .catalogue import MCP_TOOLS, UPSTREAM_ERRORS, passed_to
 from .proxy import proxy_of
 
 __all__ = ['ROUTES']
@@ -38,15 +40,15 @@ class _BadRequestError(Exception):
         self.model = model
 
 
-async def _serve(request: Request, kind: str, required: str) -> Response:
-    """Serve one request for a model's answer."""
+async def _serve(request: Request, kind: str, required: str, provider: str | None = None) -> Response:
+    """Serve one request for a model's answer, or pass it through to a provider."""
     caller = authenticate(request, model=await _requested_model(request))
     try:
         body = await _json_body(request)
         if required not in body:
             message = f"Missing required parameter: '{required}'."
             raise _BadRequestError(message, required, 'ProxyMissingRequiredParamError', str(body.get('model', '')))
-        call = _call(request, caller, kind, body, str(body[required]))
+        call = _call(request, caller, kind, body, str(body[required]), provider)
     except _BadRequestError as error:
         return _refuse(request, caller, error)
     proxy = proxy_of(request)
@@ -63,23 +65,37 @@ async def _serve(request: Request, kind: str, required: str) -> Response:
     headers = _headers(proxy.settings.release, outcome, outcome.answer)
     if call.stream:
         with_usage = bool((body.get('stream_options') or {}).get('include_usage'))
-        chunks = _stream(outcome.answer, with_usage, delay=proxy.settings.real_delay)
-        return StreamingResponse(chunks, media_type='text/event-stream', headers=headers)
-    return JSONResponse(_BODIES[kind](outcome.answer), headers=headers)
+        wait = _wait(outcome.answer) if proxy.settings.real_delay else _do_not_wait
+        events = stream_of(kind, outcome.answer, with_usage, wait)
+        return StreamingResponse(events, media_type='text/event-stream', headers=headers)
+    return JSONResponse(body_of(kind, outcome.answer), headers=headers)
 
 
 _ENDS = {
     'hang_up': Failure(499, 'HTTPException', 'Client disconnected the request', 'None'),
-    'hook_error': Failure(500, 'Exception', 'Blocked by a hook', 'None', label_status='None'),
+    'hook_error': Failure(500, 'Exception', 'Blocked by a hook', 'None', label_status='None', counts_for_models=False),
 }
+
+
+def _wait(answer: Answer) -> Callable[[int, int], Awaitable[None]]:
+    """Return what waits for each word of a stream as long as the answer is said to take."""
+    first = answer.timings.first_token or 0.0
+
+    async def wait(position: int, words: int) -> None:
+        await asyncio.sleep(first if position == 0 else max(0.0, answer.timings.api - first) / words)
+
+    return wait
+
+
+async def _do_not_wait(position: int, words: int) -> None:
+    """Let a stream go on at once."""
 
 
 async def _requested_model(request: Request) -> str:
     """Read the model that a request names, if it can be read."""
     try:
-        body = await request.json()
-        return str(body.get('model', ''))
-    except (AttributeError, ValueError):
+        return str((await _json_body(request)).get('model', ''))
+    except _BadRequestError:
         return ''
 
 
@@ -92,6 +108,9 @@ def _refuse(request: Request, caller: Caller, error: _BadRequestError) -> Respon
 
 
 async def _json_body(request: Request) -> dict[str, Any]:
+    """Return the fields of a body, which may also be those of a form."""
+    if request.headers.get('content-type', '').startswith('multipart/'):
+        return await _form(request)
     try:
         body = await request.json()
     except ValueError as error:
@@ -101,16 +120,32 @@ async def _json_body(request: Request) -> dict[str, Any]:
     return body
 
 
-def _call(request: Request, caller: Caller, kind: str, body: dict[str, Any], text: str) -> Call:
+async def _form(request: Request) -> dict[str, Any]:
+    """Return the fields of a form, files by their names."""
+    head = f'Content-Type: {request.headers["content-type"]}\r\n\r\n'
+    parts = message_from_bytes(head.encode() + await request.body()).walk()
+    fields: dict[str, Any] = {}
+    for part in parts:
+        name = part.get_param('name', header='content-disposition')
+        if name is not None:
+            fields[str(name)] = part.get_filename() or bytes(part.get_payload(decode=True) or b'').decode().strip()
+    return fields
+
+
+def _call(
+    request: Request, caller: Caller, kind: str, body: dict[str, Any], text: str, provider: str | None = None
+) -> Call:
+    model = str(body.get('model', ''))
     try:
         return Call(
             caller=caller,
             route=request.url.path,
-            group=str(body.get('model', '')),
+            group=model,
+            passed_to=passed_to(provider, model) if provider else None,
             kind=kind,
             text=text,
             digest=hashlib.sha256(json.dumps([kind, body], sort_keys=True).encode()).hexdigest(),
-            stream=kind == 'chat' and bool(body.get('stream')),
+            stream=kind in STREAMED and bool(body.get('stream')),
             end_user=body.get('user'),
             client_ip=request.client and request.client.host,
             user_agent=request.headers.get('user-agent'),
@@ -163,89 +198,9 @@ def _headers(release: str, outcome: Outcome, answer: Answer) -> dict[str, str]:
     return headers
 
 
-def _usage_body(usage: Usage) -> dict[str, Any]:
-    return {
-        'prompt_tokens': usage.prompt,
-        'completion_tokens': usage.completion,
-        'total_tokens': usage.total,
-        'prompt_tokens_details': {
-            'cached_tokens': usage.cached,
-            'cache_creation_tokens': usage.cache_write,
-            'audio_tokens': usage.input_audio,
-        },
-        'completion_tokens_details': {'reasoning_tokens': usage.reasoning, 'audio_tokens': usage.output_audio},
-    }
-
-
-def _chat_body(answer: Answer) -> dict[str, Any]:
-    message = {'role': 'assistant', 'content': answer.text}
-    return {
-        'id': 'chatcmpl-fixture',
-        'object': 'chat.completion',
-        'created': _CREATED,
-        'model': answer.deployment.model,
-        'choices': [{'index': 0, 'finish_reason': 'stop', 'message': message}],
-        'usage': _usage_body(answer.usage),
-    }
-
-
-def _embedding_body(answer: Answer) -> dict[str, Any]:
-    return {
-        'object': 'list',
-        'model': answer.deployment.model,
-        'data': [
-            {'object': 'embedding', 'index': index, 'embedding': [0.25, -0.5, 0.75]}
-            for index in range(answer.usage.embeddings)
-        ],
-        'usage': {'prompt_tokens': answer.usage.prompt, 'total_tokens': answer.usage.total},
-    }
-
-
-def _image_body(answer: Answer) -> dict[str, Any]:
-    return {'created': _CREATED, 'data': [{'b64_json': 'Zml4dHVyZQ=='}] * answer.usage.images}
-
-
-def _video_body(answer: Answer) -> dict[str, Any]:
-    return {'id': 'video_fixture', 'object': 'video', 'status': 'queued', 'seconds': str(answer.usage.video_seconds)}
-
-
-_BODIES: dict[str, Callable[[Answer], dict[str, Any]]] = {
-    'chat': _chat_body,
-    'embedding': _embedding_body,
-    'image': _image_body,
-    'video': _video_body,
-}
-
-
-async def _stream(answer: Answer, with_usage: bool, delay: bool) -> AsyncIterator[str]:
-    """Server-sent events: a chunk per word, then the usage if it was asked for."""
-    words = answer.text.split(' ')
-    first = answer.timings.first_token or 0.0
-    for position, word in enumerate(words):
-        if delay:
-            await asyncio.sleep(first if position == 0 else max(0.0, answer.timings.api - first) / len(words))
-        yield _event(answer, [{'index': 0, 'delta': {'role': 'assistant', 'content': f'{word} '}}])
-    yield _event(answer, [{'index': 0, 'delta': {}, 'finish_reason': 'stop'}])
-    if with_usage:
-        yield _event(answer, [{'index': 0, 'delta': {}}], usage={**_usage_body(answer.usage), 'cost': answer.cost})
-    yield 'data: [DONE]\n\n'
-
-
-def _event(answer: Answer, choices: list[dict[str, Any]], **more: Any) -> str:
-    chunk = {
-        'id': 'chatcmpl-fixture',
-        'object': 'chat.completion.chunk',
-        'created': _CREATED,
-        'model': answer.deployment.model,
-        'choices': choices,
-        **more,
-    }
-    return f'data: {json.dumps(chunk)}\n\n'
-
-
-def _endpoint(kind: str, required: str) -> Callable[[Request], Awaitable[Response]]:
+def _endpoint(kind: str, required: str, provider: str | None = None) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
-        return await _serve(request, kind, required)
+        return await _serve(request, kind, required, provider)
 
     return endpoint
 
@@ -255,6 +210,12 @@ async def _models(request: Request) -> Response:
     groups = dict.fromkeys(deployment.group for deployment in proxy_of(request).settings.offered)
     data = [{'id': group, 'object': 'model', 'created': _CREATED, 'owned_by': 'openai'} for group in groups]
     return JSONResponse({'object': 'list', 'data': data})
+
+
+async def _count_tokens(request: Request) -> Response:
+    """Count the tokens of a message, which LiteLLM does not count as a request."""
+    authenticate(request)
+    return JSONResponse({'input_tokens': len(await request.body()) // 4})
 
 
 async def _call_mcp_tool(request: Request) -> Response:
@@ -278,11 +239,21 @@ ROUTES = [
         for prefix in ('/v1', '')
         for path, kind, required in (
             ('/chat/completions', 'chat', 'messages'),
+            ('/completions', 'completion', 'prompt'),
+            ('/responses', 'response', 'input'),
             ('/embeddings', 'embedding', 'input'),
             ('/images/generations', 'image', 'prompt'),
             ('/videos', 'video', 'prompt'),
+            ('/audio/speech', 'speech', 'input'),
+            ('/audio/transcriptions', 'transcription', 'file'),
+            ('/rerank', 'rerank', 'documents'),
+            ('/moderations', 'moderation', 'input'),
         )
     ),
+    Route('/v1/messages', _endpoint('message', 'messages'), methods=['POST']),
+    Route('/v1/messages/count_tokens', _count_tokens, methods=['POST']),
+    Route('/anthropic/v1/messages', _endpoint('message', 'messages', 'anthropic'), methods=['POST']),
+    Route('/openai_passthrough/v1/chat/completions', _endpoint('chat', 'messages', 'openai'), methods=['POST']),
     Route('/v1/models', _models),
     Route('/models', _models),
     Route('/mcp-rest/tools/call', _call_mcp_tool, methods=['POST']),

@@ -1,8 +1,12 @@
-"""Managed files and batches: just enough of OpenAI's routes to create and delete them."""
+"""Managed files and batches: just enough of OpenAI's routes to create and delete them.
+
+Each counts as a request without a model, too, a new batch as two: LiteLLM logs that once more by itself.
+"""
 
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -10,7 +14,7 @@ from starlette.routing import Route
 
 from .accounts import Caller
 from .auth import authenticate, error_response
-from .calls import Failure
+from .calls import Call, Failure
 from .catalogue import Deployment, deployments_of
 from .proxy import proxy_of
 
@@ -37,7 +41,9 @@ async def _create_file(request: Request) -> Response:
     series.inc('litellm_managed_file_created', _labels(caller, deployment))
     file_id = f'file-{hashlib.sha256(content).hexdigest()[:24]}'
     proxy_of(request).shared.add('files', file_id)
-    return JSONResponse({'id': file_id, 'object': 'file', 'bytes': len(content), 'purpose': purpose})
+    proxy_of(request).telemetry.record_file_work(_call(request, caller))
+    told = {'bytes': len(content), 'purpose': purpose, 'created_at': 0, 'filename': 'file', 'status': 'processed'}
+    return JSONResponse({'id': file_id, 'object': 'file', **told})
 
 
 async def _delete_file(request: Request) -> Response:
@@ -65,7 +71,16 @@ async def _create_batch(request: Request) -> Response:
     digest = hashlib.sha256(str(body.get('input_file_id')).encode()).hexdigest()[:12]
     proxy.shared.add('batches', f'{deployment.group}.{digest}')
     proxy.series.inc('litellm_managed_batch_created', _labels(caller, deployment))
-    return JSONResponse({'id': f'batch_{digest}', 'object': 'batch', 'status': 'validating'})
+    proxy.telemetry.record_file_work(_call(request, caller))
+    proxy.telemetry.record_file_work(replace(_call(request, caller), route=None), deployment.provider)
+    told = {'endpoint': '/v1/chat/completions', 'completion_window': '24h', 'created_at': 0, 'input_file_id': 'file'}
+    return JSONResponse({'id': f'batch_{digest}', 'object': 'batch', 'status': 'validating', **told})
+
+
+def _call(request: Request, caller: Caller) -> Call:
+    """Return a request for no model."""
+    client_ip, agent = request.client and request.client.host, request.headers.get('user-agent')
+    return Call(caller, request.url.path, '', client_ip=client_ip, user_agent=agent)
 
 
 def _deployment(group: str) -> Deployment | None:

@@ -196,6 +196,56 @@ class Profile:
         return self.release >= (1, 81, 0)
 
     @property
+    def counts_refusals_by_provider(self) -> bool:
+        """Whether a 401 of a provider counts for models; in between, LiteLLM takes it for a wrong key of the client."""
+        return self.release < (1, 81, 0) or self.release >= (1, 110, 0)
+
+    @property
+    def counts_refusals(self) -> bool:
+        """Whether a 401, whoever's it is, counts as a failed request of the client."""
+        return self.release < (1, 81, 0) or self.release >= (1, 96, 0)
+
+    @property
+    def names_key_of_refusals(self) -> bool:
+        """Whether the failure of a 401 names the key, of whoever's it is."""
+        return self.release < (1, 81, 0)
+
+    @property
+    def names_model_of_unrouted_failures(self) -> bool:
+        """Whether a failure before a deployment was chosen has the requested model as its deployment's name."""
+        return self.release < (1, 81, 0)
+
+    @property
+    def counts_fallbacks_for_requested_model(self) -> bool:
+        """Whether a request that is not streamed and that a fallback answered counts for the model it asked for."""
+        return self.release < (1, 81, 0) or self.release >= (1, 110, 0)
+
+    @property
+    def cooled_down_at_once(self) -> frozenset[int]:
+        """Failures after which the router does not use a deployment for a while."""
+        return frozenset({404, 429} if self.release >= (1, 110, 0) else {401, 404, 408, 429})
+
+    @property
+    def knows_used_up_limits(self) -> bool:
+        """Whether what remains of a key's limit can be 0; otherwise it is written as if there was none."""
+        return self.release >= (1, 110, 0)
+
+    @property
+    def names_unknown_models(self) -> bool:
+        """Whether a failure names the model that a client asked for even if there is none of that name."""
+        return self.release < (1, 96, 0)
+
+    @property
+    def exception_of_unknown_key(self) -> str:
+        """The class of the failure of a key that the database does not have."""
+        return 'KeyNotFoundError' if self.release >= (1, 110, 0) else 'ProxyException'
+
+    @property
+    def has_ledger(self) -> bool:
+        """Whether spend waits in the spend log of the database, not in queues, to be added to totals."""
+        return self.release >= (1, 110, 0)
+
+    @property
     def budget_exceeded_status(self) -> int:
         """HTTP status of a refusal because a budget is spent."""
         return 422 if self.release >= (1, 106, 0) else 429

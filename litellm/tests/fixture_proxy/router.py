@@ -13,7 +13,6 @@ from .shared import Shared
 
 __all__ = ['Clock', 'Router']
 
-_COOLED_AT_ONCE = frozenset({401, 404, 408, 429})
 _FAILURES_IN_A_ROW = 3
 _FAILING_SECONDS = 0.2
 _RANDOM_FAILURES = (408, 429, 500, 503)
@@ -82,8 +81,8 @@ class Router:
         if not all(admitted):
             message = f'Rate limit exceeded for api_key: {call.caller.name}. Limit type: requests.'
             return Failure(429, 'HTTPException', message, 'throttling_error')
-        if not deployments_of(call.group):
-            path = call.route.removeprefix('/v1')
+        if call.passed_to is None and not deployments_of(call.group):
+            path = (call.route or '').removeprefix('/v1')
             message = f'{path}: Invalid model name passed in model={call.group}. Call `/v1/models` to list models.'
             return Failure(400, 'ProxyModelNotFoundError', message, 'invalid_request_error')
         return None
@@ -93,6 +92,15 @@ class Router:
         for guardrail in (GUARDRAILS[name] for name in outcome.call.guardrails if name in GUARDRAILS):
             if guardrail.error is not None and guardrail.blocks is not None and guardrail.blocks in text:
                 outcome.guardrail_runs.append(GuardrailRun(guardrail, 'error'))
+                if not guardrail.refuses:
+                    return Failure(
+                        500,
+                        guardrail.error,
+                        f'{guardrail.name} broke',
+                        'None',
+                        label_status='None',
+                        counts_for_models=False,
+                    )
                 return Failure(400, guardrail.error, f'Violated guardrail {guardrail.name}', 'invalid_request_error')
             intervened = guardrail.reroutes is not None and guardrail.reroutes in text
             outcome.guardrail_runs.append(GuardrailRun(guardrail, 'intervened' if intervened else 'success'))
@@ -128,7 +136,8 @@ class Router:
     def _try_group(self, outcome: Outcome, group: str, rng: Random) -> Failure | None:
         """Call one deployment of the group; sets the answer or returns the failure."""
         now = self._clock.now
-        ready = [each for each in deployments_of(group) if self._cooled_until.get(each.id, 0.0) <= now]
+        choice = deployments_of(group) if outcome.call.passed_to is None else [outcome.call.passed_to]
+        ready = [each for each in choice if self._cooled_until.get(each.id, 0.0) <= now]
         if not ready:
             seconds = self._shared.controls.cooldown_seconds
             message = f'No deployments available for selected model, Try again in {seconds} seconds.'
@@ -162,7 +171,8 @@ class Router:
         """Keep a failing deployment out of use for a while, unless its group has no other."""
         self._failures_in_a_row[deployment.id] += 1
         often = self._failures_in_a_row[deployment.id] >= _FAILURES_IN_A_ROW
-        if len(deployments_of(group)) == 1 or not (status in _COOLED_AT_ONCE or (status >= 500 and often)):
+        at_once = status in self._settings.profile.cooled_down_at_once
+        if len(deployments_of(group)) == 1 or not (at_once or (status >= 500 and often)):
             return False
         self._cooled_until[deployment.id] = self._clock.now + self._shared.controls.cooldown_seconds
         return True
@@ -186,7 +196,7 @@ class Router:
         )
         self._clock.pass_by(timings.queue + timings.processing)
         text = ' '.join(content.choice(_WORDS) for _ in range(max(1, usage.completion // 2)))
-        cost = 0.0 if from_cache else _cost(usage, deployment)
+        cost = 0.0 if from_cache else _cost(call, usage, deployment)
         remaining = None if from_cache else self._remaining(deployment, usage)
         return Answer(group, deployment, usage, timings, cost, text, from_cache, remaining)
 
@@ -213,6 +223,8 @@ def _usage(call: Call, deployment: Deployment, rng: Random) -> Usage:
         return Usage(images=call.amount)
     if deployment.kind == 'video':
         return Usage(video_seconds=call.amount)
+    if deployment.kind not in ('chat', 'embedding'):
+        return Usage()
     prompt = 8 + len(call.text) // 4
     if deployment.kind == 'embedding':
         return Usage(prompt=prompt, embeddings=call.amount)
@@ -231,8 +243,12 @@ def _usage(call: Call, deployment: Deployment, rng: Random) -> Usage:
     )
 
 
-def _cost(usage: Usage, deployment: Deployment) -> float:
+def _cost(call: Call, usage: Usage, deployment: Deployment) -> float:
     """US dollars of one answer."""
     if deployment.kind in ('image', 'video'):
         return deployment.output_price * (usage.images + usage.video_seconds)
+    if deployment.kind == 'speech':
+        return len(call.text) * deployment.input_price / 1_000_000
+    if deployment.kind in ('transcription', 'rerank'):
+        return deployment.output_price
     return (usage.prompt * deployment.input_price + usage.completion * deployment.output_price) / 1_000_000

@@ -13,6 +13,7 @@ __all__ = ['Services']
 
 _PARTS_OF_A_REQUEST = {'auth': 0.0012, 'proxy_pre_call': 0.0003, 'router': 0.4, 'self': 0.45}
 _USES_OF_A_TOKEN = 10
+_SECONDS_TO_GIVE_UP = 1.0
 
 
 class _CircuitBreaker:
@@ -60,11 +61,13 @@ class Services:
     def __init__(self, series: Series, shared: Shared, clock: Clock, seed: int) -> None:
         self._series = series
         self._shared = shared
+        self._clock = clock
         self._rng = Random(f'{seed} services')
         self._breaker = _CircuitBreaker(series, clock)
         # Writes of spend that wait for the next flush.
         self.pending_writes = 0
         self._identity_uses = 0
+        self._given_up_at = -_SECONDS_TO_GIVE_UP
         for outcome in ('written', 'dropped'):
             self._series.inc(f'litellm_lens_export_rows_{outcome}', amount=0)
 
@@ -78,23 +81,31 @@ class Services:
         self._export_row()
         self.pending_writes += 1
 
-    def call_redis(self, function: str) -> None:
+    def call_redis(self, function: str) -> bool:
+        """Count a call of Redis, if there is any; says whether it worked."""
         if not self._breaker.admits():
-            return
+            return False
         if self._shared.controls.redis == 'down':
             self.failed('redis', 'ConnectionError', function)
             self._breaker.failed()
-        else:
-            self.succeeded('redis', self._rng.uniform(0.0002, 0.004))
-            self._breaker.succeeded()
+            return False
+        self.succeeded('redis', self._rng.uniform(0.0002, 0.004))
+        self._breaker.succeeded()
+        return True
 
     def call_postgres(self, function: str) -> bool:
         """Count a call of the database; says whether it worked."""
-        if self._shared.controls.db == 'down':
-            self.failed('postgres', 'ClientNotConnectedError', function)
-            return False
-        self.succeeded('postgres', self._rng.uniform(0.001, 0.02))
-        return True
+        state = self._shared.controls.db
+        if state == 'up':
+            self.succeeded('postgres', self._rng.uniform(0.001, 0.02))
+            return True
+        if state == 'down':
+            self.failed('postgres', 'ConnectError', function)
+        elif self._clock.now - self._given_up_at >= _SECONDS_TO_GIVE_UP:
+            # All connections wait, and the calls behind them: only now and then one comes to its end.
+            self._given_up_at = self._clock.now
+            self.failed('postgres', 'ReadTimeout', function)
+        return False
 
     def succeeded(self, service: str, seconds: float) -> None:
         self._series.observe(f'litellm_{service}_latency', {service: service}, seconds)

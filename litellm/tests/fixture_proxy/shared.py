@@ -11,15 +11,18 @@ from typing import Any
 
 from .catalogue import UPSTREAM_ERRORS
 
-__all__ = ['Controls', 'Shared']
+__all__ = ['DATABASE_STATES', 'Controls', 'Shared']
+
+DATABASE_STATES = ('up', 'down', 'hangs')
 
 
 @dataclass(frozen=True)
 class Controls:
     """What tests may change while the proxy runs. A `lens` that is down refuses the rows that it is sent,
-    and whoever comes with one of the `blocked_keys` is refused. With `keys_need_db`, keys are refused while the
-    database is down, as LiteLLM does unless it is told otherwise. A proxy that is `hung` is not ready, and has requests
-    in flight. Jobs among `failing_jobs` fail, whatever the state of the database.
+    and whoever comes with one of the `blocked_keys` is refused. A database may be down, or hang; meanwhile keys are
+    refused, unless `requests_without_db` are allowed: that is LiteLLM's `allow_requests_on_db_unavailable`. A proxy
+    that is `hung` is not ready, and has requests in flight. Jobs among `failing_jobs` fail, whatever the state of the
+    database.
 
     By provider: `failing_providers` are the HTTP status that all its calls fail with, `slow_providers` what its
     latencies are multiplied by, `used_elsewhere` the share of its limits that others use up. `load` multiplies the time
@@ -29,7 +32,7 @@ class Controls:
     redis: str = 'up'
     db: str = 'up'
     lens: str = 'up'
-    keys_need_db: bool = False
+    requests_without_db: bool = False
     hung: bool = False
     failing_jobs: tuple[str, ...] = ()
     broken_callbacks: tuple[str, ...] = ()
@@ -47,8 +50,8 @@ class Controls:
         if unknown:
             raise ValueError(f'unknown control: {", ".join(unknown)}')
         controls = replace(self, **changes)
-        if not {controls.redis, controls.db, controls.lens} <= {'up', 'down'}:
-            raise ValueError('redis, db and lens are "up" or "down"')
+        if not {controls.redis, controls.lens} <= {'up', 'down'} or controls.db not in DATABASE_STATES:
+            raise ValueError('redis, db and lens are "up" or "down", and only db may be "hangs"')
         if not isinstance(controls.broken_callbacks, (list, tuple)):
             raise ValueError('broken_callbacks is a list of callback names')
         if not isinstance(controls.failing_jobs, (list, tuple)):

@@ -18,6 +18,7 @@ __all__ = ['Telemetry']
 _OUTAGE_NONE, _OUTAGE_PARTIAL, _OUTAGE_COMPLETE = 0, 1, 2
 _UNKNOWN_MODEL = 'other'
 _PROVIDER_BUDGET_HOURS = 24.0
+_FILE_SECONDS = 0.2
 # Releases around 1.56 had these latencies once more for each tag of a request.
 _BY_TAG = {
     'litellm_deployment_latency_per_output_token': 'litellm_deployment_latency_per_output_token_by_tag',
@@ -62,12 +63,15 @@ class Telemetry:
             self._series.inc('litellm_callback_logging_failures_metric', {'callback_name': name})
 
     def record_refusal(
-        self, route: str, key: str, failure: Failure, client_ip: str | None, agent: str | None, model: str
+        self, route: str, who: LabelValues, failure: Failure, client_ip: str | None, agent: str | None, model: str
     ) -> None:
-        """Record a request refused for its key: it counts as a failed one, scrapes included."""
+        """Record a request refused for its key: it counts as a failed one, scrapes included.
+
+        Where the key could not be looked up, it counts as a failure of the model, too, though none was called.
+        """
         status = failure.exception_status
-        values = {
-            'hashed_api_key': key,
+        values: dict[str, object] = {
+            **who,
             'requested_model': model,
             'exception_status': status,
             'status_code': status,
@@ -76,8 +80,15 @@ class Telemetry:
             'client_ip': client_ip,
             'user_agent': agent,
         }
+        if failure.status == 401 and not self._profile.counts_refusals:
+            return
+        if failure.exception_status == '401' and not self._profile.names_key_of_refusals:
+            values['hashed_api_key'] = None
         self._series.inc('litellm_proxy_failed_requests_metric', values)
         self._series.inc('litellm_proxy_total_requests_metric', values)
+        if failure.status != 401:
+            self._series.inc('litellm_llm_api_failed_requests_metric', {**values, 'model': model, 'model_id': ''})
+            self._count_unrouted_failure(values, model, status, failure.exception)
 
     def record_mcp_call(self, call: Call, tool: McpTool) -> None:
         """Record the call of an MCP tool."""
@@ -96,6 +107,15 @@ class Telemetry:
         self._series.inc('litellm_spend_metric', values, tool.cost)
         self._series.inc('litellm_proxy_total_requests_metric', values)
 
+    def record_file_work(self, call: Call, provider: str | None = None) -> None:
+        """Record a request about files or batches, which names no model: it counts as one of an unknown deployment."""
+        values = {**call.labels(), 'api_provider': provider, 'status_code': '200'}
+        self._series.inc('litellm_proxy_total_requests_metric', values)
+        self._series.inc('litellm_requests_metric', values)
+        self._series.inc('litellm_deployment_success_responses', values)
+        self._series.inc('litellm_deployment_total_requests', values)
+        self._series.observe('litellm_request_total_latency_metric', values, _FILE_SECONDS)
+
     def record_probe(self, deployment: Deployment, answer: Answer | None, status: int = 500) -> None:
         """Record that `/health` called a model for real: an answer, or else a failure with this status."""
         probe = Call(HEALTH_CHECK, route='', group='')
@@ -107,7 +127,7 @@ class Telemetry:
         if error.status != 401:
             self._series.inc('litellm_llm_api_failed_requests_metric', known)
             exception = error.class_at(deployment.provider)
-            self._count_unrouted_failure(known, _UNKNOWN_MODEL, '', str(error.status), exception)
+            self._count_unrouted_failure(known, _UNKNOWN_MODEL, str(error.status), exception)
 
     def _record_guardrails(self, outcome: Outcome) -> None:
         for run in outcome.guardrail_runs:
@@ -133,7 +153,7 @@ class Telemetry:
             'exception_status': error.status,
             'exception_class': error.class_at(deployment.provider),
         }
-        if error.status != 401:  # LiteLLM takes any 401 for a wrong key of the client, and counts none.
+        if error.status != 401 or self._profile.counts_refusals_by_provider:
             self._series.inc('litellm_llm_api_failed_requests_metric', values)
             self._series.inc('litellm_deployment_failure_responses', values)
             for tag in call.tags:
@@ -161,8 +181,8 @@ class Telemetry:
 
     def _record_failure(self, call: Call, failure: Failure) -> None:
         """Record that the client got an error."""
-        known = not call.group or deployments_of(call.group)
-        requested = call.group if known else _UNKNOWN_MODEL
+        known = not call.group or call.passed_to is not None or deployments_of(call.group)
+        requested = call.group if known or self._profile.names_unknown_models else _UNKNOWN_MODEL
         values: dict[str, object] = {
             **call.labels(),
             'requested_model': requested,
@@ -172,30 +192,29 @@ class Telemetry:
         }
         if failure.deployment is not None:
             values |= failure.deployment.labels()
-        else:
+        elif failure.counts_for_models:
             self._series.inc('litellm_llm_api_failed_requests_metric', {**values, 'model': call.group, 'model_id': ''})
-            self._count_unrouted_failure(
-                values, requested, call.group if known else '', failure.exception_status, failure.exception
-            )
-        if failure.status == 401:
+            self._count_unrouted_failure(values, requested, failure.exception_status, failure.exception)
+        if failure.status == 401 and not self._profile.counts_refusals:
+            return
+        if failure.exception_status == '401' and not self._profile.names_key_of_refusals:
             values['hashed_api_key'] = None
         self._series.inc('litellm_proxy_failed_requests_metric', values)
         for tag in call.tags:
             self._series.inc('litellm_proxy_failed_requests_by_tag_metric', {**values, 'tag': tag})
         self._count_proxied(call, values)
 
-    def _count_unrouted_failure(
-        self, values: LabelValues, requested: str, group: str, status: str, exception: str
-    ) -> None:
+    def _count_unrouted_failure(self, values: LabelValues, requested: str, status: str, exception: str) -> None:
         """Count a failure before any deployment was chosen: LiteLLM leaves the deployment's labels empty."""
         unrouted = {
             **values,
-            **dict.fromkeys(('litellm_model_name', 'model_id', 'api_base', 'api_provider'), ''),
+            **dict.fromkeys(('litellm_model_name', 'model_id', 'api_base', 'api_provider', 'model_group'), ''),
             'requested_model': requested,
-            'model_group': group,
             'exception_status': status,
             'exception_class': exception,
         }
+        if self._profile.names_model_of_unrouted_failures:
+            unrouted |= {'litellm_model_name': requested, 'api_provider': None, 'requested_model': ''}
         self._series.inc('litellm_deployment_failure_responses', unrouted)
         self._series.inc('litellm_deployment_total_requests', unrouted)
 
@@ -210,6 +229,8 @@ class Telemetry:
             self._accounts.customer(call.end_user).spent += answer.cost
         self._budgets.write_of(call)
         self._set_provider_budget(answer)
+        if not call.stream and call.group and self._profile.counts_fallbacks_for_requested_model:
+            values = {**values, 'requested_model': call.group}
         self._count_proxied(call, values)
 
     def _count_proxied(self, call: Call, values: LabelValues) -> None:
@@ -286,9 +307,9 @@ class Telemetry:
         if deployment.rpm is not None:
             self._series.set('litellm_deployment_rpm_limit', values, deployment.rpm)
         if answer.remaining is not None:
-            requests, tokens = answer.remaining
-            self._series.set('litellm_remaining_requests_metric', values, requests)
-            self._series.set('litellm_remaining_tokens_metric', values, tokens)
+            for kind, left in zip(('requests', 'tokens'), answer.remaining, strict=True):
+                if left > 0:  # LiteLLM does not write a 0: the last value stays.
+                    self._series.set(f'litellm_remaining_{kind}_metric', values, left)
 
     def _set_limits(self, call: Call, answer: Answer, values: LabelValues) -> None:
         caller = call.caller
@@ -306,7 +327,10 @@ class Telemetry:
         group = {**values, 'model': answer.group or None}
         remaining = {'requests': sys.maxsize, 'tokens': sys.maxsize}
         if caller.model_limits:
-            remaining |= {kind: allowed - used for kind, allowed, used in caller.limit.usage()}
+            used_up = 0 if self._profile.knows_used_up_limits else sys.maxsize
+            remaining |= {
+                kind: allowed - used if used < allowed else used_up for kind, allowed, used in caller.limit.usage()
+            }
         for kind, left in remaining.items():
             self._series.set(f'litellm_remaining_api_key_{kind}_for_model', group, left)
 

@@ -583,7 +583,7 @@ def test_health_calls_every_model_for_real(driven: Driven) -> None:
     probes = {'api_key_alias': 'litellm-internal-health-check', 'hashed_api_key': 'litellm-internal-health-check'}
     assert requests.get(f'{driven.proxy.url}/health', timeout=30).status_code == 401
     body = requests.get(f'{driven.proxy.url}/health', headers=driven.proxy.headers, timeout=30).json()
-    assert len(body['healthy_endpoints']) == body['healthy_count'] == 13
+    assert len(body['healthy_endpoints']) == body['healthy_count'] == 18
     assert len(body['unhealthy_endpoints']) == body['unhealthy_count'] == 7
     assert set(body['healthy_endpoints'][0]) == {'model', 'model_id'}
     assert {entry['error'].split(':')[0] for entry in body['unhealthy_endpoints']} >= {'litellm.RateLimitError'}
@@ -602,15 +602,18 @@ def test_health_checks_in_the_background_move_families_and_asking_for_them_does_
         assert page_of(proxy).total('litellm_requests_metric') == body['healthy_count']
 
 
-def test_readiness_is_short_from_1_84_on_and_fails_without_the_database(driven: Driven) -> None:
+def test_readiness_is_short_from_1_84_on_and_fails_some_time_after_the_database(driven: Driven) -> None:
     url = f'{driven.proxy.url}/health/readiness'
     assert requests.get(url, timeout=30).json() == {'status': 'healthy', 'db': 'connected'}
     assert requests.get(f'{url}/details', timeout=30).status_code == 401
     details = requests.get(f'{url}/details', headers=driven.proxy.headers, timeout=30).json()
     assert details['litellm_version'] == '1.106.2'
     driven.proxy.control('controls', db='down')
+    still = requests.get(url, timeout=30)
+    driven.proxy.control('advance', seconds=20)
     down = requests.get(url, timeout=30)
     driven.proxy.control('controls', db='up')
+    assert (still.status_code, still.json()['db']) == (200, 'connected')
     assert (down.status_code, down.json()) == (503, {'status': 'healthy', 'db': 'disconnected'})
 
 
@@ -735,3 +738,63 @@ def test_the_traffic_can_be_sent_from_the_command_line(driven: Driven) -> None:
     command = [sys.executable, '-m', 'tests.fixture_proxy.traffic', driven.proxy.url, '--requests', '3', '--seed', '9']
     ended = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, timeout=30, check=True)
     assert json.loads(ended.stdout)['requests'] == 3
+
+
+def ask(proxy: FixtureProxy, path: str, **body: object) -> requests.Response:
+    return requests.post(f'{proxy.url}{path}', json=body, headers=proxy.headers, timeout=30)
+
+
+@pytest.mark.parametrize(
+    ('path', 'body', 'last_event'),
+    [
+        ('/v1/responses', {'model': 'o4-mini', 'input': 'Hello'}, 'response.completed'),
+        ('/v1/messages', {'model': 'claude-haiku', 'messages': [], 'max_tokens': 9}, 'message_stop'),
+        ('/anthropic/v1/messages', {'model': 'claude-opus', 'messages': [], 'max_tokens': 9}, 'message_stop'),
+    ],
+)
+def test_the_routes_of_agents_are_counted_like_chat_and_streamed_in_events_of_their_own(
+    driven: Driven, path: str, body: dict[str, object], last_event: str
+) -> None:
+    families = ('litellm_proxy_total_requests_metric', 'litellm_llm_api_time_to_first_token_metric')
+
+    def counted() -> tuple[float, float]:
+        page = page_of(driven.proxy, *families)
+        first_token = page.count(families[1], requested_model=str(body['model']))
+        return page.total(families[0], route=path), first_token
+
+    requests_before, first_tokens_before = counted()
+    assert ask(driven.proxy, path, **body).json()['usage']['output_tokens'] > 0
+    events = ask(driven.proxy, path, **body, stream=True).text.strip().split('\n\n')
+    assert events[-1].startswith(f'event: {last_event}\ndata: ')
+    assert counted() == (requests_before + 2, first_tokens_before + 1)
+
+
+def test_counting_tokens_is_not_counted(driven: Driven) -> None:
+    before = page_of(driven.proxy, 'litellm_proxy_total_requests_metric')
+    assert ask(driven.proxy, '/v1/messages/count_tokens', model='claude-haiku', messages=[]).status_code == 200
+    after = page_of(driven.proxy, 'litellm_proxy_total_requests_metric')
+    assert after.total('litellm_proxy_total_requests_metric') == before.total('litellm_proxy_total_requests_metric')
+
+
+def test_without_the_database_a_key_lasts_as_long_as_the_cache_if_it_belongs_to_nobody() -> None:
+    with start('--concurrent') as proxy:
+        keys = {name: VIRTUAL_KEYS[name] for name in ('ci', 'search')}
+        assert {chat(proxy, 'o4-mini', key).status_code for key in keys.values()} == {200}
+        proxy.control('controls', db='down')
+        statuses = [{name: chat(proxy, 'o4-mini', key).status_code for name, key in keys.items()}]
+        proxy.control('advance', seconds=60)
+        statuses.append({name: chat(proxy, 'o4-mini', key).status_code for name, key in keys.items()})
+        page = page_of(proxy, 'litellm_proxy_failed_requests_metric')
+    assert statuses == [{'ci': 200, 'search': 503}, {'ci': 503, 'search': 503}]
+    # The alias is forgotten with the key, the hash is not.
+    failed = 'litellm_proxy_failed_requests_metric'
+    assert page.total(failed, exception_status='None', api_key_alias='search-prod') == 1
+    assert page.total(failed, exception_status='None', api_key_alias='None') == 2
+    assert page.total(failed, hashed_api_key='None') == 0
+
+
+def test_requests_can_be_allowed_without_the_database(driven: Driven) -> None:
+    driven.proxy.control('controls', db='down', requests_without_db=True)
+    allowed = chat(driven.proxy, 'o4-mini', 'sk-unknown')
+    driven.proxy.control('controls', db='up', requests_without_db=False)
+    assert (allowed.status_code, chat(driven.proxy, 'o4-mini', 'sk-unknown').status_code) == (200, 401)

@@ -1,0 +1,112 @@
+"""Hold the fixture proxy against the recorded table: what it counts for each route, called with the same clients.
+
+Counts and labels must be equal; of tokens and dollars, which differ by what is said and by prices, whether there are
+any.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Collection
+from fnmatch import fnmatchcase
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.fixture_proxy import start
+from tests.fixture_proxy.accounts import VIRTUAL_KEYS
+from tests.fixture_proxy.releases import NEWEST
+
+from tools.markdown import between_markers, cells
+from tools.real_litellm.families import Page
+
+from .counting import AMOUNTS, call, routes_table
+from .official_clients import callers
+
+__all__ = ['PAGE', 'Allowed', 'Difference', 'allowed', 'differences', 'fixture_table', 'real_table', 'unneeded']
+
+PAGE = Path(__file__).parents[2] / 'docs' / 'routes.md'
+_ALLOWED_CSV = Path(__file__).with_name('allowed.csv')
+# What the fixture calls the models, each of a single deployment.
+_MODELS = {
+    'chat': 'o4-mini',
+    'claude': 'claude-haiku',
+    'unauthorized': 'always-401',
+    'embeddings': 'text-embedding',
+    'images': 'gpt-image',
+    'transcriptions': 'whisper',
+}
+
+# The cells of the table by the call and the heading of the column.
+Cells = dict[tuple[str, str], str]
+
+
+class Difference(NamedTuple):
+    """What is not the same of both proxies for a call."""
+
+    call: str
+    told: str
+    real: str
+    fixture: str
+
+    def __str__(self) -> str:
+        return f'{self.call}, {self.told}: {self.real} of the real proxy, {self.fixture} of the fixture'
+
+
+class Allowed(NamedTuple):
+    """A known difference: for which calls, of what (both patterns), and why."""
+
+    call: str
+    told: str
+    reason: str
+
+    def covers(self, difference: Difference) -> bool:
+        """Tell whether this is the known difference."""
+        return fnmatchcase(difference.call, self.call) and fnmatchcase(difference.told, self.told)
+
+
+@cache
+def allowed() -> tuple[Allowed, ...]:
+    """Return the known differences."""
+    with _ALLOWED_CSV.open(newline='') as rows:
+        return tuple(Allowed(**row) for row in csv.DictReader(rows))
+
+
+def unneeded(found: Collection[Difference]) -> list[Allowed]:
+    """Return the known differences that are none."""
+    return [known for known in allowed() if not any(known.covers(difference) for difference in found)]
+
+
+def real_table() -> Cells:
+    """Return what was recorded of the real proxy."""
+    return _cells(between_markers(PAGE))
+
+
+def fixture_table() -> Cells:
+    """Make all calls to the fixture, and return what it counts, with the models named as the calls do."""
+    with (
+        start('--release', str(NEWEST)) as proxy,
+        callers(proxy.url, VIRTUAL_KEYS['search'], _MODELS) as (names, ask),
+    ):
+        table = routes_table([call(lambda: Page(proxy.scrape()), ask, name) for name in names])
+    for name, model in _MODELS.items():
+        table = table.replace(f'`{model}`', f'`{name}`')
+    return _cells(table)
+
+
+def differences(real: Cells, fixture: Cells) -> list[Difference]:
+    """Return where the fixture is not like the real proxy."""
+    asked = sorted(real.keys() | fixture.keys())
+    pairs = ((one, real.get(one, ''), fixture.get(one, '')) for one in asked)
+    return [Difference(*one, theirs, ours) for one, theirs, ours in pairs if not _are_alike(one[1], theirs, ours)]
+
+
+def _are_alike(told: str, real: str, fixture: str) -> bool:
+    if told in AMOUNTS and real and fixture:
+        return (float(real) > 0) == (float(fixture) > 0)
+    return real == fixture
+
+
+def _cells(table: str) -> Cells:
+    head, _, *rows = [cells(line) for line in table.splitlines()]
+    return {(name, what): cell for name, *others in rows for what, cell in zip(head[1:], others, strict=True)}
