@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
@@ -19,12 +19,15 @@ from datadog_checks.litellm.page.family_types import is_creation_time
 from .access import asks_for_key, needs_licence
 from .capture import Capture
 from .endpoints import Answers, ask, ask_for_metrics
+from .label_values import Forms, alike, label_forms, mean_of
 
 __all__ = ['Allowed', 'Difference', 'allowed', 'differences', 'unexplained', 'unneeded']
 
 _ALLOWED_CSV = Path(__file__).with_name('allowed.csv')
 # Labels that a format adds, not the family.
 _FORMAT_LABELS = {'le', 'pid'}
+# Durations that differ by more are not of one unit, or not of one thing.
+_SAME_SCALE = 300.0
 
 # Such as `type of litellm_spend_metric` to `counter`.
 Facts = dict[str, str]
@@ -72,7 +75,21 @@ def differences(capture: Capture) -> list[Difference]:
     real_facts, our_facts = real.always | real.with_samples, ours.always | our_samples
     facts = sorted(real_facts.keys() | our_facts.keys())
     pairs = ((fact, real_facts.get(fact, ''), our_facts.get(fact, '')) for fact in facts)
-    return [Difference(*pair) for pair in pairs if pair[1] != pair[2]]
+    plain = [Difference(*pair) for pair in pairs if pair[1] != pair[2]]
+    return [*plain, *_differing_forms(real.forms, ours.forms), *_differing_means(real.means, ours.means)]
+
+
+def _differing_forms(real: Forms, ours: Forms) -> Iterator[Difference]:
+    for told in sorted(real.keys() & ours.keys()):
+        if not alike(told, real[told], ours[told]):
+            yield Difference(f'values of {told}', *(' '.join(sorted(forms)) for forms in (real[told], ours[told])))
+
+
+def _differing_means(real: Mapping[str, float], ours: Mapping[str, float]) -> Iterator[Difference]:
+    for name in sorted(real.keys() & ours.keys()):
+        low, high = sorted((real[name], ours[name]))
+        if high > low * _SAME_SCALE:
+            yield Difference(f'mean of {name}', f'{real[name]:.2g}', f'{ours[name]:.2g}')
 
 
 def unexplained(release: str, found: Iterable[Difference]) -> list[Difference]:
@@ -87,7 +104,7 @@ def unneeded(release: str, found: Collection[Difference]) -> list[Allowed]:
 
 
 class _Facts:
-    """The facts of a capture: those that are there always, and those that only samples tell."""
+    """The facts of a capture: those that are there always, those that only samples tell, and what is in these."""
 
     def __init__(self, capture: Capture) -> None:
         page = {family.name: family for family in text_string_to_metric_families(capture.page)}
@@ -100,6 +117,9 @@ class _Facts:
         self.with_samples: Facts = {
             fact: value for family in families if family.samples for fact, value in _sample_facts(family)
         }
+        self.forms: Forms = {told: forms for family in families for told, forms in label_forms(family).items()}
+        means = ((family.name, mean_of(family)) for family in families if family.type == 'histogram')
+        self.means = {name: mean for name, mean in means if mean}
 
 
 def _sample_facts(family: Metric) -> Iterator[tuple[str, str]]:

@@ -221,6 +221,16 @@ class Profile:
         return self.release < (1, 81, 0) or self.release >= (1, 110, 0)
 
     @property
+    def tells_provider_of_failures(self) -> bool:
+        """Whether a failed request of a client names the provider, by the model if none was called."""
+        return self.release >= (1, 96, 0)
+
+    @property
+    def unrouted_model_id(self) -> str | None:
+        """The deployment that a failed request names if none was chosen."""
+        return '' if self.release >= (1, 110, 0) else None
+
+    @property
     def cooled_down_at_once(self) -> frozenset[int]:
         """Failures after which the router does not use a deployment for a while."""
         return frozenset({404, 429} if self.release >= (1, 110, 0) else {401, 404, 408, 429})

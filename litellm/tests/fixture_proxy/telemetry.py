@@ -199,6 +199,11 @@ class Telemetry:
             return
         if failure.exception_status == '401' and not self._profile.names_key_of_refusals:
             values['hashed_api_key'] = None
+        if failure.deployment is None:
+            values['model_id'] = self._profile.unrouted_model_id
+            values['api_provider'] = next((one.provider for one in deployments_of(call.group)), None)
+        if not self._profile.tells_provider_of_failures:
+            values['api_provider'] = None
         self._series.inc('litellm_proxy_failed_requests_metric', values)
         for tag in call.tags:
             self._series.inc('litellm_proxy_failed_requests_by_tag_metric', {**values, 'tag': tag})

@@ -110,6 +110,52 @@ def test_another_type_label_or_bucket_is_a_difference(unlicensed: Capture, old: 
     assert f'{fact} {PREFIX}redis_latency' in [found.fact for found in new_differences(unlicensed, changed)]
 
 
+@pytest.fixture(scope='module')
+def newest() -> Capture:
+    return Capture.load(RELEASES[-1])
+
+
+@pytest.mark.parametrize(
+    ('family', 'old', 'new', 'fact'),
+    [
+        (
+            'proxy_failed_requests_metric',
+            'requested_model="other"',
+            'requested_model="no-such-model"',
+            'requested_model of litellm_proxy_failed_requests_metric for ProxyModelNotFoundError',
+        ),
+        (
+            'proxy_failed_requests_metric',
+            'exception_status="500"',
+            'exception_status="None"',
+            'exception_status of litellm_proxy_failed_requests_metric for Openai.InternalServerError',
+        ),
+        (
+            'deployment_failure_responses',
+            'model_id="broken"',
+            'model_id=""',
+            'model_id of litellm_deployment_failure_responses for Openai.InternalServerError',
+        ),
+    ],
+)
+def test_another_form_of_what_litellm_puts_into_a_label_is_a_difference(
+    newest: Capture, family: str, old: str, new: str, fact: str
+) -> None:
+    lines = newest.page.splitlines(keepends=True)
+    changed = [line.replace(old, new) if line.startswith(f'{PREFIX}{family}') else line for line in lines]
+    assert changed != lines
+    assert f'values of {fact}' in [
+        found.fact for found in new_differences(newest, newest._replace(page=''.join(changed)))
+    ]
+
+
+def test_a_duration_in_milliseconds_is_a_difference(newest: Capture) -> None:
+    total = re.compile(rf'^({PREFIX}llm_api_latency_metric_sum.*) (\S+)$', re.MULTILINE)
+    assert total.search(newest.page)
+    changed = newest._replace(page=total.sub(lambda match: f'{match[1]} {float(match[2]) * 1e6}', newest.page))
+    assert [found.fact for found in new_differences(newest, changed)] == [f'mean of {PREFIX}llm_api_latency_metric']
+
+
 def test_another_status_is_a_difference(unlicensed: Capture) -> None:
     asked = 'GET /metrics without a key'
     answers = {**unlicensed.answers, asked: unlicensed.answers[asked]._replace(status=403)}
@@ -118,4 +164,5 @@ def test_another_status_is_a_difference(unlicensed: Capture) -> None:
 
 
 def new_differences(before: Capture, after: Capture) -> list[Difference]:
-    return [found for found in differences(after) if found not in differences(before)]
+    known = differences(before)
+    return [found for found in differences(after) if found not in known]
