@@ -15,8 +15,8 @@ What a test may change while the proxy runs is listed in `control.py`, request h
 
 `test_conformance.py` holds it against pages of the real LiteLLM, `test_outages.py` and `test_fixture_routes.py` against
 what that does in faults and for each route; what may differ is listed in their `allowed.csv`. Beyond that, help texts
-are the fixture's own, the label `end_user` is always filled in (LiteLLM wants
-`enable_end_user_cost_tracking_prometheus_only` for it), and simulated time moves by what requests are said to take.
+are the fixture's own, end users are told unless `--no-end-users` is given (LiteLLM wants
+`enable_end_user_cost_tracking_prometheus_only` for them), and simulated time moves by what requests are said to take.
 """
 
 from __future__ import annotations

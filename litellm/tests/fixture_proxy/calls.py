@@ -44,7 +44,8 @@ class Call:
         """Return the label values that are known before the request is routed."""
         return {
             **self.caller.labels(),
-            **{f'metadata_{name}': value for name, value in self.metadata.items()},
+            # LiteLLM takes only texts.
+            **{f'metadata_{name}': value for name, value in self.metadata.items() if isinstance(value, str)},
             'end_user': self.end_user,
             'requested_model': self.group,
             'model_group': self.group,

@@ -17,6 +17,8 @@ from typing import NoReturn
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
+from tests.lineage.lineage import RENAMED
+
 from .app import create_app
 from .releases import NEWEST, OLDEST
 from .settings import DEFAULT_KEY, DEFAULT_RELEASE, Settings
@@ -85,7 +87,27 @@ def _parser() -> _Parser:
     add('--redis', choices=('up', 'down'), default='up', help='state of Redis (%(default)s)')
     add('--only-families', type=_names, default=(), metavar='NAMES', help='prometheus_metrics_config, comma-separated')
     add('--exclude-labels', type=_names, default=(), metavar='NAMES', help='prometheus_exclude_labels, comma-separated')
-    add('--metadata-labels', type=_names, default=(), metavar='NAMES', help='metadata that becomes labels')
+    add(
+        '--include-labels',
+        type=_names,
+        default=(),
+        metavar='NAMES',
+        help='include_labels of prometheus_metrics_config for each family of --only-families, comma-separated',
+    )
+    add(
+        '--metadata-labels',
+        type=_names,
+        default=(),
+        metavar='NAMES',
+        help='custom_prometheus_metadata_labels, comma-separated, without "metadata."',
+    )
+    add('--tag-labels', type=_tags, default=(), metavar='TAGS', help='custom_prometheus_tags, comma-separated')
+    add(
+        '--end-users',
+        action=yes_or_no,
+        default=True,
+        help='enable_end_user_cost_tracking_prometheus_only; without it, LiteLLM tells no end users',
+    )
     return parser
 
 
@@ -118,6 +140,10 @@ def _names(text: str) -> tuple[str, ...]:
     return names
 
 
+def _tags(text: str) -> tuple[str, ...]:
+    return tuple(filter(None, text.split(',')))
+
+
 def _check(parser: _Parser, settings: Settings) -> None:
     """Refuse options that make no sense together."""
     try:
@@ -126,9 +152,11 @@ def _check(parser: _Parser, settings: Settings) -> None:
         parser.error(str(error))
     if not settings.licensed and not profile.needs_licence:
         parser.error(f'release {settings.release} needs no licence: --unlicensed is for releases before 1.80.0')
-    unknown = sorted(set(settings.only_families) - profile.families.keys())
+    unknown = sorted(set(settings.only_families) - {RENAMED.get(name, name) for name in profile.families})
     if unknown:
         parser.error(f'release {settings.release} has no family {unknown[0]}')
+    if settings.include_labels and not settings.only_families:
+        parser.error('--include-labels needs --only-families')
     if not settings.multiprocess_metrics and settings.workers == 1:
         parser.error('--no-multiprocess-metrics needs --workers 2 or more')
     if not settings.key:

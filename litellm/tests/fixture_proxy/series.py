@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 from prometheus_client import (
@@ -21,15 +22,25 @@ from tests.lineage.lineage import RENAMED
 from .releases import Family, Registration
 from .settings import Settings
 
-__all__ = ['LabelValues', 'Series']
+__all__ = ['LabelValues', 'Series', 'tag_label']
 
 LabelValues = Mapping[str, object]
 _NO_LABELS: LabelValues = {}
 
-# Families with one of these labels tell about a caller or a deployment, and take the labels of the user's choice.
-_CALLER_LABELS = frozenset({'end_user', 'hashed_api_key', 'litellm_model_name', 'org_id', 'team', 'user'})
+# Families with one of these labels tell about a caller or a deployment: LiteLLM computes their labels, those of the
+# user's choice among them. The labels of all others are fixed.
+_COMPUTED_LABELS = frozenset({'end_user', 'hashed_api_key', 'litellm_model_name', 'org_id', 'team', 'user'})
+_COMPUTED = 'litellm_spend_capture_rate'
+_FIXED = 'litellm_managed_'
+# Registered by these names, but accepted in the list of families only by those of later releases.
+_NEVER_SELECTED = frozenset({'litellm_remaining_requests', 'litellm_remaining_tokens'})
 _CONTROL_CHARACTERS = str.maketrans({'\n': ' ', '\r': None, '\u2028': None, '\u2029': None})
 _COOLED_DOWN = 'litellm_deployment_cooled_down'
+
+
+def tag_label(tag: str) -> str:
+    """Return the label that tells whether a request has a tag; for a tag that ends in `*`, one that begins like it."""
+    return re.sub('[^a-zA-Z0-9_]', '_', f'tag_{tag}')
 
 
 class _Process(ProcessCollector):
@@ -116,18 +127,26 @@ class Series:
         return {
             name: family
             for name, family in profile.families.items()
-            if family.registration in wanted and (name in settings.only_families or not self._is_filtered(family))
+            if family.registration in wanted and (self._is_selected(name) or not self._is_filtered(family))
         }
+
+    def _is_selected(self, name: str) -> bool:
+        """Whether the user's list of families has this one."""
+        return name in self._settings.only_families and name not in _NEVER_SELECTED
 
     def _is_filtered(self, family: Family) -> bool:
         """Whether the user's list of families applies: to those of the prometheus callback only."""
         return bool(self._settings.only_families) and family.registration is Registration.CALLBACK
 
     def _labels(self, family: Family) -> tuple[str, ...]:
-        labels = family.labels
-        if _CALLER_LABELS & set(labels) and not family.name.startswith('litellm_managed_'):
-            labels += tuple(f'metadata_{name}' for name in self._settings.metadata_labels)
-        return tuple(label for label in labels if label not in self._settings.exclude_labels)
+        settings, labels = self._settings, family.labels
+        computed = family.name == _COMPUTED or _COMPUTED_LABELS & set(labels)
+        if not computed or family.name.startswith(_FIXED):
+            return labels
+        labels += tuple(f'metadata_{name}' for name in settings.metadata_labels)
+        labels += tuple(map(tag_label, settings.tag_labels))
+        included = set(settings.include_labels) or set(labels)
+        return tuple(label for label in labels if label in included - set(settings.exclude_labels))
 
     def _metric(self, name: str) -> Counter | Gauge | Histogram:
         if name not in self._metrics:

@@ -43,7 +43,10 @@ class Settings:
     broken_models: bool = True
     only_families: tuple[str, ...] = ()
     exclude_labels: tuple[str, ...] = ()
+    include_labels: tuple[str, ...] = ()
     metadata_labels: tuple[str, ...] = ()
+    tag_labels: tuple[str, ...] = ()
+    end_users: bool = True
 
     @cached_property
     def profile(self) -> Profile:

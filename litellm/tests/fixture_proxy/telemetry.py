@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+from fnmatch import fnmatchcase
 
 from .accounts import HEALTH_CHECK, Accounts, Budget
 from .budgets import BudgetGauges
 from .calls import Answer, Attempt, Call, Failure, Outcome
 from .catalogue import PROVIDER_BUDGETS, UPSTREAM_ERRORS, Deployment, McpTool, deployments_of
 from .router import Clock
-from .series import LabelValues, Series
+from .series import LabelValues, Series, tag_label
 from .settings import Settings
 from .shared import Shared
 
@@ -31,6 +32,7 @@ class Telemetry:
     """Records what happened to requests."""
 
     def __init__(self, settings: Settings, series: Series, shared: Shared, accounts: Accounts, clock: Clock) -> None:
+        self._settings = settings
         self._profile = settings.profile
         self._series = series
         self._shared = shared
@@ -50,7 +52,7 @@ class Telemetry:
         self._record_fallbacks(outcome)
         if outcome.answer is not None:
             values = {
-                **call.labels(),
+                **self._labels_of(call),
                 **outcome.answer.deployment.labels(),
                 # The group that answered, which after a fallback is not the one that the client named.
                 'requested_model': outcome.answer.group,
@@ -93,7 +95,7 @@ class Telemetry:
     def record_mcp_call(self, call: Call, tool: McpTool) -> None:
         """Record the call of an MCP tool."""
         values = {
-            **call.labels(),
+            **self._labels_of(call),
             'model': f'MCP: {tool.name}',
             'api_provider': 'mcp',
             'mcp_tool_name': tool.name,
@@ -109,7 +111,7 @@ class Telemetry:
 
     def record_file_work(self, call: Call, provider: str | None = None) -> None:
         """Record a request about files or batches, which names no model: it counts as one of an unknown deployment."""
-        values = {**call.labels(), 'api_provider': provider, 'status_code': '200'}
+        values = {**self._labels_of(call), 'api_provider': provider, 'status_code': '200'}
         self._series.inc('litellm_proxy_total_requests_metric', values)
         self._series.inc('litellm_requests_metric', values)
         self._series.inc('litellm_deployment_success_responses', values)
@@ -119,7 +121,7 @@ class Telemetry:
     def record_probe(self, deployment: Deployment, answer: Answer | None, status: int = 500) -> None:
         """Record that `/health` called a model for real: an answer, or else a failure with this status."""
         probe = Call(HEALTH_CHECK, route='', group='')
-        known = {**probe.labels(), **deployment.labels(), 'route': None, 'model_id': ''}
+        known = {**self._labels_of(probe), **deployment.labels(), 'route': None, 'model_id': ''}
         if answer is not None:
             self._record_answer(probe, answer, known, looked_up_cache=False)
             return
@@ -128,6 +130,15 @@ class Telemetry:
             self._series.inc('litellm_llm_api_failed_requests_metric', known)
             exception = error.class_at(deployment.provider)
             self._count_unrouted_failure(known, _UNKNOWN_MODEL, str(error.status), exception)
+
+    def _labels_of(self, call: Call) -> LabelValues:
+        """Return the label values of a call, with those that the configuration adds or withholds."""
+        has_tag = {tag: any(fnmatchcase(one, tag) for one in call.tags) for tag in self._settings.tag_labels}
+        return {
+            **call.labels(),
+            **{tag_label(tag): str(has).lower() for tag, has in has_tag.items()},
+            **({} if self._settings.end_users else {'end_user': None}),
+        }
 
     def _record_guardrails(self, outcome: Outcome) -> None:
         for run in outcome.guardrail_runs:
@@ -146,7 +157,7 @@ class Telemetry:
     def _record_attempt(self, call: Call, attempt: Attempt) -> None:
         deployment, error = attempt.deployment, attempt.error
         values = {
-            **call.labels(),
+            **self._labels_of(call),
             **deployment.labels(),
             'requested_model': attempt.group,
             'model_group': attempt.group,
@@ -170,7 +181,7 @@ class Telemetry:
         for fallback in outcome.fallbacks:
             kind = 'successful' if fallback.succeeded else 'failed'
             values = {
-                **outcome.call.labels(),
+                **self._labels_of(outcome.call),
                 'fallback_model': fallback.model,
                 'exception_status': fallback.failure.exception_status,
                 'exception_class': fallback.failure.exception,
@@ -184,7 +195,7 @@ class Telemetry:
         known = not call.group or call.passed_to is not None or deployments_of(call.group)
         requested = call.group if known or self._profile.names_unknown_models else _UNKNOWN_MODEL
         values: dict[str, object] = {
-            **call.labels(),
+            **self._labels_of(call),
             'requested_model': requested,
             'exception_status': failure.exception_status,
             'exception_class': failure.exception,

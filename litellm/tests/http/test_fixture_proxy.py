@@ -21,7 +21,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.fixture_proxy import FixtureProxy, StartError, start
 from tests.fixture_proxy.accounts import VIRTUAL_KEYS
+from tests.fixture_proxy.calls import Call
 from tests.fixture_proxy.cli import main
+from tests.fixture_proxy.proxy import Proxy
 from tests.fixture_proxy.releases import NEWEST, Profile
 from tests.fixture_proxy.series import Series
 from tests.fixture_proxy.settings import Settings
@@ -798,3 +800,103 @@ def test_requests_can_be_allowed_without_the_database(driven: Driven) -> None:
     allowed = chat(driven.proxy, 'o4-mini', 'sk-unknown')
     driven.proxy.control('controls', db='up', requests_without_db=False)
     assert (allowed.status_code, chat(driven.proxy, 'o4-mini', 'sk-unknown').status_code) == (200, 401)
+
+
+def test_custom_metadata_labels_tell_texts_only_and_not_of_families_with_fixed_labels() -> None:
+    with start('--metadata-labels', 'feature,version') as proxy:
+        exercise(proxy.url, proxy.key)
+        body = {'model': 'o4-mini', 'messages': [], 'metadata': {'feature': 'summary', 'version': 3}}
+        assert ask(proxy, '/v1/chat/completions', **body).status_code == 200
+        page = page_of(proxy)
+    labels = {name: labels for name, (_, labels) in exposed_families(page).items()}
+    assert page.total('litellm_requests_metric', metadata_feature='summary', metadata_version='None') > 0
+    assert 'metadata_feature' in labels['litellm_spend_capture_rate']
+    assert 'metadata_feature' not in labels['litellm_guardrail_requests'] | labels['litellm_managed_batch_created']
+
+
+def test_custom_tags_tell_whether_a_request_has_them() -> None:
+    with start('--tag-labels', 'prod,User-Agent: curl/*') as proxy:
+        for tags in (['prod', 'User-Agent: curl/8'], ['test']):
+            body = {'model': 'o4-mini', 'messages': [], 'metadata': {'tags': tags}}
+            assert ask(proxy, '/v1/chat/completions', **body).status_code == 200
+        page = page_of(proxy, 'litellm_requests_metric')
+    told = {'tag_prod': 'true', 'tag_User_Agent__curl__': 'true'}
+    assert page.total('litellm_requests_metric', **told) == 1
+    assert page.total('litellm_requests_metric', **dict.fromkeys(told, 'false')) == 1
+
+
+def test_included_labels_are_those_that_the_family_has_as_well() -> None:
+    families = 'litellm_requests_metric,litellm_guardrail_requests'
+    with start('--only-families', families, '--include-labels', 'team,api_base') as proxy:
+        assert chat(proxy, 'o4-mini').status_code == 200
+        body = {'model': 'o4-mini', 'messages': [], 'guardrails': ['mask-personal-data']}
+        assert ask(proxy, '/v1/chat/completions', **body).status_code == 200
+        found = exposed_families(page_of(proxy))
+    assert found['litellm_requests_metric'] == ('counter', {'team'})
+    assert found['litellm_guardrail_requests'] == ('counter', {'guardrail_name', 'hook_type', 'status'})
+
+
+def test_families_that_were_renamed_late_cannot_be_selected_before() -> None:
+    renamed = 'litellm_remaining_requests_metric,litellm_requests_metric'
+    with start('--release', '1.80.11', '--only-families', renamed, '--no-service-metrics') as proxy:
+        assert chat(proxy, 'gpt-4o').status_code == 200
+        assert 'litellm_remaining_requests' not in exposed_families(page_of(proxy))
+
+
+def test_end_users_are_told_only_if_they_are_tracked() -> None:
+    with start('--no-end-users') as proxy:
+        assert ask(proxy, '/v1/chat/completions', model='o4-mini', messages=[], user='ann').status_code == 200
+        page = page_of(proxy, 'litellm_requests_metric')
+    assert page.total('litellm_requests_metric', end_user='None') == 1
+
+
+@pytest.mark.parametrize(('release', 'remaining'), [('1.106.2', float(sys.maxsize)), (str(NEWEST), 0.0)])
+def test_a_limit_of_a_model_that_is_used_up_was_told_as_none(tmp_path: Path, release: str, remaining: float) -> None:
+    proxy = Proxy(Settings(directory=tmp_path, release=release))
+    caller = proxy.accounts.caller(VIRTUAL_KEYS['search'])
+    assert caller is not None
+    caller.limit.requests = 1
+    assert proxy.serve(Call(caller, '/v1/chat/completions', 'o4-mini')).answer is not None
+    family = 'litellm_remaining_api_key_requests_for_model'
+    (found,) = (one for one in proxy.series.exposed().collect() if one.name == family)
+    assert [sample.value for sample in found.samples] == [remaining]
+
+
+@pytest.mark.parametrize(
+    ('release', 'model'), [('1.80.11', 'gpt-4o'), ('1.95.1', 'gpt-4o-mini'), (str(NEWEST), 'gpt-4o')]
+)
+def test_a_request_that_a_fallback_answered_counts_for_the_model_that_the_release_says(
+    release: str, model: str
+) -> None:
+    family = 'litellm_proxy_total_requests_metric'
+    with start('--release', release) as proxy:
+        assert chat(proxy, 'gpt-4o', x_fixture_fail='500').status_code == 200
+        page = page_of(proxy, family)
+    assert page.total(family, requested_model=model) == page.total(family) == 1
+
+
+@pytest.mark.parametrize(('release', 'model'), [('1.95.1', 'no-such-model'), ('1.106.2', 'other')])
+def test_an_unknown_model_has_its_name_until_1_96(release: str, model: str) -> None:
+    family = 'litellm_proxy_failed_requests_metric'
+    with start('--release', release) as proxy:
+        assert chat(proxy, 'no-such-model').status_code == 400
+        assert page_of(proxy, family).total(family, requested_model=model) == 1
+
+
+@pytest.mark.parametrize(
+    ('release', 'of_models', 'of_clients', 'key'),
+    [
+        ('1.80.11', 1, 1, 'litellm_proxy_master_key'),
+        ('1.95.1', 0, 0, 'None'),
+        ('1.106.2', 0, 1, 'None'),
+        (str(NEWEST), 1, 1, 'None'),
+    ],
+)
+def test_a_refusal_by_the_provider_is_counted_as_the_release_does(
+    release: str, of_models: int, of_clients: int, key: str
+) -> None:
+    models, clients = 'litellm_deployment_failure_responses', 'litellm_proxy_failed_requests_metric'
+    with start('--release', release) as proxy:
+        assert chat(proxy, 'always-401').status_code == 401
+        page = page_of(proxy, models, clients)
+    assert (page.total(models), page.total(clients, hashed_api_key=key)) == (of_models, of_clients)
