@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from datadog_checks.litellm import LitellmCheck
+from datadog_checks.litellm.page import archive, ledger
 from tests.support.agent_model import AgentModel, Context
 from tests.support.simulated_proxy import Clock, PageServer, SimulatedProxy, Status
 from tests.support.watch import LATENCY, REQUESTS, TOKENS, Watch, every_label, true_counts
@@ -209,6 +210,51 @@ def test_a_sum_that_falls_alone_is_no_restart(pages: Pages) -> None:
     pages.show(*lines(10, 50.0), family=LATENCY, type_='histogram')
     assert pages.show(*lines(11, 49.0), family=LATENCY, type_='histogram') == 1
     assert pages.show(*lines(12, 52.0), family=LATENCY, type_='histogram') == 1 + 2
+
+
+def test_what_workers_with_large_pages_of_their_own_hold_is_not_counted_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger, 'MANY', 5)
+    monkeypatch.setattr(archive, 'FEW', 5)
+    workers = range(4)
+    with SimulatedProxy(len(workers)) as proxy:
+        watch = Watch(proxy, LitellmCheck)
+        proxy.clock.advance(HOUR)
+        watch.scrape()
+        for worker in workers:
+            proxy.count(TOKENS, worker=worker)
+            for number in range(10):
+                proxy.count(REQUESTS, worker=worker, key=f'{worker}-{number}')
+        for worker in [*workers] * 4:
+            proxy.clock.advance(HOUR)
+            watch.scrape(worker)
+
+        assert watch.requests() == len(workers) * 10
+
+
+def test_what_pods_with_large_pages_of_their_own_hold_is_not_counted_again(
+    pages: Pages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger, 'MANY', 5)
+    monkeypatch.setattr(archive, 'FEW', 5)
+
+    def show(pod: int) -> float:
+        own = (f'{REQUESTS}_total{{n="{pod}-{number}"}} 7' for number in range(10))
+        return pages.show(f'{REQUESTS}_total {100 * (pod + 1)}', *own)
+
+    for pod in (0, 1, 0, 2, 1, 3, 0, 2, 1, 3):
+        show(pod)
+    assert [show(pod) for pod in (2, 0, 3, 1, 2, 3, 0)] == [0] * 7
+
+
+def test_what_one_of_many_pods_shows_again_is_not_counted_again(pages: Pages) -> None:
+    """Each is away for so long that its own counters are forgotten."""
+
+    def show(pod: int) -> float:
+        return pages.show(f'{REQUESTS}_total {100 * (8 - pod)}', f'{REQUESTS}_total{{n="{pod}"}} 7')
+
+    for pod in (0, 1, 0, 1, 2, 3, 4, 5, 6, 7):
+        show(pod)
+    assert [show(pod) for pod in [*range(8)] * 2] == [0] * 16
 
 
 def test_pods_in_multiprocess_mode_behind_one_url_are_told_and_not_added_up(pages: Pages) -> None:

@@ -3,8 +3,8 @@
 An old total that returns is not history to be counted again: a gateway may answer with an empty page for a while, or a
 family be unreadable. So of each count and each time of creation that is forgotten, the hash of its text and its last
 value are kept: 16 bytes. Of these there are as many as of the samples that were known at once, and never few, so that a
-whole page may go and return. The oldest give way to new ones: who returns after that counts as new if it has no time of
-creation, and by that time otherwise.
+whole page may go and return, and where processes take turns several of their pages. The oldest give way to new ones:
+who returns after that counts as new if it has no time of creation, and by that time otherwise.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ __all__ = ['Archive']
 
 # The least number of samples that are kept.
 FEW = 10_000
+
+# How many times as many are kept where several processes, each with samples of its own, answer by turns.
+TURNS = 8
 
 
 class Archive:
@@ -50,10 +53,10 @@ class Archive:
             self._keys[place] = UNLEARNED
         self._taken = []
 
-    def limit(self, samples: int) -> None:
-        """Keep no more than so many samples were known at once."""
+    def limit(self, samples: int, *, take_turns: bool) -> None:
+        """Keep no more than so many samples were known at once, or more where processes take turns."""
         self._taken = []
-        self._most = max(self._most, samples)
+        self._most = max(self._most, samples * TURNS if take_turns else samples)
         if len(self._keys) > self._most:
             is_kept = bytes(map(UNLEARNED.__ne__, self._keys))
             self._keys = array('q', compress(self._keys, is_kept))[-self._most :]

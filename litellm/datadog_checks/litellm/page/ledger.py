@@ -112,6 +112,11 @@ class Ledger:
         """True if pages without times of creation have come from several proxies by turns lately."""
         return self._levels.alternate
 
+    @property
+    def processes_take_turns(self) -> bool:
+        """True if what a page leaves out may be what other processes or proxies hold, and return with them."""
+        return self.several_processes or self.levels_alternate
+
     def settle(
         self,
         reading: Reading,

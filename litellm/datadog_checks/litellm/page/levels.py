@@ -94,7 +94,7 @@ class Levels:
     def _follow(self, reading: Reading, increments: dict[Slot, float], page: int) -> None:
         """Count from the level that the page continues, or from now on if it is none of those that are known."""
         counts = self._dateless(reading)
-        values = reading.values
+        values, last, settled = reading.values, self._slots.last, self._slots.settled
         reached = [level for level in self._levels if all(_reaches(values[slot], level, slot) for slot in counts)]
         level = max(reached, key=lambda one: sum(one[slot] for slot in counts if _has(one, slot)), default=None)
         for slot in counts:
@@ -102,6 +102,9 @@ class Levels:
                 rise = 0.0
             elif _has(level, slot):
                 rise = values[slot] - level[slot]
+            elif slot >= settled and _has(last, slot):
+                # It was forgotten and has returned.
+                rise = values[slot] - last[slot]
             else:
                 rise = values[slot]
             if rise > 0.0:

@@ -291,10 +291,11 @@ class SampleTable:
         if len(self.slots) > settled:
             self.forget(range(settled, len(self.slots)))
 
-    def forget(self, gone: Collection[Slot]) -> Renumbering:
+    def forget(self, gone: Collection[Slot], *, take_turns: bool = False) -> Renumbering:
         """Forget the samples in these slots. The others are renumbered: returns their new slots.
 
-        What counts had counted is archived, for them to go on from there should they return.
+        What counts had counted is archived, for them to go on from there should they return. Where processes take
+        turns, the archive has room for the samples of several of them.
         """
         slots = self.slots
         kept = bytearray(b'\1') * len(slots)
@@ -303,7 +304,7 @@ class SampleTable:
             kind = slots.kinds[slot]
             if (kind.is_count or kind.is_created) and not isnan(slots.last[slot]):
                 self._archive.put(slots.keys[slot], slots.last[slot])
-        self._archive.limit(len(slots))
+        self._archive.limit(len(slots), take_turns=take_turns)
         moved = slots.keep(kept)
         self._recognition.renumber(moved)
         self._process_slots = {text: moved[slot] for text, slot in self._process_slots.items() if slot in moved}

@@ -180,7 +180,7 @@ class ExactScraper(LitellmScraper):
             return
         ledger.forget_parked(table.all_series(), gone)
         if gone:
-            ledger.renumber(table.forget(gone))
+            ledger.renumber(table.forget(gone, take_turns=ledger.processes_take_turns))
         table.forget_families()
 
     def _counts_history(self, started: float | None) -> bool:
