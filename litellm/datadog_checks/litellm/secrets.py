@@ -16,7 +16,8 @@ import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 from urllib.parse import quote, unquote, unquote_plus, urlsplit
 from weakref import WeakSet
 
@@ -25,6 +26,7 @@ from datadog_checks.base.utils import http, tls
 __all__ = [
     'HARMLESS_HEADERS',
     'HEADER_OPTIONS',
+    'KEY_HEADERS',
     'MASK',
     'SELECTOR',
     'Redactor',
@@ -43,6 +45,9 @@ SHORTEST_SECRET = 4
 
 # The same for the values of headers and parameters whose names do not say that they are secret.
 SHORTEST_VALUE = 8
+
+# Headers in which LiteLLM accepts a key, in lower case.
+KEY_HEADERS = frozenset({'authorization', 'x-litellm-api-key', 'api-key'})
 
 # Headers without secrets. Any other may be a credential.
 HARMLESS_HEADERS = frozenset({'accept', 'accept-encoding', 'connection', 'user-agent'})
@@ -70,58 +75,66 @@ _URL_SAFE = str.maketrans('+/', '-_')
 MOST_ENCODINGS = 8
 
 
+class _Known(NamedTuple):
+    """Secrets, and the expressions that find them: whether a text has any, and all that is to be replaced."""
+
+    secrets: frozenset[str] = frozenset()
+    shortest: re.Pattern[str] | None = None
+    pattern: re.Pattern[str] | None = None
+
+    def is_in(self, text: str) -> bool:
+        """Tell whether a text has any secret."""
+        return self.shortest is not None and self.shortest.search(text.lower()) is not None
+
+
 class Redactor:
-    """Replace known secrets, and user-info in URLs, in a text."""
+    """Replace known secrets, and user-info in URLs, in a text. Threads may share one."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        self._known: frozenset[str] = frozenset()
-        self._shortest: re.Pattern[str] | None = None
-        self._pattern: re.Pattern[str] | None = None
+        self._lock = threading.Lock()
+        # Replaced as a whole: no thread ever sees secrets without the expressions that find them.
+        self._known = _Known()
         self.learn(secrets)
 
     def learn(self, secrets: Iterable[str]) -> None:
         """Add secrets that became known, such as a token that was read from a file."""
-        new = {one for one in secrets if len(one) >= SHORTEST_SECRET} - self._known
-        if new:
-            self._known |= new
-            self._compile()
+        long_enough = {one for one in secrets if len(one) >= SHORTEST_SECRET}
+        with self._lock:
+            if not long_enough <= self._known.secrets:
+                self._known = _compiled(self._known.secrets | long_enough)
 
     @property
     def known(self) -> frozenset[str]:
         """The secrets that are replaced."""
-        return self._known
+        return self._known.secrets
 
     def __call__(self, text: str) -> str:
-        if self._pattern is not None:
-            if self._is_in(text):
-                text = self._pattern.sub(MASK, text)
-            if '%' in text and self._is_in(decoded(text)):
-                text = _WORD.sub(self._without_encoded, text)
-                if self._is_in(decoded(text)):
+        known = self._known
+        if known.pattern is not None:
+            if known.is_in(text):
+                text = known.pattern.sub(MASK, text)
+            if '%' in text and known.is_in(decoded(text)):
+                text = _WORD.sub(partial(_without_encoded, known), text)
+                if known.is_in(decoded(text)):
                     text = MASK
         return _USER_INFO.sub(f'{MASK}@', text) if '@' in text else text
 
-    def _is_in(self, text: str) -> bool:
-        """Tell whether a text has any secret."""
-        return self._shortest is not None and self._shortest.search(text.lower()) is not None
 
-    def _compile(self) -> None:
-        plain = {form for secret in self._known for form in _spellings(secret)}
-        encoded = {form for secret in self._known for form in _in_base64(secret)}
-        # Whether there is any secret in a text is told by those that are no part of another, in lower case.
-        lowered = sorted({form.lower() for form in plain | encoded}, key=len)
-        shortest = [form for at, form in enumerate(lowered) if not any(part in form for part in lowered[:at])]
-        self._shortest = re.compile('|'.join(map(re.escape, shortest)))
-        # The longest first, so that no part of a secret is left when another secret is a substring of it.
-        forms = sorted((*plain, *encoded), key=len, reverse=True)
-        self._pattern = re.compile(
-            '|'.join(_BASE64.format(re.escape(form)) if form in encoded else re.escape(form) for form in forms),
-            re.IGNORECASE,
-        )
+def _compiled(secrets: frozenset[str]) -> _Known:
+    plain = {form for secret in secrets for form in _spellings(secret)}
+    encoded = {form for secret in secrets for form in _in_base64(secret)}
+    # Whether there is any secret in a text is told by those that are no part of another, in lower case.
+    lowered = sorted({form.lower() for form in plain | encoded}, key=len)
+    shortest = [form for at, form in enumerate(lowered) if not any(part in form for part in lowered[:at])]
+    # The longest first, so that no part of a secret is left when another secret is a substring of it.
+    forms = sorted((*plain, *encoded), key=len, reverse=True)
+    pattern = '|'.join(_BASE64.format(re.escape(form)) if form in encoded else re.escape(form) for form in forms)
+    return _Known(secrets, re.compile('|'.join(map(re.escape, shortest))), re.compile(pattern, re.IGNORECASE))
 
-    def _without_encoded(self, word: re.Match[str]) -> str:
-        """Return the mask for a word that is, or has, a secret with any of its characters percent-encoded."""
-        return MASK if '%' in word[0] and self._is_in(decoded(word[0])) else word[0]
+
+def _without_encoded(known: _Known, word: re.Match[str]) -> str:
+    """Return the mask for a word that is, or has, a secret with any of its characters percent-encoded."""
+    return MASK if '%' in word[0] and known.is_in(decoded(word[0])) else word[0]
 
 
 def decoded(text: str) -> str:
@@ -248,7 +261,14 @@ class _Guard(logging.Filter):
 
     def __init__(self) -> None:
         super().__init__()
-        self.redactors: WeakSet[Redactor] = WeakSet()
+        self._redactors: WeakSet[Redactor] = WeakSet()
+        # A thread may log while another makes a check. Reentrant, as the garbage collector may run what logs.
+        self._lock = threading.RLock()
+
+    def add(self, redact: Redactor) -> None:
+        """Redact with this one as well, for as long as it lives."""
+        with self._lock:
+            self._redactors.add(redact)
 
     def filter(self, record: logging.LogRecord) -> bool:
         try:
@@ -262,7 +282,9 @@ class _Guard(logging.Filter):
         return True
 
     def _redacted(self, text: str) -> str:
-        for redact in list(self.redactors):
+        with self._lock:
+            redactors = list(self._redactors)
+        for redact in redactors:
             text = redact(text)
         return text
 
@@ -321,7 +343,7 @@ def _loggers_of_libraries() -> Iterator[logging.Logger]:
 
 def guard_logs(logger: logging.Logger, redact: Redactor) -> None:
     """Redact what this logger and those of libraries log, for as long as the redactor lives."""
-    _GUARD.redactors.add(redact)
+    _GUARD.add(redact)
     for each in _loggers_of_libraries():
         each.addFilter(_HUSH)
         each.addFilter(_GUARD)

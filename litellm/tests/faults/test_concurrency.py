@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+import sys
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -11,10 +14,12 @@ from typing import Any
 import pytest
 
 from datadog_checks.litellm import LitellmCheck
+from datadog_checks.litellm.secrets import MASK, Redactor, guard_logs
 from tests.support.agent_model import recorded
 from tests.support.simulated_proxy import PageServer
 
 INSTANCES = 6
+THREADS = 3
 SCRAPES = 8
 USERS = 50
 
@@ -79,3 +84,58 @@ def expected_counts(instance: int, rise: int) -> dict[tuple[str, ...], float]:
         tuple(sorted((f'end_user:user-{user}', f'instance:{instance}', f'team_{instance}:{instance}'))): rise
         for user in range(USERS)
     }
+
+
+@pytest.fixture
+def _switching() -> Iterator[None]:
+    """Have threads take turns as often as they can."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)
+
+
+@pytest.mark.usefixtures('_switching')
+def test_tokens_that_threads_learn_at_the_same_time_are_all_hidden() -> None:
+    together = threading.Barrier(THREADS)
+
+    def learn(redact: Redactor, token: str) -> None:
+        together.wait(60)
+        redact.learn([token])
+
+    for _ in range(20):
+        redact, tokens = Redactor(['sk-first']), [f'sk-token-{number}' for number in range(THREADS)]
+        threads = [threading.Thread(target=learn, args=(redact, token)) for token in tokens]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert redact(' '.join(tokens)) == ' '.join([MASK] * THREADS)
+
+
+@pytest.mark.usefixtures('_switching')
+def test_a_check_that_is_made_while_another_logs_costs_no_record() -> None:
+    logger, is_over = logging.getLogger('urllib3.connectionpool'), threading.Event()
+    instances = [Redactor() for _ in range(300)]
+    for redact in instances:
+        guard_logs(logger, redact)
+    errors: list[RuntimeError] = []
+
+    def log() -> None:
+        while not is_over.is_set():
+            try:
+                logger.filter(logging.makeLogRecord({'msg': 'Starting new HTTP connection'}))
+            except RuntimeError as error:
+                errors.append(error)
+
+    thread = threading.Thread(target=log)
+    thread.start()
+    for _ in range(300):
+        # The oldest goes.
+        instances = [*instances[1:], Redactor()]
+        guard_logs(logger, instances[-1])
+        time.sleep(0.001)
+    is_over.set()
+    thread.join(60)
+
+    assert errors == []

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import threading
+import tracemalloc
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -263,6 +265,57 @@ def test_digest_authentication_answers_no_challenge_of_another_host(dd_run_check
             dd_run_check(check)
 
     assert challenged == [None]
+
+
+DIGEST = {
+    'username': 'me',
+    'password': 'secret',
+    'auth_type': 'digest',
+    'collect_readiness': False,
+}
+
+
+def test_what_comes_with_a_challenge_is_not_decompressed() -> None:
+    bomb = gzip.compress(bytes(32 << 20))
+
+    def challenge(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(401)
+        request.send_header('WWW-Authenticate', 'Digest realm="r", nonce="n", qop="auth"')
+        request.send_header('Content-Encoding', 'gzip')
+        request.send_header('Content-Length', str(len(bomb)))
+        request.end_headers()
+        with suppress(OSError):
+            request.wfile.write(bomb)
+
+    with serving_paths({'/metrics/': challenge}) as url:
+        check = LitellmCheck('litellm', {}, [{'openmetrics_endpoint': f'{url}/metrics/', **DIGEST}])
+        tracemalloc.start()
+        error = check.run()
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+
+    assert '401 Unauthorized' in error
+    assert peak < 16 << 20
+
+
+def test_what_comes_with_a_challenge_is_read_up_to_a_limit() -> None:
+    hung_up = threading.Event()
+
+    def challenge(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(401)
+        request.send_header('WWW-Authenticate', 'Digest realm="r", nonce="n", qop="auth"')
+        request.end_headers()
+        try:
+            for _ in range(1 << 8):
+                request.wfile.write(b' ' * (1 << 20))
+        except OSError:
+            hung_up.set()
+
+    with serving_paths({'/metrics/': challenge}) as url:
+        error = LitellmCheck('litellm', {}, [{'openmetrics_endpoint': f'{url}/metrics/', **DIGEST}]).run()
+        assert hung_up.wait(30)
+
+    assert 'has more than 1 MiB of headers, or refuses with so much text' in error
 
 
 def test_the_body_of_a_redirect_is_not_read(aggregator: AggregatorStub, dd_run_check: RunCheck) -> None:

@@ -292,6 +292,15 @@ def bomb(request: BaseHTTPRequestHandler) -> None:
         request.wfile.write(content)
 
 
+def bomb_in_a_bomb(request: BaseHTTPRequestHandler) -> None:
+    """Send as much as a few hundred bytes."""
+    content = gzip.compress(gzip.compress(b' ' * (48 << 20)))
+    request.send_response(200)
+    request.send_header('Content-Encoding', 'gzip, gzip')
+    request.end_headers()
+    request.wfile.write(content)
+
+
 def broken_off(request: BaseHTTPRequestHandler) -> None:
     request.send_response(200)
     request.send_header('Content-Length', '1000')
@@ -323,10 +332,11 @@ def broken_off(request: BaseHTTPRequestHandler) -> None:
         (answering(200, '{}', {'Content-Encoding': 'gzip'}), 'the request to /health failed: the response was cut off'),
         (bomb, 'the response is larger than 32 MB'),
         (broken_off, 'the request to /health failed: the response was cut off'),
+        (bomb_in_a_bomb, 'or compressed in a way that was not asked for'),
     ],
     ids=[
         '401', '403', '404', '429', '500', '503', 'redirect', 'HTML', 'nothing', 'list', 'text', 'metrics port',
-        'count', 'half', 'deep', 'number', '300', '304', 'no gzip', 'gzip bomb', 'broken off',
+        'count', 'half', 'deep', 'number', '300', '304', 'no gzip', 'gzip bomb', 'broken off', 'gzip twice',
     ],
 )  # fmt: skip
 def test_an_answer_without_health_is_explained_and_costs_no_metric(

@@ -15,8 +15,7 @@ import yaml
 
 from ..config_models.instance import InstanceConfig
 from ..config_models.shared import SharedConfig
-from ..secrets import HEADER_OPTIONS
-from ..transport.client import KEY_HEADERS
+from ..secrets import HEADER_OPTIONS, KEY_HEADERS
 
 __all__ = ['KEY_VARIABLE', 'UsageError', 'configuration', 'instances_of', 'sends_key', 'unknown_options']
 

@@ -10,31 +10,25 @@ from typing import Any, NamedTuple
 from urllib.parse import urljoin
 
 from requests import Response
-from requests.exceptions import ChunkedEncodingError, InvalidHeader, Timeout
+from requests.exceptions import InvalidHeader
 from requests.sessions import SessionRedirectMixin
-from urllib3.exceptions import HTTPError, TimeoutError
 
 from datadog_checks.base.utils.http import RequestsWrapper
 
 from ..base_package import session_of, take_token_handler
 from ..secrets import HARMLESS_HEADERS, Redactor, hushed, secrets_of_header
+from .body import pieces_of
 from .deadline import Deadline, keep_deadline
 from .redirects import NOT_REDIRECTED, Redirects
 from .urls import Address
 
-__all__ = ['KEY_HEADERS', 'Answer', 'Client']
-
-# Headers in which LiteLLM accepts a key, in lower case.
-KEY_HEADERS = frozenset({'authorization', 'x-litellm-api-key', 'api-key'})
+__all__ = ['Answer', 'Client']
 
 # Stands for the target of a redirect that is no text.
 NO_URL = 'http://['
 
 # What makes a request a plain one, unless the options set these headers.
 PLAIN = MappingProxyType({'Accept-Encoding': 'identity', 'Connection': 'close'})
-
-# Pieces are at most this large, counted before decompression.
-CHUNK_BYTES = 1 << 14
 
 
 class Answer(NamedTuple):
@@ -123,24 +117,18 @@ class Client:
         """Send one request, never repeated as answers may cost money, and read within these seconds and bytes.
 
         It is a plain one: an answer that is lost to compression, or to a connection that is used again, would be paid
-        for twice. Encodings that the options ask for are decoded.
+        for twice. If the options ask for a compressed one, it is decompressed.
         """
         self.deadline.start(total=seconds)
         connect_seconds, _ = self._http.options['timeout']
         pieces, size = [], 0
         options = {'timeout': (min(connect_seconds, seconds), seconds), 'extra_headers': self._plain}
         with self._send(url, options) as response:
-            try:
-                # Returns what has arrived. Reading a fixed amount would block on a slow sender.
-                while piece := response.raw.read1(CHUNK_BYTES, decode_content=True):
-                    pieces.append(piece)
-                    size += len(piece)
-                    if size > limit:
-                        break
-            except TimeoutError:
-                raise Timeout('the answer goes on, or stalls') from None
-            except HTTPError as error:
-                raise ChunkedEncodingError(f'the answer breaks off ({type(error).__name__})') from None
+            for piece in pieces_of(response):
+                pieces.append(piece)
+                size += len(piece)
+                if size > limit:
+                    break
         return Answer(response.status_code, b''.join(pieces)[:limit], size <= limit, self.redirects)
 
     def _send(self, url: str, options: dict[str, Any]) -> Response:

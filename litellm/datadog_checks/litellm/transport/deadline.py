@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ['MAX_HEAD_BYTES', 'Deadline', 'keep_deadline']
 
-# All that may come before a body. Proxies limit their headers to some kB.
+# All that may come before a body, or with a refusal. Proxies limit their headers to some kB.
 MAX_HEAD_BYTES = 1 << 20
 
 
@@ -130,7 +130,12 @@ class _Answer(HTTPResponse):
 
     def begin(self) -> None:
         super().begin()
-        self._reader.head_is_read = True
+        if 400 <= self.status < 500:
+            # Who answers a challenge, as `auth_type: digest` does, reads all that comes with it: what little it may be
+            # counts as part of the head, and is not decompressed.
+            del self.headers['Content-Encoding']
+        else:
+            self._reader.head_is_read = True
 
 
 def keep_deadline(session: Session, deadline: Deadline) -> None:

@@ -20,7 +20,7 @@ from requests.exceptions import (
 )
 from urllib3.exceptions import NewConnectionError
 
-from .client import KEY_HEADERS
+from ..secrets import KEY_HEADERS
 from .deadline import MAX_HEAD_BYTES
 from .redirects import Redirects
 
@@ -59,8 +59,8 @@ URL_HINT = 'set `openmetrics_endpoint` to the metrics page of a LiteLLM proxy, s
 
 NOT_AN_EXPOSITION = f'the page is not in a Prometheus exposition format: {URL_HINT}'
 HEAD_TOO_LARGE = (
-    f'the answer has more than {MAX_HEAD_BYTES >> 20} MiB of headers; nothing from it was submitted. Check what is in '
-    'front of LiteLLM.'
+    f'the answer has more than {MAX_HEAD_BYTES >> 20} MiB of headers, or refuses with so much text; nothing from it '
+    'was submitted. Check what is in front of LiteLLM.'
 )
 TOO_SLOW = (
     'the page took longer to arrive than the {:g} seconds that `max_page_seconds` allows; nothing from it was '
@@ -153,8 +153,8 @@ def explain_probe_failure(error: Exception, seconds: float) -> str:
     """
     if isinstance(error, Timeout) and not isinstance(error, ConnectTimeout):
         return f'no complete response within {seconds:g} seconds.'
-    if isinstance(error, ChunkedEncodingError):
-        return 'the response was cut off.'
+    if isinstance(error, ChunkedEncodingError | TruncatedPageError):
+        return 'the response was cut off, or compressed in a way that was not asked for.'
     if isinstance(error, ConnectionError | InvalidHeader | TooManyRedirects):
         return str(_explained(error))
     return f'{type(error).__name__}.'
