@@ -137,6 +137,27 @@ def test_only_series_that_match_share_a_label(server: PageServer) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ('options', 'keys'),
+    [
+        ({'exclude_personal_labels': True}, ('a' * 64, 'b' * 64)),
+        ({'drop_empty_labels': True}, ('None', 'None')),
+        ({'exclude_labels': ['hashed_api_key']}, ('in-clear', 'in-clear-too')),
+    ],
+)
+def test_a_label_to_match_that_does_not_leave_matches_nothing(
+    server: PageServer, options: dict[str, Any], keys: tuple[str, str]
+) -> None:
+    share = {BUILD: {'match': ['hashed_api_key'], 'labels': ['version']}}
+    pages = Pages(server, share_labels=share, **options)
+    builds = build(hashed_api_key=keys[0], version='1') + build(hashed_api_key=keys[1], version='2')
+    pages.count(builds, requests(40, model='a', hashed_api_key=keys[0]))
+
+    ((tags, count),) = pages.count(builds, requests(41, model='a', hashed_api_key=keys[0])).items()
+    assert count == 1
+    assert not any(tag.startswith('version:') for tag in tags)
+
+
 def test_a_label_that_takes_the_place_of_others_sums_their_series(server: PageServer) -> None:
     pages = Pages(server, **FROM_EACH_PAGE)
     pages.count(requests(40, 50), build(version='1'))

@@ -8,7 +8,9 @@ anything of it is submitted, and their order does not matter. What is shared is 
 - from the first page, with `cache_shared_labels`, whether it had the families or not;
 - for `target_info`, from the last page that had this family: the labels of its first sample.
 
-The bound of a bucket and the quantile of a summary are not shared: they would take the place of those of others.
+The bound of a bucket and the quantile of a summary are not shared: they would take the place of those of others. A
+sample without one of the labels to `match`, or with a key in its place that does not leave the host, shares nothing:
+the base package would share its labels with series that it has nothing to do with.
 """
 
 from __future__ import annotations
@@ -17,10 +19,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from prometheus_client import Metric as PrometheusFamily
+from prometheus_client.samples import Sample
 
 from datadog_checks.base.config import is_affirmative
 
 from ..base_package import LabelShares
+from .labels import REDACTED
 
 __all__ = ['SharedLabels']
 
@@ -39,7 +43,9 @@ class SharedLabels:
         self._shares = LabelShares(check, config)
         self.is_wanted: bool = self._shares.configured
         """Whether an option asks for shared labels at all."""
-        self._sources = frozenset(config.get('share_labels') or ())
+        sources = config.get('share_labels') or {}
+        # By family: the labels that another series must have as well.
+        self._matching = {name: () if one is True else tuple(one.get('match', ())) for name, one in sources.items()}
         self._has_target = bool(config.get(TARGET))
         self._is_cached = is_affirmative(config.get('cache_shared_labels', True))
         # What the families were on the page that holds. None before the first one.
@@ -53,7 +59,7 @@ class SharedLabels:
 
     def is_source(self, family: str) -> bool:
         """Tell whether a family, without its `raw_metric_prefix`, shares its labels."""
-        return family in self._sources or (self._has_target and family == TARGET)
+        return family in self._matching or (self._has_target and family == TARGET)
 
     def update(self, families: Iterable[PrometheusFamily]) -> bool:
         """Take what is shared from the families of a page that share their labels; tell whether it is anything else."""
@@ -62,6 +68,8 @@ class SharedLabels:
             for sample in family.samples:
                 for label in OF_SAMPLES.intersection(sample.labels):
                     del sample.labels[label]
+            matching = self._matching.get(family.name, ())
+            family.samples = [sample for sample in family.samples if _can_match(sample, matching)]
             if self._has_target and family.name == TARGET:
                 family.samples = family.samples[:1]
                 self._target = [family] if family.samples else self._target
@@ -75,3 +83,7 @@ class SharedLabels:
     def add_to(self, labels: dict[str, str]) -> None:
         """Add to the labels of a series what is shared with it, in the place of what it has under the same names."""
         self._shares.populate(labels)
+
+
+def _can_match(sample: Sample, matching: Iterable[str]) -> bool:
+    return all(sample.labels.get(label, REDACTED) != REDACTED for label in matching)
