@@ -91,6 +91,11 @@ class LitellmCheck(OpenMetricsBaseCheckV2):
         message = None if message is None else self.secrets(message)
         super().service_check(name, status, tags, hostname, message, raw)
 
+    def set_metadata(self, name: str, value: Any, **options: Any) -> None:
+        # A masked value is none of those that may be submitted.
+        if self.secrets(str(value)) == str(value):
+            super().set_metadata(name, value, **options)
+
     def configure_scrapers(self) -> None:
         self._standing_warnings = []
         super().configure_scrapers()

@@ -118,6 +118,14 @@ def test_what_is_no_version_is_not_told(
     assert metadata(datadog_agent) == {}
 
 
+def test_a_version_that_has_a_secret_is_not_told(datadog_agent: DatadogAgentStub, dd_run_check: RunCheck) -> None:
+    key = 'plantedkey4711'
+    with serving_paths(Answers(readiness=long(f'1.106.2+{key}')).paths()) as url:
+        dd_run_check(check_of(url, extra_headers={'x-litellm-api-key': key}))
+
+    assert metadata(datadog_agent) == {}
+
+
 @pytest.mark.parametrize(
     ('answers', 'options', 'asked'),
     [
