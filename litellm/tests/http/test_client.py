@@ -318,6 +318,15 @@ def test_what_comes_with_a_challenge_is_read_up_to_a_limit() -> None:
     assert 'has more than 1 MiB of headers, or refuses with so much text' in error
 
 
+@pytest.mark.parametrize('scheme', ['unix', 'UNIX'])
+def test_a_redirect_to_a_socket_of_this_host_is_not_followed(scheme: str) -> None:
+    redirect = answering(307, headers={'Location': f'{scheme}://%2Fnowhere%2Fdocker.sock/info'})
+    with serving_paths({**ANSWERS, '/metrics/': redirect}) as url:
+        error = LitellmCheck('litellm', {}, [{'openmetrics_endpoint': f'{url}/metrics/'}]).run()
+
+    assert 'the request failed (InvalidSchema)' in error
+
+
 def test_the_body_of_a_redirect_is_not_read(aggregator: AggregatorStub, dd_run_check: RunCheck) -> None:
     hung_up = threading.Event()
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urljoin
 
 from requests import Response
-from requests.exceptions import InvalidHeader
+from requests.exceptions import InvalidHeader, InvalidSchema
 from requests.sessions import SessionRedirectMixin
 
 from datadog_checks.base.utils.http import RequestsWrapper
@@ -179,6 +179,9 @@ class Client:
         self.redirects = self.redirects.then(
             response.status_code, request.url, target, drops_key=leaves and self.sends_credentials
         )
+        if leaves and target.partition(':')[0].lower() == 'unix':
+            # Sessions of the base package follow to sockets of this host, such as that of Docker.
+            raise InvalidSchema('a socket of this host')
         if leaves:
             for name in [name for name in request.headers if name.lower() not in HARMLESS_HEADERS]:
                 del request.headers[name]
