@@ -231,6 +231,20 @@ def test_what_workers_with_large_pages_of_their_own_hold_is_not_counted_again(mo
         assert watch.requests() == len(workers) * 10
 
 
+def test_what_two_workers_show_of_a_series_that_is_forgotten_in_between_counts_once() -> None:
+    with SimulatedProxy(workers=3) as proxy:
+        watch = Watch(proxy, LitellmCheck)
+        watch.scrape(2)
+        proxy.count(REQUESTS, 10, worker=0)
+        proxy.count(REQUESTS, 7, worker=1)
+        for worker in (0, 1, 0, 1):
+            watch.scrape(worker)
+            for _ in range(FORGOTTEN):
+                watch.scrape(2)
+
+        assert watch.requests() == 10 + 7
+
+
 def test_what_pods_with_large_pages_of_their_own_hold_is_not_counted_again(
     pages: Pages, monkeypatch: pytest.MonkeyPatch
 ) -> None:

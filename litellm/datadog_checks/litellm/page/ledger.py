@@ -219,6 +219,9 @@ class Ledger:
             # The page was made at some time between these.
             earliest, latest = times.asked - age, times.answered - age
             former, series.born = series.born, latest
+            if former == -math.inf:
+                # Out of the archive, which only has the time on the proxy's clock.
+                former = min(times.answered - (times.date - before), self._page_asked)
             is_datable = series.created < latest_datable
             series.is_young = earliest > self._forgotten_until and (
                 is_known or (is_datable and earliest > self._watching_since)
