@@ -37,8 +37,9 @@ from requests import Response
 
 from datadog_checks.base.constants import ServiceCheck
 from datadog_checks.litellm import LitellmCheck
-from datadog_checks.litellm.scrapers.exact import FORGET_EVERY, _proxy_time
+from datadog_checks.litellm.scrapers.exact import FORGET_EVERY
 from datadog_checks.litellm.transport.body import PageLimits
+from datadog_checks.litellm.transport.dates import answered_at
 from tests.support.agent_model import AgentModel, Context, Submissions, recorded
 from tests.support.endpoint import OPENMETRICS
 from tests.support.misbehaving import (
@@ -1026,7 +1027,7 @@ def test_the_clock_of_the_proxy_counts_if_it_tells_it(headers: dict[str, str], i
     response = Response()
     response.headers.update(headers)
 
-    assert (abs(_proxy_time(response) - time.time()) < 600) == is_ours
+    assert (abs(answered_at(response) - time.time()) < 600) == is_ours
 
 
 @pytest.mark.parametrize(

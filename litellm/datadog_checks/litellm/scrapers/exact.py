@@ -7,12 +7,9 @@ Agent.
 
 from __future__ import annotations
 
-import re
 import time
 from collections import Counter
 from collections.abc import Iterator, MutableMapping
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from math import isnan
 from typing import Any
 
@@ -27,6 +24,7 @@ from ..page.limit import ContextLimit
 from ..page.recognition import Reading
 from ..page.samples import SampleTable
 from ..page.slots import UNWANTED
+from ..transport.dates import answered_at
 from ..transport.errors import explain, explain_bad_lines, is_refused
 from ..transport.redirects import NOT_REDIRECTED
 from .base import LitellmScraper
@@ -48,9 +46,6 @@ __all__ = ['ExactScraper']
 # Forgetting renumbers all slots, so it waits until a tenth of them can go, or for this many pages.
 FORGET_SHARE = 10
 FORGET_EVERY = 10
-
-# One date in a header that may have several of them.
-DATE = re.compile(r'[^,]+,[^,]+')
 
 
 class ExactScraper(LitellmScraper):
@@ -79,7 +74,7 @@ class ExactScraper(LitellmScraper):
         bad_lines: Counter[str] = Counter()
         try:
             with self.ask() as response:
-                times = Times(asked, time.monotonic(), _proxy_time(response))
+                times = Times(asked, time.monotonic(), answered_at(response))
                 reading = self._table.read_page(self._lines(response, bad_lines), bad_lines)
             if self._selection.is_used:
                 self._selection.verify(self._table.metrics_with_samples(reading), self._process(reading))
@@ -189,14 +184,3 @@ class ExactScraper(LitellmScraper):
             return bool(self.flush_first_value)
         agent_started = datadog_agent.get_process_start_time()
         return started is not None and agent_started is not None and started > agent_started
-
-
-def _proxy_time(response: Response) -> float:
-    """Return when the proxy answered, by its clock or else by ours, in seconds since the epoch."""
-    found = DATE.match(response.headers.get('Date', ''))
-    try:
-        date = parsedate_to_datetime(found[0] if found else '')
-    except (OverflowError, TypeError, ValueError):
-        return time.time()
-    age = response.headers.get('Age', '')
-    return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() + (int(age) if age.isdecimal() else 0)

@@ -1,0 +1,30 @@
+"""Read from an answer when it was made.
+
+What a proxy says of times is on its own clock, so ages are computed from the date of the same answer. A cache in
+between says in `Age` how long it has kept an answer, whose date is then that of the proxy when it made it.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+
+from requests import Response
+
+__all__ = ['answered_at']
+
+# One date in a header that may have several of them.
+_DATE = re.compile(r'[^,]+,[^,]+')
+
+
+def answered_at(response: Response) -> float:
+    """Return when the proxy answered, by its clock or else by ours, in seconds since the epoch."""
+    found = _DATE.match(response.headers.get('Date', ''))
+    try:
+        date = parsedate_to_datetime(found[0] if found else '')
+    except (OverflowError, TypeError, ValueError):
+        return time.time()
+    age = response.headers.get('Age', '')
+    return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() + (int(age) if age.isdecimal() else 0)
