@@ -28,7 +28,7 @@ _ANNOTATION = re.compile(r'ad\.datadoghq\.com/.+\.checks')
 
 
 class Command(NamedTuple):
-    """A command of a shell block, without `sudo -u USER` before it."""
+    """A command of a shell block, without `sudo` and its `-u USER` before it."""
 
     block: Block
     words: list[str]
@@ -47,8 +47,8 @@ def commands() -> Iterator[Command]:
     for block in blocks('shell', 'bash', 'sh'):
         for line in textwrap.dedent(block.text).replace('\\\n', ' ').splitlines():
             words = shlex.split(line, comments=True)
-            if words[:2] == ['sudo', '-u']:
-                words = words[3:]
+            if words[:1] == ['sudo']:
+                words = words[3:] if words[1] == '-u' else words[1:]
             if words:
                 yield Command(block, words)
 

@@ -42,7 +42,7 @@ PATCH = 'agent-init-container-patch.yaml'
 WITHOUT_SCHEMA = {'agent-operator.yaml', 'agent-helm-values.yaml', PATCH}
 MANIFESTS = sorted(path.name for path in FOLDER.glob('*.yaml') if path.name not in WITHOUT_SCHEMA)
 
-HANDLE = 'k8s_secret@litellm/litellm/metrics-key'
+HANDLE = 'k8s_secret@litellm/litellm-agent/metrics-key'
 KEY_VARIABLE = 'LITELLM_METRICS_KEY'
 PORT, METRICS_PORT = 4000, 4001
 
@@ -216,8 +216,14 @@ def test_each_form_of_annotation_is_shown() -> None:
     ]
 
 
+@pytest.fixture
+def tags_of_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let instances have `env` among their tags, which the test plugin forbids to what a check adds by itself."""
+    monkeypatch.setenv('DDEV_SKIP_GENERIC_TAGS_CHECK', 'true')
+
+
 @pytest.mark.parametrize('one', ANNOTATED, ids=lambda one: one.manifest)
-@pytest.mark.usefixtures('first_page_counts')
+@pytest.mark.usefixtures('first_page_counts', 'tags_of_users')
 def test_an_annotation_collects(one: Annotated, pod: Pod, aggregator: AggregatorStub, dd_run_check: RunCheck) -> None:
     dd_run_check(LitellmCheck(one.template.check, dict(one.template.init_config), [instance_of(one, pod)]))
 
@@ -228,7 +234,7 @@ def test_an_annotation_collects(one: Annotated, pod: Pod, aggregator: Aggregator
 
 @pytest.mark.parametrize('check', [LitellmCheck, StockCheck])
 @pytest.mark.parametrize('one', ANNOTATED, ids=lambda one: one.manifest)
-@pytest.mark.usefixtures('first_page_counts')
+@pytest.mark.usefixtures('first_page_counts', 'tags_of_users')
 def test_no_personal_label_leaves_under_either_check(
     check: type[AgentCheck], one: Annotated, pod: Pod, aggregator: AggregatorStub, dd_run_check: RunCheck
 ) -> None:
@@ -255,7 +261,7 @@ def test_the_agent_has_what_an_annotation_takes_from_it(one: Annotated, way: str
 
 
 def test_the_agent_can_read_no_other_secret() -> None:
-    assert readable_secrets() == {'operator': {('litellm', 'litellm')}, 'helm': {('litellm', 'litellm')}}
+    assert readable_secrets() == {'operator': {('litellm', 'litellm-agent')}, 'helm': {('litellm', 'litellm-agent')}}
     (helm,) = documents('agent-helm-values.yaml')
     assert helm['datadog']['secretBackend']['enableGlobalPermissions'] is False
 
@@ -280,12 +286,6 @@ def test_the_cluster_check_is_the_same_with_operator_and_helm() -> None:
 
     assert operator == helm
     assert operator['cluster_check'] is True
-
-
-@pytest.fixture
-def tags_of_users(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let instances have `env` among their tags, which the test plugin forbids to what a check adds by itself."""
-    monkeypatch.setenv('DDEV_SKIP_GENERIC_TAGS_CHECK', 'true')
 
 
 def cluster_instance(pod: Pod) -> dict[str, Any]:

@@ -41,6 +41,9 @@ RELEASES = re.compile(r'(\.\./)+releases/latest')
 NOT_RUN = {
     'datadog-agent': 'needs an Agent',
     'docker': 'needs a container engine',
+    'grep': 'looks into the folder of an Agent',
+    'install': 'writes into folders of the system',
+    'systemctl': 'needs systemd',
     'dockerfile': 'needs a container engine and the image of the Agent',
     'helm': 'needs a cluster',
     'jq': 'pipes into a request to Datadog',
