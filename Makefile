@@ -38,7 +38,7 @@ pictures: $(NEWEST)/ready  ## update the dashboard screenshots in litellm/images
 .PHONY: test test-newest test-oldest test-tools
 test:  ## run all tests, also on the real LiteLLM, on the newest and the oldest base package
 	@echo 'Testing on two base packages in parallel, which takes three to six minutes. Each prints its output when done.'
-	@$(MAKE) --no-print-directory -j2 -Otarget test-newest test-oldest test-tools
+	@$(MAKE) --no-print-directory -j3 -Otarget test-newest test-oldest test-tools
 
 # With COVER=yes, as in `make check`, it is recorded by the way which branches of the check the tests take, on one base
 # package. That takes half as long again.
