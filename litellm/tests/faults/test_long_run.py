@@ -1,4 +1,4 @@
-"""Increments add up: over 10,000 pages the sum of what was sent is the last value minus the first."""
+"""Increments add up: over 10,000 pages the sum of what was sent is what happened, restarts of the proxy or not."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from tests.support.watch import LATENCY, REQUESTS
 
 SPEND = 'litellm_spend_metric'
 PAGES = 10_000
+# After how many pages the proxy starts over.
+RESTART = 997
 MODELS = ('a', 'b', 'c')
 BOUNDS = (0.5, 2.0)
 
@@ -28,6 +30,10 @@ class Counted:
         self.dollars = choice.random() * 1e6
         self.seconds = choice.random() * 1e8
         self.buckets = [float(choice.randrange(10**8))] * 2
+
+    def restart(self) -> None:
+        self.requests = self.dollars = self.seconds = 0.0
+        self.buckets = [0.0] * 2
 
     def move(self, choice: random.Random) -> None:
         duration = choice.expovariate(1.0)
@@ -63,15 +69,20 @@ def page_of(counted: dict[str, Counted]) -> str:
     return ''.join(f'# TYPE {name} {type_}\n{"".join(lines)}' for name, type_, lines in families)
 
 
-def test_what_ten_thousand_pages_sent_is_the_last_value_minus_the_first() -> None:
+def values_of(counted: dict[str, Counted]) -> dict[Context, float]:
+    return {context: value for model, one in counted.items() for context, value in one.values(model).items()}
+
+
+@pytest.mark.parametrize('restarts', [False, True], ids=['one process', 'restarts'])
+def test_what_ten_thousand_pages_sent_is_what_happened(restarts: bool) -> None:
     choice, clock = random.Random(0), Clock()
     counted = {model: Counted(choice) for model in MODELS}
-    first = {context: value for model, one in counted.items() for context, value in one.values(model).items()}
+    first, happened = values_of(counted), defaultdict[Context, list[float]](list)
     sent: defaultdict[Context, list[float]] = defaultdict(list)
     with PageServer() as server:
         instance = {'openmetrics_endpoint': server.url, 'collect_readiness': False, 'tag_by_endpoint': False}
         check = LitellmCheck('litellm', {}, [instance])
-        for _ in range(PAGES):
+        for page in range(PAGES):
             server.page = page_of(counted)
             clock.advance(15)
             with clock.is_the_time(), recorded() as submissions:
@@ -79,12 +90,20 @@ def test_what_ten_thousand_pages_sent_is_the_last_value_minus_the_first() -> Non
             for sample in submissions.samples:
                 if sample.type == 'count':
                     sent[Context(sample.name, frozenset(sample.tags))].append(sample.value)
-            last = {context: value for model, one in counted.items() for context, value in one.values(model).items()}
+            last = values_of(counted)
+            if restarts and page % RESTART == RESTART - 1:
+                for context, value in last.items():
+                    happened[context].append(value - first[context])
+                    first[context] = 0.0
+                for one in counted.values():
+                    one.restart()
             for one in counted.values():
                 if choice.random() < 0.5:
                     one.move(choice)
+    for context, value in last.items():
+        happened[context].append(value - first[context])
 
     assert min(map(min, sent.values())) == 0
     assert {context: fsum(increments) for context, increments in sent.items()} == {
-        context: pytest.approx(value - first[context], rel=1e-9) for context, value in last.items()
+        context: pytest.approx(fsum(eras), rel=1e-9) for context, eras in happened.items()
     }
