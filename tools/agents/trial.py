@@ -85,7 +85,8 @@ def try_wheel(environment: Environment, on: Bench) -> Trial:
         folder = install(environment, on.wheel, Path(conf_d))
         complaints['replaces'] += _not_replaced(environment, folder)
         a_file = str(on.key_file)
-        known = options(folder / 'conf.yaml.example', {'<CERT_PATH>': a_file, '<KEY_FILE_PATH>': a_file})
+        files = dict.fromkeys(('<CERT_PATH>', '<KEY_FILE_PATH>', '<PRIVATE_KEY_PATH>'), a_file)
+        known = options(folder / 'conf.yaml.example', files)
         answer = _ask(environment, known, on, folder)
         remove(environment, _PACKAGE)
     complaints['removed'] += [f'{show(environment, _PACKAGE)} is left'] if show(environment, _PACKAGE) else []
