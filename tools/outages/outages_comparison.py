@@ -7,20 +7,18 @@ make no difference. Of answers and labels, those that make up at least a fifth m
 
 from __future__ import annotations
 
-import csv
 import re
-from collections.abc import Collection, Iterator, Mapping
-from fnmatch import fnmatchcase
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
 
+from tools.known_differences import Allowed, Cells, Difference, read_allowed
 from tools.markdown import between_markers, cells
 
 from .fixture import observe_fixture
 from .tables import TABLES, tables
 
-__all__ = ['PAGE', 'Allowed', 'Difference', 'allowed', 'differences', 'fixture_tables', 'real_tables', 'unneeded']
+__all__ = ['PAGE', 'allowed', 'differences', 'fixture_tables', 'real_tables']
 
 PAGE = Path(__file__).parents[2] / 'docs' / 'outages.md'
 _ALLOWED_CSV = Path(__file__).with_name('allowed.csv')
@@ -29,44 +27,11 @@ _SMALL_SHARE = 0.2
 _NO_TIME = 0.5
 _WITHOUT_FAULT = 'nothing'
 
-# The cells of a table by fault and by what is told of it.
-Cells = dict[tuple[str, str], str]
-
-
-class Difference(NamedTuple):
-    """What is not the same of both proxies in a fault."""
-
-    fault: str
-    told: str
-    real: str
-    fixture: str
-
-    def __str__(self) -> str:
-        return f'{self.fault}, {self.told}: {self.real} of the real proxy, {self.fixture} of the fixture'
-
-
-class Allowed(NamedTuple):
-    """A known difference: in which faults, of what (both patterns), and why."""
-
-    fault: str
-    told: str
-    reason: str
-
-    def covers(self, difference: Difference) -> bool:
-        """Tell whether this is the known difference."""
-        return fnmatchcase(difference.fault, self.fault) and fnmatchcase(difference.told, self.told)
-
 
 @cache
 def allowed() -> tuple[Allowed, ...]:
     """Return the known differences."""
-    with _ALLOWED_CSV.open(newline='') as rows:
-        return tuple(Allowed(**row) for row in csv.DictReader(rows))
-
-
-def unneeded(found: Collection[Difference]) -> list[Allowed]:
-    """Return the known differences that are none."""
-    return [known for known in allowed() if not any(known.covers(difference) for difference in found)]
+    return read_allowed(_ALLOWED_CSV)
 
 
 def real_tables() -> dict[str, Cells]:

@@ -6,24 +6,21 @@ any.
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Collection
-from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
 
 from tests.fixture_proxy import start
 from tests.fixture_proxy.accounts import VIRTUAL_KEYS
 from tests.fixture_proxy.releases import NEWEST
 
+from tools.known_differences import Allowed, Cells, Difference, read_allowed
 from tools.markdown import between_markers, cells
 from tools.real_litellm.families import Page
 
 from .counting import AMOUNTS, call, routes_table
 from .official_clients import callers
 
-__all__ = ['PAGE', 'Allowed', 'Difference', 'allowed', 'differences', 'fixture_table', 'real_table', 'unneeded']
+__all__ = ['PAGE', 'allowed', 'differences', 'fixture_table', 'real_table']
 
 PAGE = Path(__file__).parents[2] / 'docs' / 'routes.md'
 _ALLOWED_CSV = Path(__file__).with_name('allowed.csv')
@@ -37,44 +34,11 @@ _MODELS = {
     'transcriptions': 'whisper',
 }
 
-# The cells of the table by the call and the heading of the column.
-Cells = dict[tuple[str, str], str]
-
-
-class Difference(NamedTuple):
-    """What is not the same of both proxies for a call."""
-
-    call: str
-    told: str
-    real: str
-    fixture: str
-
-    def __str__(self) -> str:
-        return f'{self.call}, {self.told}: {self.real} of the real proxy, {self.fixture} of the fixture'
-
-
-class Allowed(NamedTuple):
-    """A known difference: for which calls, of what (both patterns), and why."""
-
-    call: str
-    told: str
-    reason: str
-
-    def covers(self, difference: Difference) -> bool:
-        """Tell whether this is the known difference."""
-        return fnmatchcase(difference.call, self.call) and fnmatchcase(difference.told, self.told)
-
 
 @cache
 def allowed() -> tuple[Allowed, ...]:
     """Return the known differences."""
-    with _ALLOWED_CSV.open(newline='') as rows:
-        return tuple(Allowed(**row) for row in csv.DictReader(rows))
-
-
-def unneeded(found: Collection[Difference]) -> list[Allowed]:
-    """Return the known differences that are none."""
-    return [known for known in allowed() if not any(known.covers(difference) for difference in found)]
+    return read_allowed(_ALLOWED_CSV)
 
 
 def real_table() -> Cells:

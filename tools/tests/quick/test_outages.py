@@ -4,16 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from tools.known_differences import Cells, Difference, unneeded
 from tools.outages.faults import FAULTS
-from tools.outages.outages_comparison import (
-    Cells,
-    Difference,
-    allowed,
-    differences,
-    fixture_tables,
-    real_tables,
-    unneeded,
-)
+from tools.outages.outages_comparison import allowed, differences, fixture_tables, real_tables
 
 STOPPED = 'PostgreSQL stopped'
 FAILED = '`litellm_proxy_failed_requests_metric`'
@@ -34,7 +27,7 @@ def test_the_fixture_goes_through_each_fault_as_the_real_proxy_does(found: list[
 
 
 def test_every_known_difference_is_one(found: list[Difference]) -> None:
-    assert unneeded(found) == []
+    assert unneeded(allowed(), found) == []
 
 
 def test_a_known_difference_has_a_reason() -> None:
@@ -85,4 +78,4 @@ def test_what_is_counted_without_a_fault_is_compared_by_its_share(real: dict[str
         one: f'+{1000 * float(cell)}' if one[1] == told and float(cell) else cell
         for one, cell in real['families'].items()
     }
-    assert {one.fault for one in differences(real, {**real, 'families': dear})} == {'nothing'}
+    assert {one.about for one in differences(real, {**real, 'families': dear})} == {'nothing'}
