@@ -283,6 +283,8 @@ def test_what_comes_with_a_challenge_is_not_decompressed() -> None:
         request.send_header('WWW-Authenticate', 'Digest realm="r", nonce="n", qop="auth"')
         request.send_header('Content-Encoding', 'gzip')
         request.send_header('Content-Length', str(len(bomb)))
+        # The server closes each connection: the request with the credentials must not go out on this one.
+        request.send_header('Connection', 'close')
         request.end_headers()
         with suppress(OSError):
             request.wfile.write(bomb)
@@ -298,18 +300,25 @@ def test_what_comes_with_a_challenge_is_not_decompressed() -> None:
     assert peak < 16 << 20
 
 
-def test_what_comes_with_a_challenge_is_read_up_to_a_limit() -> None:
-    hung_up = threading.Event()
+def pouring(status: int, name: str, value: str, hung_up: threading.Event) -> Callable[[BaseHTTPRequestHandler], None]:
+    """Answer with one header and 256 MiB of blanks, and tell if the client hangs up before their end."""
 
-    def challenge(request: BaseHTTPRequestHandler) -> None:
-        request.send_response(401)
-        request.send_header('WWW-Authenticate', 'Digest realm="r", nonce="n", qop="auth"')
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(status)
+        request.send_header(name, value)
         request.end_headers()
         try:
             for _ in range(1 << 8):
                 request.wfile.write(b' ' * (1 << 20))
         except OSError:
             hung_up.set()
+
+    return answer
+
+
+def test_what_comes_with_a_challenge_is_read_up_to_a_limit() -> None:
+    hung_up = threading.Event()
+    challenge = pouring(401, 'WWW-Authenticate', 'Digest realm="r", nonce="n", qop="auth"', hung_up)
 
     with serving_paths({'/metrics/': challenge}) as url:
         error = LitellmCheck('litellm', {}, [{'openmetrics_endpoint': f'{url}/metrics/', **DIGEST}]).run()
@@ -329,16 +338,7 @@ def test_a_redirect_to_a_socket_of_this_host_is_not_followed(scheme: str) -> Non
 
 def test_the_body_of_a_redirect_is_not_read(aggregator: AggregatorStub, dd_run_check: RunCheck) -> None:
     hung_up = threading.Event()
-
-    def redirect(request: BaseHTTPRequestHandler) -> None:
-        request.send_response(307)
-        request.send_header('Location', '/metrics/')
-        request.end_headers()
-        try:
-            for _ in range(1 << 8):
-                request.wfile.write(b' ' * (1 << 20))
-        except OSError:
-            hung_up.set()
+    redirect = pouring(307, 'Location', '/metrics/', hung_up)
 
     with serving_paths({**ANSWERS, '/front/metrics/': redirect}) as url:
         dd_run_check(LitellmCheck('litellm', {}, [{'openmetrics_endpoint': f'{url}/front/metrics/'}]))
