@@ -13,11 +13,12 @@ from typing import Any, NamedTuple
 
 from tests.lineage.family import DriftError, Family
 
-from tools.real_litellm.environment import Environment, HarnessError, environment
+from tools.real_litellm import kept
+from tools.real_litellm.environment import Environment
 
 from .scan import Place
 
-__all__ = ['Run', 'run']
+__all__ = ['Run', 'newest_release', 'run']
 
 _PROBE = Path(__file__).with_name('probe.py')
 _SECONDS = 240
@@ -31,20 +32,23 @@ class Run(NamedTuple):
     failures: Sequence[str]
 
 
-def run(release: str, entries: Sequence[str]) -> Run:
+def newest_release() -> str:
+    """Ask the package registry for LiteLLM's newest release; raises HarnessError when it gives none."""
+    with tempfile.NamedTemporaryFile('w', suffix='.in') as wanted:
+        wanted.write('litellm')
+        wanted.flush()
+        command = [kept.uv(), 'pip', 'compile', '--quiet', '--no-deps', '--no-header', '--no-annotate', wanted.name]
+        return kept.run(command, "look up LiteLLM's newest release").strip().removeprefix('litellm==')
+
+
+def run(installed: Environment, entries: Sequence[str]) -> Run:
     """Run a release in an environment of its own and return what it registers.
 
-    The environment is made when there is none yet, which takes a minute or two and some 600 MB. Without a licence a
-    release before 1.80.0 registers its services and one family more; that is not worked around.
-    Raises DriftError when the release cannot be installed or imported.
+    Without a licence a release before 1.80.0 registers its services and one family more; that is not worked around.
+    Raises DriftError when the release cannot be imported.
     """
-    try:
-        installed = environment(release)
-    except HarnessError as error:
-        raise DriftError(str(error).splitlines()[0]) from None
     probed = _probe(installed, entries)
-    packages = next((installed.path / 'lib').glob('python*/site-packages'))
-    families = [_family(found, packages) for found in probed['families']]
+    families = [_family(found, installed.packages) for found in probed['families']]
     calls = {Place(*call[:3]) for found in probed['families'] for call in found['calls']}
     return Run(
         {family.name: family for family in sorted(families, key=lambda one: one.name)},
@@ -87,7 +91,7 @@ def _probe(installed: Environment, entries: Sequence[str]) -> dict[str, list[Any
     output = folder / 'families.json'
     try:
         done = subprocess.run(
-            [installed.path / 'bin' / 'python', str(_PROBE), str(output), *entries],
+            [installed.python, str(_PROBE), str(output), *entries],
             capture_output=True,
             text=True,
             timeout=_SECONDS,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from tests.lineage.family import CLIENT_BUCKETS, Family
@@ -44,9 +44,8 @@ class Report(NamedTuple):
         return plain
 
 
-def compared(release: str, scanned: Scan, run: Run | str, lineage: Lineage, notes: Sequence[str] = ()) -> Report:
-    """Compare what is known of a release; `run` is what it registered when it ran, or why it did not run."""
-    ran = Run({}, frozenset(), ()) if isinstance(run, str) else run
+def compared(release: str, scanned: Scan, ran: Run, lineage: Lineage) -> Report:
+    """Compare what is known of a release: what its sources tell, and what it registered when it ran."""
     families = {name: {**scanned.families, **ran.families}[name] for name in sorted({*scanned.families, *ran.families})}
     nameless = [place for place in scanned.nameless if place not in ran.calls]
     unread = [
@@ -62,8 +61,8 @@ def compared(release: str, scanned: Scan, run: Run | str, lineage: Lineage, note
     return Report(
         release=release,
         families=families,
-        how=_how(families, run),
-        notes=[*notes, *ran.failures],
+        how=_how(families, ran),
+        notes=list(ran.failures),
         unread=unread,
         unmapped=[family for family in families.values() if family.name not in mapped],
         type_changed=[
@@ -78,11 +77,9 @@ def compared(release: str, scanned: Scan, run: Run | str, lineage: Lineage, note
     )
 
 
-def _how(families: Mapping[str, Family], run: Run | str) -> str:
-    if isinstance(run, str):
-        return f'as far as its sources tell ({run})'
-    only = sum(name not in run.families for name in families)
-    return f'{len(run.families)} of them registered when it ran{f", {only} in its sources only" if only else ""}'
+def _how(families: Mapping[str, Family], ran: Run) -> str:
+    only = sum(name not in ran.families for name in families)
+    return f'{len(ran.families)} of them registered when it ran{f", {only} in its sources only" if only else ""}'
 
 
 def _labels_changed(release: str, families: dict[str, Family], lineage: Lineage) -> list[dict[str, Any]]:

@@ -6,25 +6,7 @@ from typing import NamedTuple
 
 from prometheus_client import Histogram
 
-__all__ = ['CLIENT_BUCKETS', 'COLLECTOR_TYPES', 'DriftError', 'Family', 'family_name']
-
-# The classes of prometheus_client that make a family, and the type that a scrape reports for it.
-COLLECTOR_TYPES = {
-    'Counter': 'counter',
-    'CounterMetricFamily': 'counter',
-    'Enum': 'stateset',
-    'Gauge': 'gauge',
-    'GaugeHistogramMetricFamily': 'gaugehistogram',
-    'GaugeMetricFamily': 'gauge',
-    'Histogram': 'histogram',
-    'HistogramMetricFamily': 'histogram',
-    'Info': 'info',
-    'InfoMetricFamily': 'info',
-    'StateSetMetricFamily': 'stateset',
-    'Summary': 'summary',
-    'SummaryMetricFamily': 'summary',
-    'UnknownMetricFamily': 'unknown',
-}
+__all__ = ['CLIENT_BUCKETS', 'DriftError', 'Family']
 
 
 class DriftError(Exception):
@@ -50,11 +32,6 @@ class Family(NamedTuple):
     evidence: str
     registered_by: str
     read_by: str
-
-
-def family_name(name: str, type_: str) -> str:
-    """Return the name of the family that prometheus_client makes of the name that a constructor is given."""
-    return name.removesuffix('_total') if type_ == 'counter' else name
 
 
 # Upper bounds without the last, which every histogram has.

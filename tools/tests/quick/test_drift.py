@@ -5,9 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from textwrap import dedent
 
 import pytest
 from tests.lineage import lineage as lineage_module
@@ -16,150 +15,56 @@ from tests.lineage.lineage import FILES, Files, Lineage
 
 from datadog_checks.litellm import metrics as names
 from tools.drift import __main__ as drift_command
-from tools.drift import page, wheels
+from tools.drift import page
 from tools.drift.__main__ import main
-from tools.drift.dynamic import Run, run
+from tools.drift.dynamic import Run, newest_release, run
 from tools.drift.report import compared
-from tools.drift.scan import Place, Scan
-from tools.drift.scan import scan as scan_sources
-from tools.real_litellm.environment import RELEASE
-
-Scanned = Callable[..., Scan]
+from tools.drift.scan import Place, Scan, scan
+from tools.real_litellm.environment import RELEASE, Environment, environment
 
 
-def wheel(folder: Path, project: str, version: str, files: dict[str, str], requires: str = '') -> Path:
-    """Make a wheel that pip takes, of these files."""
-    name = project.replace('-', '_')
-    metadata = f'Metadata-Version: 2.1\nName: {project}\nVersion: {version}\n{requires}'
-    path = folder / f'{name}-{version}-py3-none-any.whl'
-    with zipfile.ZipFile(path, 'w') as archive:
-        for file, text in files.items():
-            archive.writestr(file, dedent(text))
-        archive.writestr(f'{name}-{version}.dist-info/METADATA', metadata)
-        archive.writestr(f'{name}-{version}.dist-info/WHEEL', 'Wheel-Version: 1.0\nTag: py3-none-any\n')
-        archive.writestr(f'{name}-{version}.dist-info/RECORD', '')
-    return path
-
-
-@pytest.fixture
-def scanned(tmp_path: Path) -> Scanned:
-    """Scan sources: one module, and others by their names."""
-
-    def of(module: str = '', **others: str) -> Scan:
-        files = {'litellm/metrics.py': module, **{f'litellm/{name}.py': text for name, text in others.items()}}
-        with wheels.Sources([wheel(tmp_path, 'litellm', '1.0.0', files)]) as sources:
-            return scan_sources(sources)
-
-    return of
-
-
-@pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Replace the repository's folder for wheels by an empty one, and the registry by the wheels put there."""
-    folder = tmp_path / 'wheels'
-    folder.mkdir()
-    monkeypatch.setattr(wheels, '_CACHE', folder)
-    monkeypatch.setenv('PIP_CONFIG_FILE', '/dev/null')
-    monkeypatch.setenv('PIP_NO_INDEX', '1')
-    monkeypatch.setenv('PIP_FIND_LINKS', str(tmp_path / 'registry'))
-    (tmp_path / 'registry').mkdir()
-    return folder
+def installed(folder: Path, module: str) -> Environment:
+    """Make an environment whose LiteLLM has this module only, `litellm.metrics`."""
+    package = folder / 'lib' / 'python3' / 'site-packages' / 'litellm'
+    package.mkdir(parents=True)
+    (package / 'metrics.py').write_text(module)
+    return Environment('9.9.9', folder)
 
 
 # Scanning sources
 
+LOGGER = """\
+from prometheus_client import Counter, Gauge as PrometheusGauge
 
-def test_a_site_that_spells_a_name_tells_family_and_place(scanned: Scanned) -> None:
-    scan = scanned("""\
-        from prometheus_client import Counter, Gauge
+class Logger:
+    def __init__(self, **kwargs):
+        self.requests = Counter(name='litellm_requests_total', documentation='Requests.', labelnames=['team'])
+        self.state = PrometheusGauge('litellm_state', 'State.', ('model',), multiprocess_mode='livemax')
+        self.counter_factory = self.create_factory(Counter)
+        self.spend = self.counter_factory('litellm_spend_total', documentation='Spend.')
 
-        class Logger:
-            def __init__(self, **kwargs):
-                self.requests = Counter(name='litellm_requests_total', documentation='Requests.', labelnames=['team'])
-                self.state = Gauge('litellm_state', 'State.', ('model',), multiprocess_mode='livemax')
-    """)
+def make():
+    return prometheus_client.Enum('litellm_mode', 'Mode.')
 
-    assert [(family.name, family.type, family.evidence, family.labels) for family in scan.families.values()] == [
+def create_gauge(name):
+    return Gauge(f'litellm_{name}', 'Something.')
+
+def count(counter):
+    increment_counter('litellm_errors', 1)
+"""
+
+
+def test_a_site_that_spells_a_name_tells_family_and_place(tmp_path: Path) -> None:
+    found = scan(installed(tmp_path, LOGGER).packages)
+
+    assert {(family.name, family.type, family.evidence, family.labels) for family in found.families.values()} == {
         ('litellm_requests', 'counter', 'litellm/metrics.py:5', None),
         ('litellm_state', 'gauge', 'litellm/metrics.py:6', None),
-    ]
-    assert (scan.entries, scan.nameless, scan.unread) == (['litellm.metrics:Logger'], [], [])
-
-
-def test_a_class_of_the_client_is_known_by_any_name(scanned: Scanned) -> None:
-    scan = scanned("""\
-        import prometheus_client
-        from prometheus_client import Gauge as PrometheusGauge
-
-        class Logger:
-            def __init__(self):
-                self.gauge, self.counter = PrometheusGauge, prometheus_client.Counter
-                self.histogram: type = prometheus_client.Histogram
-                PrometheusGauge('litellm_first', '')
-                prometheus_client.Gauge('litellm_second', '')
-                self.gauge('litellm_third', '')
-                self.histogram('litellm_fourth', '')
-    """)
-
-    assert sorted(scan.families) == ['litellm_first', 'litellm_fourth', 'litellm_second', 'litellm_third']
-
-
-@pytest.mark.parametrize(
-    'imported',
-    [
-        'import prometheus_client as client',
-        'import prometheus_client.metrics as client',
-        'from prometheus_client import metrics as client',
-        "import importlib\nclient = importlib.import_module('prometheus_client')",
-    ],
-)
-def test_the_client_is_known_by_any_name(imported: str, scanned: Scanned) -> None:
-    scan = scanned(f"{imported}\nclient.Counter('litellm_requests', '')\n")
-
-    assert (list(scan.families), scan.unread) == (['litellm_requests'], [])
-
-
-def test_a_counter_of_things_in_python_is_no_family(scanned: Scanned) -> None:
-    scan = scanned("""\
-        from collections import Counter
-        from prometheus_client import Gauge
-
-        words = Counter('some text')
-    """)
-
-    assert (scan.families, scan.nameless) == ({}, [])
-
-
-def test_a_factory_makes_families_of_its_class(scanned: Scanned) -> None:
-    scan = scanned("""\
-        from prometheus_client import Counter, Gauge
-
-        class Logger:
-            def __init__(self):
-                self.counter_factory = self.create_factory(Counter)
-                self.requests = self.counter_factory('litellm_requests', documentation='Requests.')
-                self.state = create(Gauge, 'litellm_state', 'State.')
-    """)
-
-    assert {family.name: family.type for family in scan.families.values()} == {
-        'litellm_requests': 'counter',
-        'litellm_state': 'gauge',
+        ('litellm_spend', 'counter', 'litellm/metrics.py:8', None),
+        ('litellm_mode', 'stateset', 'litellm/metrics.py:11', None),
     }
-    assert scan.nameless == []
-
-
-def test_the_enterprise_wheel_is_scanned_together_with_litellm(tmp_path: Path) -> None:
-    logger = "from prometheus_client import Counter\ndef make():\n    Counter('litellm_requests', '')\n"
-    parts = [
-        wheel(tmp_path, 'litellm', '1.0.0', {'litellm/labels.py': "LABELS = ['team']"}),
-        wheel(tmp_path, 'litellm-enterprise', '0.1.0', {'litellm_enterprise/prometheus.py': logger}),
-    ]
-
-    with wheels.Sources(parts) as sources:
-        scan = scan_sources(sources)
-
-    assert scan.families['litellm_requests'].evidence == 'litellm_enterprise/prometheus.py:3'
-    assert scan.entries == ['litellm_enterprise.prometheus:make']
+    assert found.nameless == [Place('litellm/metrics.py', 14, 14)]
+    assert (found.entries, found.unread) == (['litellm.metrics:Logger', 'litellm.metrics:make'], [])
 
 
 @pytest.mark.parametrize(
@@ -168,78 +73,45 @@ def test_the_enterprise_wheel_is_scanned_together_with_litellm(tmp_path: Path) -
         "Counter(f'litellm_{kind}', 'Something.')",
         "Counter(kind, 'Something.')",
         "Counter('requests', 'Something.', namespace='litellm')",
-        "Counter(**{'name': kind})",
+        "Counter(documentation='Something.', **{'name': kind})",
+        "create_counter(kind, 'Something.')",
     ],
 )
-def test_a_name_that_is_put_together_has_a_place_only(site: str, scanned: Scanned) -> None:
-    scan = scanned(f"from prometheus_client import Counter\nkind = 'requests'\nrequests = {site}\n")
+def test_a_name_that_is_put_together_has_a_place_only(site: str, tmp_path: Path) -> None:
+    found = scan(installed(tmp_path, f'from prometheus_client import Counter\n\nrequests = {site}\n').packages)
 
-    assert (scan.families, list(map(str, scan.nameless))) == ({}, ['litellm/metrics.py:3'])
-
-
-def test_every_call_of_a_function_that_is_given_the_name_has_a_place(scanned: Scanned) -> None:
-    scan = scanned(
-        """\
-        from prometheus_client import Counter
-
-        class Counters:
-            def __init__(self):
-                self.counter('first')
-
-            def counter(self, name):
-                return Counter(f'litellm_{name}', 'Something.')
-        """,
-        elsewhere="""\
-        from litellm.metrics import Counters
-
-        def make():
-            return Counters().counter('second')
-        """,
-    )
-
-    assert sorted(map(str, scan.nameless)) == ['litellm/elsewhere.py:4', 'litellm/metrics.py:5', 'litellm/metrics.py:8']
-    assert sorted(scan.entries) == ['litellm.elsewhere:make', 'litellm.metrics:Counters']
+    assert (found.families, list(map(str, found.nameless))) == ({}, ['litellm/metrics.py:3'])
 
 
 @pytest.mark.parametrize(
-    'line',
+    'text',
     [
-        "SPECIFIED = [(Counter, 'litellm_first'), (Counter, 'litellm_second')]",
-        "BY_KIND = {'counter': Counter}",
-        'class Ours(Counter): ...',
-        'def chosen(): return Counter',
-        'chosen = lambda: Counter',
-        "made = getattr(prometheus_client, kind)('litellm_first', '')",
-        'modules = [prometheus_client]',
+        'from collections import Counter\nwords = Counter(["some", "text"], 1)\n',
+        'import prometheus_client\nlogger.info("%s", "nothing is made")\napp = prometheus_client.make_asgi_app()\n',
+        'from prometheus_client import Counter, Gauge\nstate = Gauge("litellm_state", "")\nCounter(words)\n',
     ],
 )
-def test_a_class_that_goes_where_it_cannot_be_followed_is_reported_with_its_place(line: str, scanned: Scanned) -> None:
-    scan = scanned(f'import prometheus_client\nfrom prometheus_client import Counter\n{line}\n')
+def test_what_makes_no_family_is_no_site(text: str, tmp_path: Path) -> None:
+    found = scan(installed(tmp_path, text).packages)
 
-    assert set(scan.unread) == {'litellm/metrics.py:3: what makes families is handed on here, and not followed'}
+    assert (found.families.keys() - {'litellm_state'}, found.nameless, found.unread) == (set(), [], [])
 
 
 @pytest.mark.parametrize(
-    'line',
+    ('text', 'unread'),
     [
-        'def count(counter: Counter, more: list[Counter] | None = None) -> Counter: ...',
-        'counter: Counter | None = None',
-        'Metric = Union[Counter, Gauge]',
-        'is_one = isinstance(metric, (Counter)) and type(metric) is Counter',
-        'is_there = Counter is not None and prometheus_client is not None',
-        'app = prometheus_client.make_asgi_app()',
+        (
+            "from prometheus_client import Counter\nSPECIFIED = [(Counter, 'litellm_first')]\n",
+            'litellm/metrics.py:1: nothing is seen to be made of Counter',
+        ),
+        (
+            'from prometheus_client import Counter\ndef broken(:\n',
+            'litellm/metrics.py:1: not Python that this tool can parse',
+        ),
     ],
 )
-def test_a_class_that_is_only_named_makes_no_family(line: str, scanned: Scanned) -> None:
-    scan = scanned(f'import prometheus_client\nfrom prometheus_client import Counter, Gauge\n{line}\n')
-
-    assert scan == Scan({}, [], [], [])
-
-
-def test_a_module_that_cannot_be_parsed_is_reported(scanned: Scanned) -> None:
-    scan = scanned('from prometheus_client import Counter\ndef broken(:\n')
-
-    assert scan.unread == ['litellm/metrics.py:1: not Python that this tool can parse']
+def test_a_module_that_cannot_be_read_is_reported(text: str, unread: str, tmp_path: Path) -> None:
+    assert scan(installed(tmp_path, text).packages).unread == [unread]
 
 
 # Comparing
@@ -254,7 +126,7 @@ def families_of(*families: Family) -> dict[str, Family]:
 
 
 def scan_of(*families: Family, nameless: Sequence[Place] = (), unread: Sequence[str] = ()) -> Scan:
-    return Scan(families_of(*families), nameless, [], list(unread))
+    return Scan(families_of(*families), list(nameless), [], list(unread))
 
 
 def lineage_of(*rows: tuple[str, str, str, str], newest: str = '1.2.0') -> Lineage:
@@ -264,7 +136,9 @@ def lineage_of(*rows: tuple[str, str, str, str], newest: str = '1.2.0') -> Linea
 
 
 def test_a_changed_type_is_told_with_both_types() -> None:
-    report = compared('1.2.0', scan_of(family('litellm_deployment_state', 'counter')), 'unused', lineage_of())
+    report = compared(
+        '1.2.0', scan_of(family('litellm_deployment_state', 'counter')), Run({}, frozenset(), []), lineage_of()
+    )
 
     assert report.type_changed == [{'family': 'litellm_deployment_state', 'mapped_as': 'gauge', 'is': 'counter'}]
     assert report.exit_status == 0
@@ -273,7 +147,9 @@ def test_a_changed_type_is_told_with_both_types() -> None:
 def test_a_changed_label_set_is_told_label_by_label() -> None:
     known = lineage_of(('litellm_spend_metric', 'team|user', '1.0.0', ''))
 
-    report = compared('1.3.0', scan_of(family('litellm_spend_metric', labels=('user', 'org_id'))), 'unused', known)
+    report = compared(
+        '1.3.0', scan_of(family('litellm_spend_metric', labels=('user', 'org_id'))), Run({}, frozenset(), []), known
+    )
 
     assert report.labels_changed == [{'family': 'litellm_spend_metric', 'added': ['org_id'], 'removed': ['team']}]
 
@@ -281,7 +157,9 @@ def test_a_changed_label_set_is_told_label_by_label() -> None:
 def test_labels_in_another_order_are_the_same_set() -> None:
     known = lineage_of(('litellm_spend_metric', 'team|user', '1.0.0', ''))
 
-    report = compared('1.3.0', scan_of(family('litellm_spend_metric', labels=('user', 'team'))), 'unused', known)
+    report = compared(
+        '1.3.0', scan_of(family('litellm_spend_metric', labels=('user', 'team'))), Run({}, frozenset(), []), known
+    )
 
     assert report.labels_changed == []
 
@@ -293,13 +171,13 @@ def test_a_family_is_gone_when_the_lineage_has_it_for_that_release() -> None:
         ('litellm_to_come', '', '1.4.0', ''),
     )
 
-    assert compared('1.3.0', scan_of(), 'unused', known).gone == ['litellm_current']
+    assert compared('1.3.0', scan_of(), Run({}, frozenset(), []), known).gone == ['litellm_current']
 
 
 def test_nothing_is_said_to_be_gone_while_something_could_not_be_read() -> None:
     known = lineage_of(('litellm_current', '', '1.0.0', ''))
 
-    assert compared('1.3.0', scan_of(unread=['litellm/metrics.py:1: why']), 'unused', known).gone == []
+    assert compared('1.3.0', scan_of(unread=['litellm/metrics.py:1: why']), Run({}, frozenset(), []), known).gone == []
 
 
 def test_what_ran_is_known_better_than_what_was_scanned() -> None:
@@ -323,42 +201,42 @@ def test_a_name_that_is_put_together_is_read_if_its_place_was_run_and_makes_it_f
 
 # The command line
 
-UNKNOWN_FAMILY = {
-    'litellm/metrics.py': """\
-        from prometheus_client import Counter
-        Counter('litellm_spend_metric', 'Spend.')
-        Counter('litellm_planted_total', 'Planted.')
-    """
-}
+UNKNOWN_FAMILY = """\
+from prometheus_client import Counter
+Counter('litellm_spend_metric', 'Spend.')
+Counter('litellm_planted_total', 'Planted.')
+"""
 
 
-def test_an_unknown_family_makes_it_fail_and_is_named_with_its_place(
-    cache: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    wheel(cache, 'litellm', '9.9.9', UNKNOWN_FAMILY)
+@pytest.fixture
+def ran(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Family]:
+    """Install a release with an unknown family, and let it register these families when it is run."""
+    families: list[Family] = []
+    made = installed(tmp_path / 'environment', UNKNOWN_FAMILY)
+    monkeypatch.setattr(drift_command, 'environment', lambda release: made)
+    monkeypatch.setattr(drift_command, 'run', lambda made, entries: Run(families_of(*families), frozenset(), []))
+    return families
 
-    status = main(['9.9.9', '--scan'])
 
-    assert status == 1
+@pytest.mark.usefixtures('ran')
+def test_an_unknown_family_makes_it_fail_and_is_named_with_its_place(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(['9.9.9']) == 1
     assert 'unmapped: 1\n  litellm_planted (counter, litellm/metrics.py:3)\n' in capsys.readouterr().out
 
 
-def test_known_families_alone_make_it_succeed(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    wheel(
-        cache,
-        'litellm',
-        '9.9.9',
-        {'litellm/m.py': UNKNOWN_FAMILY['litellm/metrics.py'].replace('planted', 'self_failed_requests')},
-    )
+@pytest.mark.usefixtures('ran')
+def test_known_families_alone_make_it_succeed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(names, 'raw_names', lambda: {'litellm_spend_metric': '', 'litellm_planted': ''})
 
-    assert main(['9.9.9', '--scan']) == 0
+    assert main(['9.9.9']) == 0
     assert 'unmapped: none' in capsys.readouterr().out
 
 
-def test_json_holds_every_family_and_the_verdict(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    wheel(cache, 'litellm', '9.9.9', UNKNOWN_FAMILY)
-
-    main(['9.9.9', '--scan', '--json'])
+@pytest.mark.usefixtures('ran')
+def test_json_holds_every_family_and_the_verdict(capsys: pytest.CaptureFixture[str]) -> None:
+    main(['9.9.9', '--json'])
     report = json.loads(capsys.readouterr().out)
 
     assert report['unmapped'] == ['litellm_planted']
@@ -377,67 +255,32 @@ def test_json_holds_every_family_and_the_verdict(cache: Path, capsys: pytest.Cap
     assert {'type_changed', 'labels_changed', 'gone', 'not_in_lineage', 'unread'} <= report.keys()
 
 
-def test_without_a_release_it_takes_the_newest_of_the_registry(
-    cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_newest_release_is_the_registrys_and_no_candidate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv('UV_OFFLINE', '1')
+    monkeypatch.setenv('UV_FIND_LINKS', str(tmp_path))
     for version in ('9.9.0', '9.10.0', '9.11.0rc1'):
-        wheel(tmp_path / 'registry', 'litellm', version, UNKNOWN_FAMILY)
+        with zipfile.ZipFile(tmp_path / f'litellm-{version}-py3-none-any.whl', 'w') as wheel:
+            metadata = f'Metadata-Version: 2.1\nName: litellm\nVersion: {version}\n'
+            wheel.writestr(f'litellm-{version}.dist-info/METADATA', metadata)
 
-    main(['--scan'])
-
-    assert '\nLiteLLM 9.10.0: 2 families' in capsys.readouterr().out
+    assert newest_release() == '9.10.0'
 
 
-def test_a_withdrawn_enterprise_pin_is_replaced_by_its_nearest_version_and_told(
-    cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_registry_out_of_reach_is_one_line_and_a_usage_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pin = 'Requires-Dist: litellm-enterprise==0.1.79.post2 ; extra == "proxy"\n'
-    wheel(tmp_path / 'registry', 'litellm', '9.9.9', {'litellm/__init__.py': ''}, requires=pin)
-    for version in ('0.1.79', '0.1.79.post1', '0.1.80'):
-        wheel(tmp_path / 'registry', 'litellm-enterprise', version, UNKNOWN_FAMILY)
+    # Nothing listens on the port of `discard`.
+    monkeypatch.setenv('UV_DEFAULT_INDEX', 'http://127.0.0.1:9/simple')
+    monkeypatch.setenv('UV_HTTP_RETRIES', '0')
 
-    assert main(['9.9.9', '--scan']) == 1
-    assert 'litellm-enterprise 0.1.79.post2 is not in the package registry' in capsys.readouterr().out
-    assert (cache / 'litellm_enterprise-0.1.79.post1-py3-none-any.whl').exists()
-
-
-def test_what_was_read_once_is_read_without_a_registry(
-    cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    pin = 'Requires-Dist: litellm-enterprise==0.1.79.post2\n'
-    wheel(cache, 'litellm', '9.9.9', {'litellm/__init__.py': ''}, requires=pin)
-    wheel(cache, 'litellm-enterprise', '0.1.79', UNKNOWN_FAMILY)
-    monkeypatch.delenv('PIP_FIND_LINKS')
-
-    assert main(['9.9.9', '--scan']) == 1
-    assert 'read instead: litellm_enterprise-0.1.79-py3-none-any.whl' in capsys.readouterr().out
-
-
-def test_an_unknown_release_is_one_line_and_a_usage_error(
-    cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    wheel(tmp_path / 'registry', 'litellm', '9.9.9', {})
-
-    assert main(['9.9.8']) == 2
-    assert capsys.readouterr().err == 'drift: litellm 9.9.8 is not in the package registry\n'
+    assert main([]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("drift: Could not look up LiteLLM's newest release; is the package registry in reach?")
 
 
 def test_something_that_is_no_release_is_one_line_and_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(['newest']) == 2
     assert capsys.readouterr().err == "drift: 'newest' is not a release of LiteLLM such as 1.106.2\n"
-
-
-def test_a_registry_out_of_reach_is_one_line_and_a_usage_error(
-    cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.delenv('PIP_NO_INDEX')
-    # Nothing listens on the port of `discard`.
-    monkeypatch.setenv('PIP_INDEX_URL', 'http://127.0.0.1:9/simple')
-
-    assert main([]) == 2
-    assert capsys.readouterr().err == (
-        'drift: litellm: the package registry gives no version at all; is it in reach?\n'
-    )
 
 
 # The lineage
@@ -523,22 +366,13 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Files:
     return files
 
 
-@pytest.fixture
-def ran(monkeypatch: pytest.MonkeyPatch) -> list[Family]:
-    """Let a release that is run register these families."""
-    families: list[Family] = []
-    monkeypatch.setattr(drift_command, 'run', lambda release, entries: Run(families_of(*families), frozenset(), []))
-    return families
-
-
 def test_one_command_extends_data_and_page_by_a_release(
-    cache: Path, files: Files, ran: list[Family], capsys: pytest.CaptureFixture[str]
+    files: Files, ran: list[Family], capsys: pytest.CaptureFixture[str]
 ) -> None:
     ran += [family('litellm_spend_metric'), family('litellm_planted')]
     before = Lineage((), {})
     before.extend('9.9.8', families_of(family('litellm_ends'), family('litellm_spend_metric', labels=('team',))))
     before.write()
-    wheel(cache, 'litellm', '9.9.9', UNKNOWN_FAMILY)
 
     assert main(['--write', '9.9.9']) == 0
     assert 'new in the lineage: litellm_planted\n' in capsys.readouterr().out
@@ -554,9 +388,7 @@ def test_one_command_extends_data_and_page_by_a_release(
     assert '| 9.9.9 | 2 | `litellm_planted` | `litellm_ends` |' in rows
 
 
-def test_a_release_of_the_lineage_is_not_read_again(
-    cache: Path, files: Files, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_release_of_the_lineage_is_not_read_again(files: Files, capsys: pytest.CaptureFixture[str]) -> None:
     lineage = Lineage((), {})
     lineage.extend('9.9.8', families_of(family('litellm_spend_metric')))
     lineage.write()
@@ -568,12 +400,11 @@ def test_a_release_of_the_lineage_is_not_read_again(
 
 
 def test_a_release_of_which_not_all_could_be_run_does_not_enter_the_lineage(
-    cache: Path, files: Files, ran: list[Family], capsys: pytest.CaptureFixture[str]
+    files: Files, ran: list[Family], capsys: pytest.CaptureFixture[str]
 ) -> None:
     lineage = Lineage((), {})
     lineage.extend('9.9.8', {})
     lineage.write()
-    wheel(cache, 'litellm', '9.9.9', UNKNOWN_FAMILY)
 
     assert main(['--write', '9.9.9']) == 2
     assert capsys.readouterr().err == 'drift: The labels of litellm_planted, litellm_spend_metric could not be read\n'
@@ -633,12 +464,11 @@ def test_no_family_of_the_lineage_is_unmapped() -> None:
 
 
 def test_all_that_the_newest_release_registers_is_reached_and_as_the_lineage_has_it() -> None:
-    """Needs the package registry when wheel and environment are not there yet, and then fails saying so."""
-    lineage = Lineage.read()
-    with wheels.sources_of(RELEASE) as sources:
-        scan = scan_sources(sources)
+    """Needs the package registry when the environment is not there yet, and then fails saying so."""
+    made = environment(RELEASE)
+    found = scan(made.packages)
 
-    report = compared(RELEASE, scan, run(RELEASE, scan.entries), lineage)
+    report = compared(RELEASE, found, run(made, found.entries), Lineage.read())
 
     assert (report.notes, report.unread) == ([], [])
     assert {family.read_by for family in report.families.values()} == {'run'}
@@ -650,6 +480,5 @@ def test_all_that_the_newest_release_registers_is_reached_and_as_the_lineage_has
         'litellm/integrations/prometheus.py',
         'litellm.integrations.prometheus:PrometheusLogger',
     )
-    with wheels.sources_of(RELEASE) as sources:
-        lines = (sources.text('litellm.integrations.prometheus') or '').splitlines()
+    lines = (made.packages / file).read_text().splitlines()
     assert any('"litellm_spend_metric"' in text for text in lines[int(line) - 1 : int(line) + 1])
