@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-__all__ = ['GAP_THAT_IS_FILLED', 'Frame', 'Grid', 'Group', 'Values', 'Window', 'combined', 'interpolated', 'reduced']
+__all__ = ['Frame', 'Grid', 'Group', 'Values', 'Window', 'combined', 'interpolated', 'reduced']
 
 # Seconds for which a missing value of a gauge is filled in after a sample.
 GAP_THAT_IS_FILLED = 300
@@ -51,12 +51,6 @@ class Grid:
         """Return the grid later by some seconds, earlier if they are negative."""
         window = Window(self.window.start + seconds, self.window.end + seconds)
         return replace(self, window=window, first=self.first + seconds)
-
-    def preceded(self, intervals: int) -> Grid:
-        """Return the grid with more intervals in front."""
-        seconds = intervals * self.seconds
-        window = Window(self.first - seconds, self.window.end)
-        return replace(self, window=window, first=self.first - seconds, length=self.length + intervals)
 
     def index(self, time: float) -> int:
         """Return the number of the interval that a time is in."""
@@ -123,31 +117,19 @@ def combined(left: Frame, right: Frame, operation: Callable[[float, float], floa
     return Frame(left.keys or right.keys, rows, aligned_as_zero, left.fills_gaps or right.fills_gaps, constant)
 
 
-def interpolated(values: Sequence[float | None], seconds: float, method: str, limit: float) -> Values:
-    """Fill what is missing after a sample, for as long as the limit.
+def interpolated(values: Sequence[float | None], seconds: float) -> Values:
+    """Fill what is missing up to five minutes after a sample.
 
-    `linear` draws a line to the next sample, or holds the value if there is none; `last` holds it, `zero` inserts 0 and
-    `null` nothing (Interpolation and the Fill Modifier,
+    A line leads to the next sample; if there is none, the value is held (Interpolation and the Fill Modifier,
     https://docs.datadoghq.com/metrics/guide/interpolation-the-fill-modifier-explained/).
     """
     result = list(values)
-    if method == 'null':
-        return result
-    samples = [index for index, value in enumerate(values) if value is not None]
-    for position, index in enumerate(samples):
-        following = samples[position + 1] if position + 1 < len(samples) else None
-        reach = min(index + int(limit // seconds), len(values) - 1)
-        start = values[index]
-        assert start is not None
-        for missing in range(index + 1, reach + 1 if following is None else min(following, reach + 1)):
-            if method == 'zero':
-                result[missing] = 0.0
-            elif method == 'last' or following is None:
-                result[missing] = start
-            else:
-                end = values[following]
-                assert end is not None
-                result[missing] = start + (end - start) * (missing - index) / (following - index)
+    samples = [(index, value) for index, value in enumerate(values) if value is not None]
+    for position, (index, start) in enumerate(samples):
+        following, end = samples[position + 1] if position + 1 < len(samples) else (len(values), start)
+        reach = min(index + int(GAP_THAT_IS_FILLED // seconds) + 1, following)
+        for missing in range(index + 1, reach):
+            result[missing] = start + (end - start) * (missing - index) / (following - index)
     return result
 
 

@@ -68,7 +68,6 @@ _OPTIONS = frozenset(
         'evaluation_delay',
         'new_group_delay',
         'new_host_delay',
-        'no_data_timeframe',
         'notify_no_data',
         'on_missing_data',
         'require_full_window',
@@ -78,7 +77,7 @@ _OPTIONS = frozenset(
 )
 # Monitor API Options, https://docs.datadoghq.com/monitors/guide/monitor_api_options/: hours, from 0 to 24.
 _LONGEST_TIMEOUT_HOURS = 24
-_MISSING_DATA = frozenset({'default', 'resolve', 'show_and_notify_no_data', 'show_no_data'})
+_MISSING_DATA = frozenset({'default', 'resolve', 'show_and_notify_no_data'})
 
 _CROSSED: dict[str, Callable[[float, float], bool]] = {
     '>': operator.gt,
@@ -130,8 +129,8 @@ class Monitor:
             raise AssetError(f'the model does not know the options {", ".join(sorted(unknown))}')
         if options.get('on_missing_data', 'default') not in _MISSING_DATA:
             raise AssetError(f'on_missing_data is none of {", ".join(sorted(_MISSING_DATA))}')
-        if 'on_missing_data' in options and options.get('notify_no_data'):
-            raise AssetError('on_missing_data takes the place of notify_no_data: use one of them')
+        if options.get('notify_no_data'):
+            raise AssetError('on_missing_data takes the place of notify_no_data, which the model does not know')
         if not 0 <= (options.get('timeout_h') or 0) <= _LONGEST_TIMEOUT_HOURS:
             raise AssetError(f'timeout_h is a number of hours up to {_LONGEST_TIMEOUT_HOURS}')
         thresholds = options.get('thresholds') or {}
@@ -157,8 +156,7 @@ class Monitor:
     @property
     def notifies_of_missing_data(self) -> bool:
         """Whether people are told when a group has no data."""
-        options = self.options
-        return bool(options.get('notify_no_data')) or options.get('on_missing_data') == 'show_and_notify_no_data'
+        return self.options.get('on_missing_data') == 'show_and_notify_no_data'
 
     def times_out(self, seconds_without_data: float) -> bool:
         """Tell whether what is triggered resolves after this long without data (option `timeout_h`; 0 is never)."""
@@ -290,7 +288,7 @@ class _MetricRun:
         frame = self._evaluator.frame(query.expression, grid)
         if isinstance(query, ChangeQuery):
             frame = combined(
-                frame, self._evaluator.frame(query.expression, grid.shifted(-query.shift_seconds)), self._change
+                frame, self._evaluator.frame(query.expression, grid.shifted(-query.shift_seconds)), operator.sub
             )
         values = {group: reduced(row, query.aggregation) for group, row in frame.rows.items()}
         present = {
@@ -301,16 +299,6 @@ class _MetricRun:
         if not self._monitor.options.get('require_full_window'):
             return present, None
         return present, self._full(window)
-
-    def _change(self, now: float, before: float) -> float | None:
-        """Return a - b, or (a - b) / b * 100.
-
-        Change alert monitors, https://docs.datadoghq.com/monitors/guide/change-alert/.
-        """
-        assert isinstance(self._query, ChangeQuery)
-        if not self._query.percent:
-            return now - before
-        return (now - before) / before * 100 if before else None
 
     def _full(self, window: Window) -> set[Group]:
         """Return the groups with data in the first bucket of the window and at most three buckets without.
@@ -351,8 +339,7 @@ class _MetricRun:
         """Return the status of a group without data.
 
         Migrating to On Missing Data Configuration, https://docs.datadoghq.com/monitors/guide/on_missing_data/: the
-        default is to evaluate a sum as zero, and to keep the status of anything else. Without on_missing_data, the
-        earlier option notify_no_data holds: the status stays, or is No Data after a while.
+        default is to evaluate a sum as zero, and to keep the status of anything else.
         """
         options = self._monitor.options
         if self._monitor.times_out(time - state.last_seen):
@@ -360,13 +347,10 @@ class _MetricRun:
         match options.get('on_missing_data'):
             case 'resolve':
                 return 'OK'
-            case 'show_no_data' | 'show_and_notify_no_data':
+            case 'show_and_notify_no_data':
                 return 'No Data'
             case 'default' if self._query.aggregation == 'sum':
                 return self._with_value(0.0, state.status)
-        if options.get('notify_no_data'):
-            minutes = options.get('no_data_timeframe') or 2 * self._query.seconds / 60
-            return 'No Data' if time - state.last_seen >= minutes * 60 else state.status
         return state.status
 
 
@@ -379,10 +363,9 @@ def _run_service_check(
     many OK ones; between, it stays what it was.
     """
     include = {normalized(tag) for tag in query.over if tag != '*'}
-    exclude = {normalized(tag) for tag in query.exclude}
     runs: dict[Group, list[tuple[float, int]]] = {}
     for run in store.service_checks(query.name):
-        if include <= run.tags and not exclude & run.tags:
+        if include <= run.tags:
             group = tuple(sorted(tag for tag in run.tags if tag.partition(':')[0] in query.by))
             if len(group) < len(query.by):
                 continue
@@ -396,11 +379,8 @@ def _run_service_check(
             seen = [(at, status) for at, status in submitted if at <= time]
             if not seen or time < seen[0][0] + delay:
                 continue
-            minutes = monitor.options.get('no_data_timeframe') or 24 * 60
             if monitor.times_out(time - seen[-1][0]):
                 statuses[group] = 'OK'
-            elif monitor.options.get('notify_no_data') and time - seen[-1][0] >= minutes * 60:
-                statuses[group] = 'No Data'
             else:
                 statuses[group] = _service_check_status(monitor, query, seen, statuses.get(group))
             evaluations.append(Evaluation(time, group, statuses[group]))

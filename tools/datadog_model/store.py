@@ -18,12 +18,9 @@ from tests.support.agent_model import AgentModel, Context, Flush, recorded
 
 from datadog_checks.base import AgentCheck
 
-__all__ = ['WITHOUT_TAG', 'Buckets', 'Kind', 'Recorder', 'Series', 'ServiceCheckRun', 'Store', 'normalized']
+__all__ = ['WITHOUT_TAG', 'Kind', 'Recorder', 'Series', 'ServiceCheckRun', 'Store', 'normalized']
 
-Kind = Literal['count', 'gauge', 'distribution']
-
-# The observations of one flush of a distribution: number by lower and upper bound.
-Buckets = dict[tuple[float, float], int]
+Kind = Literal['count', 'gauge']
 
 LONGEST_TAG = 200
 # What groups show for a tag that a series does not have (Exclusion,
@@ -40,14 +37,13 @@ def normalized(tag: str) -> str:
 
 @dataclass
 class Series:
-    """One context of a metric: its points in the order of time. Values of distributions are in `buckets`."""
+    """One context of a metric: its points in the order of time."""
 
     name: str
     kind: Kind
     tags: frozenset[str]
     times: list[float] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
-    buckets: list[Buckets] = field(default_factory=list)
 
     def values_of(self, key: str) -> list[str]:
         """Return the values of a tag, `N/A` without that tag."""
@@ -90,7 +86,7 @@ class Store:
     def service_check_names(self) -> set[str]:
         return set(self._service_checks)
 
-    def add(self, name: str, kind: Kind, tags: Iterable[str], time: float, value: float | Buckets) -> None:
+    def add(self, name: str, kind: Kind, tags: Iterable[str], time: float, value: float) -> None:
         """Add a point. Raises ValueError if the time is before that of an earlier point, or the kind another one."""
         self._advance(time)
         stored = frozenset(normalized(tag) for tag in tags)
@@ -100,10 +96,7 @@ class Store:
         if series.kind != kind:
             raise ValueError(f'{name} is a {series.kind}, not a {kind}')
         series.times.append(time)
-        if isinstance(value, dict):
-            series.buckets.append(value)
-        else:
-            series.values.append(value)
+        series.values.append(value)
 
     def add_service_check(self, name: str, status: int, tags: Iterable[str], time: float) -> None:
         """Add a run of a service check. Raises ValueError if the time is before that of an earlier point."""
@@ -136,7 +129,7 @@ class Recorder:
     """An Agent on one host that runs a check at given times, and the store behind it.
 
     The Agent adds the host to all that a check submits without one, and its own `tags`, such as `env` and `service`.
-    `rewritten` may change tags on their way.
+    `rewritten` may change tags on their way. Distributions are not kept: no asset asks for one.
     """
 
     def __init__(
@@ -163,11 +156,6 @@ class Recorder:
             self.store.add(context.name, 'count', self._tags(context), now, value)
         for context, value in flush.gauges.items():
             self.store.add(context.name, 'gauge', self._tags(context), now, value)
-        distributions: defaultdict[Context, Buckets] = defaultdict(dict)
-        for (context, bounds), observations in flush.buckets.items():
-            distributions[context][bounds] = observations
-        for context, buckets in distributions.items():
-            self.store.add(context.name, 'distribution', self._tags(context), now, buckets)
         for name, status, tags, hostname, _ in submissions.service_checks:
             self.store.add_service_check(name, status, self._with_host(tags, hostname), now)
         return flush

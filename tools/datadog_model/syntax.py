@@ -22,7 +22,6 @@ __all__ = [
     'Comparator',
     'Either',
     'Every',
-    'Fill',
     'Filter',
     'MetricQuery',
     'Name',
@@ -112,12 +111,6 @@ class Rollup:
 
 
 @dataclass(frozen=True)
-class Fill:
-    method: Literal['linear', 'last', 'zero', 'null']
-    seconds: int
-
-
-@dataclass(frozen=True)
 class Scope:
     filter: Filter
     by: tuple[str, ...]
@@ -132,7 +125,6 @@ class MetricQuery:
     scope: Scope
     form: Literal['', 'as_count', 'as_rate']
     rollup: Rollup | None
-    fill: Fill | None
     at: TextOf
 
 
@@ -186,9 +178,8 @@ class ThresholdQuery:
 
 @dataclass(frozen=True)
 class ChangeQuery:
-    """`change(aggregation(last_…), last_…): expression comparator limit`, absolute or in percent."""
+    """`change(aggregation(last_…), last_…): expression comparator limit`."""
 
-    percent: bool
     aggregation: Aggregation
     seconds: int
     shift_seconds: int
@@ -203,7 +194,6 @@ class ServiceCheckQuery:
 
     name: str
     over: tuple[str, ...]
-    exclude: tuple[str, ...]
     by: tuple[str, ...]
     runs: int
 
@@ -303,9 +293,8 @@ class _Builder:
                 cast('Comparator', str(comparator)),
                 _limit(limit),
             )
-        change, aggregation, window, shift, expression, comparator, limit = tree.children
+        aggregation, window, shift, expression, comparator, limit = tree.children
         return ChangeQuery(
-            change == 'pct_change',
             cast('Aggregation', str(aggregation)),
             _seconds(window),
             _seconds(shift),
@@ -321,7 +310,6 @@ class _Builder:
         return ServiceCheckQuery(
             _unquoted(name),
             over,
-            tuple(_unquoted(token) for token in parts.get('exclude', ())),
             tuple(_unquoted(token) for token in parts['by_group']),
             int(parts['last_runs'][0]),
         )
@@ -336,7 +324,6 @@ class _Builder:
         by: tuple[str, ...] = ()
         form: Literal['', 'as_count', 'as_rate'] = ''
         rollup: Rollup | None = None
-        fill: Fill | None = None
         for part in rest:
             if part.data == 'by':
                 by = tuple(str(key) for key in part.children)
@@ -351,11 +338,6 @@ class _Builder:
                 ):
                     interval = int(seconds[0]) if seconds else None
                     rollup = Rollup(aggregation, interval)
-                case 'fill', [('linear' | 'last' | 'zero' | 'null') as method, *seconds] if (
-                    fill is None and len(seconds) < 2
-                ):
-                    limit = int(seconds[0]) if seconds else 300
-                    fill = Fill(method, limit)
                 case _:
                     raise self._at(name).error('unknown modifier, or not with these parameters, or a second time')
         return MetricQuery(
@@ -364,7 +346,6 @@ class _Builder:
             Scope(self._scope(scope), by),
             form,
             rollup,
-            fill,
             self._at(aggregator),
         )
 
@@ -436,7 +417,7 @@ def _unquoted(token: Token) -> str:
 
 
 def _seconds(token: Token) -> int:
-    length = token.removeprefix('last_').removesuffix('_ago')
+    length = token.removeprefix('last_')
     return int(length[:-1]) * _SECONDS[length[-1]]
 
 

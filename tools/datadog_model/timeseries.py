@@ -15,14 +15,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .frames import GAP_THAT_IS_FILLED, Frame, Grid, Group, Values, Window, combined, interpolated, reduced
-from .functions import CALENDAR_SHIFTS, EARLIER, FUNCTIONS, QUERY, Expected, Numeric, Parameter
-from .store import Buckets, Series, Store, normalized
+from .frames import Frame, Grid, Group, Values, Window, combined, interpolated, reduced
+from .functions import CALENDAR_SHIFTS, EARLIER, FUNCTIONS, NUMBER
+from .store import Series, Store, normalized
 from .syntax import (
     Call,
     Either,
     Every,
-    Fill,
     Filter,
     MetricQuery,
     Name,
@@ -162,71 +161,44 @@ class Evaluator:
                 return self._call(node, grid)
 
     def _call(self, call: Call, grid: Grid) -> Frame:
-        if call.function == 'timeshift':
-            seconds = self._parameters(call, (QUERY, Numeric()))[0]
-            assert isinstance(seconds, float)
-            if seconds >= 0:
-                raise call.at.error('timeshift takes a negative number of seconds')
-            return self._earlier(call, grid, -seconds)
         if call.function == 'calendar_shift':
-            shift, _ = self._parameters(call, (QUERY, frozenset(CALENDAR_SHIFTS), frozenset({'UTC'})))
-            return self._earlier(call, grid, CALENDAR_SHIFTS[str(shift)])
-        if call.function in EARLIER:
-            self._parameters(call, (QUERY,))
-            return self._earlier(call, grid, EARLIER[call.function])
+            match call.arguments:
+                case (query, String(value=shift), String(value='UTC')) if shift in CALENDAR_SHIFTS:
+                    return self._earlier(call, query, grid, CALENDAR_SHIFTS[shift])
+            raise call.at.error(f"calendar_shift takes a query, one of {', '.join(CALENDAR_SHIFTS)}, and 'UTC'")
+        if call.function in EARLIER and len(call.arguments) == 1:
+            return self._earlier(call, call.arguments[0], grid, EARLIER[call.function])
         function = FUNCTIONS.get(call.function)
         if function is None:
-            raise call.at.error(f'the model does not know the function {call.function}')
-        parameters = self._parameters(call, function.signature)
-        if function.over_time and grid.length == 1:
-            raise call.at.error(f'{call.function} needs points over time')
-        wider = grid.preceded(math.ceil(function.seconds_before(parameters) / grid.seconds))
-        frames = [
-            self.frame(argument, wider)
-            for argument, expected in zip(call.arguments, function.signature, strict=True)
-            if expected == QUERY and not isinstance(argument, String)
-        ]
+            raise call.at.error(f'the model does not know the function {call.function}, or not with these arguments')
+        if len(call.arguments) != len(function.signature):
+            raise call.at.error(f'{call.function} takes {len(function.signature)} arguments, not {len(call.arguments)}')
+        frames, number = [], 0.0
+        for argument, expected in zip(call.arguments, function.signature, strict=True):
+            if expected == NUMBER:
+                number = _number(call, argument)
+            else:
+                frames.append(self._frame_of(argument, grid))
         try:
-            return function.apply(frames, parameters, grid)
+            return function.apply(frames, number, grid)
         except ValueError as error:
             raise call.at.error(str(error)) from error
 
-    def _parameters(self, call: Call, signature: tuple[Expected, ...]) -> list[Parameter]:
-        """Return the arguments that are no queries, checked against what a function takes."""
-        if len(call.arguments) != len(signature):
-            raise call.at.error(f'{call.function} takes {len(signature)} arguments, not {len(call.arguments)}')
-        parameters: list[Parameter] = []
-        for argument, expected in zip(call.arguments, signature, strict=True):
-            if isinstance(expected, frozenset):
-                if not isinstance(argument, String) or argument.value not in expected:
-                    raise call.at.error(f'{call.function} takes one of the strings {", ".join(sorted(expected))}')
-                parameters.append(argument.value)
-            elif isinstance(expected, Numeric):
-                value = _number(argument)
-                if value is None or (expected.among and value not in expected.among):
-                    words = ', '.join(f'{one:g}' for one in sorted(expected.among))
-                    raise call.at.error(f'{call.function} takes a number{words and f" among {words}"}')
-                parameters.append(value)
-            elif isinstance(argument, String):
-                raise argument.at.error('a query is expected here')
-        return parameters
+    def _frame_of(self, argument: Node | String, grid: Grid) -> Frame:
+        if isinstance(argument, String):
+            raise argument.at.error('a query is expected here')
+        return self.frame(argument, grid)
 
-    def _earlier(self, call: Call, grid: Grid, seconds: float) -> Frame:
+    def _earlier(self, call: Call, query: Node | String, grid: Grid, seconds: float) -> Frame:
         """Evaluate as of some time before."""
         if grid.length > 1 and seconds % grid.seconds:
             raise call.at.error(f'the model shifts by whole intervals of {grid.seconds:g} seconds only')
-        query = call.arguments[0]
-        assert not isinstance(query, String)
-        return self.frame(query, grid.shifted(-seconds))
+        return self._frame_of(query, grid.shifted(-seconds))
 
     def _metric(self, query: MetricQuery, grid: Grid) -> Frame:
         groups = self._selected(query)
         kinds = {series.kind for _, members in groups for series in members}
         kind = next(iter(kinds), None)
-        if kind in ('count', 'gauge') and query.aggregator not in ('avg', 'sum', 'min', 'max'):
-            raise query.at.error(f'{query.metric} is a {kind}: {query.aggregator} is for distributions')
-        if kind == 'distribution':
-            return self._distribution(query, groups, grid)
         # as_count() and as_rate() have no effect on gauges (Metric Type Modifiers,
         # https://docs.datadoghq.com/metrics/custom_metrics/type_modifiers/); on counts they make the time aggregation a
         # sum and switch interpolation off.
@@ -236,11 +208,9 @@ class Evaluator:
             if counted and query.rollup.aggregation != 'sum':
                 raise query.at.error(f'{query.form} is a sum over time, not {query.rollup.aggregation}')
             time_aggregation = query.rollup.aggregation
-        fill = query.fill
-        if fill is None and kind == 'gauge' and sum(len(members) for _, members in groups) > 1:
-            # "Interpolation occurs when more than one source corresponds to your graph query", linear, up to five
-            # minutes after real samples (Interpolation and the Fill Modifier).
-            fill = Fill('linear', GAP_THAT_IS_FILLED)
+        # "Interpolation occurs when more than one source corresponds to your graph query", linear, up to five minutes
+        # after real samples (Interpolation and the Fill Modifier).
+        has_gaps_filled = kind == 'gauge' and sum(len(members) for _, members in groups) > 1
         rows: dict[Group, Values] = {}
         # Pods that are copies of each other share their points: they are looked at once.
         seen: dict[int, Values | None] = {}
@@ -251,32 +221,12 @@ class Evaluator:
                     seen[id(series.values)] = _over_time(series, grid, time_aggregation)
                 line = seen[id(series.values)]
                 if line is not None:
-                    lines.append(interpolated(line, grid.seconds, fill.method, fill.seconds) if fill else line)
+                    lines.append(interpolated(line, grid.seconds) if has_gaps_filled else line)
             if lines:
                 rows[group] = _over_space(lines, query.aggregator)
         frame = Frame(query.scope.by, rows, aligned_as_zero=counted, fills_gaps=kind == 'gauge')
         # as_rate() "divides the result post-aggregation by the sampling interval".
         return frame.mapped(lambda value: value / grid.seconds) if counted and query.form == 'as_rate' else frame
-
-    def _distribution(self, query: MetricQuery, groups: list[tuple[Group, list[Series]]], grid: Grid) -> Frame:
-        """Aggregate over time and space at once: the observations of all series in an interval count alike.
-
-        Distributions, https://docs.datadoghq.com/metrics/distributions/. The Agent spreads the observations of a bucket
-        evenly between its bounds, so a percentile is as exact as the buckets are.
-        """
-        if query.rollup and query.rollup.seconds is None:
-            raise query.at.error('a distribution has no aggregation over time of its own')
-        rows: dict[Group, Values] = {}
-        for group, members in groups:
-            merged: list[Buckets] = [{} for _ in range(grid.length)]
-            for series in members:
-                first, last = _range(series, grid)
-                for time, buckets in zip(series.times[first:last], series.buckets[first:last], strict=True):
-                    into = merged[grid.index(time)]
-                    for bounds, observations in buckets.items():
-                        into[bounds] = into.get(bounds, 0) + observations
-            rows[group] = [_statistic(buckets, query.aggregator) if buckets else None for buckets in merged]
-        return Frame(query.scope.by, rows)
 
     def _selected(self, query: MetricQuery) -> list[tuple[Group, list[Series]]]:
         key = (query.metric, query.scope, self._store.number_of_series(query.metric))
@@ -331,13 +281,9 @@ def _holds(condition: Filter, tags: frozenset[str]) -> bool:
             raise NotImplementedError(condition.name)
 
 
-def _range(series: Series, grid: Grid) -> tuple[int, int]:
-    return bisect_left(series.times, grid.window.start), bisect_left(series.times, grid.window.end)
-
-
 def _over_time(series: Series, grid: Grid, aggregation: str) -> Values | None:
     """Make one value per interval of the points of a series; None if the window has no point."""
-    first, last = _range(series, grid)
+    first, last = bisect_left(series.times, grid.window.start), bisect_left(series.times, grid.window.end)
     if first == last:
         return None
     if grid.length == 1:
@@ -355,32 +301,11 @@ def _over_space(lines: list[Values], aggregation: str) -> Values:
     return [reduced(values, aggregation) for values in zip(*lines, strict=True)]
 
 
-def _statistic(buckets: Buckets, aggregator: str) -> float:
-    observations = sum(buckets.values())
-    if aggregator == 'count':
-        return float(observations)
-    ordered = sorted(buckets.items())
-    # Nothing is known beyond the last finite bound.
-    spans = [(low, high if math.isfinite(high) else low, count) for (low, high), count in ordered]
-    if aggregator == 'sum':
-        return math.fsum((low + high) / 2 * count for low, high, count in spans)
-    if aggregator == 'avg':
-        return math.fsum((low + high) / 2 * count for low, high, count in spans) / observations
-    if aggregator in ('min', 'max'):
-        return spans[0][0] if aggregator == 'min' else spans[-1][1]
-    rank = int(aggregator[1:]) / 100 * observations
-    for low, high, count in spans:
-        if rank <= count:
-            return low + (high - low) * rank / count
-        rank -= count
-    return spans[-1][1]
-
-
-def _number(node: Node | String) -> float | None:
-    match node:
+def _number(call: Call, argument: Node | String) -> float:
+    match argument:
         case Number():
-            return node.value
+            return argument.value
         case Operation(left=Number(value=0.0), operator='-', right=Number(value=value)):
             return -value
         case _:
-            return None
+            raise call.at.error(f'{call.function} takes a number')

@@ -71,11 +71,10 @@ def enlarged(store: Store, times: int) -> Store:
     """
     result = Store()
     for series in store:
-        values, buckets = series.values, series.buckets
+        values = series.values
         if series.kind != 'gauge' or metadata_rows().get(series.name, {}).get('unit_name') == 'dollar':
             values = [times * value for value in values]
-            buckets = [{bounds: times * number for bounds, number in one.items()} for one in buckets]
-        result.take(Series(series.name, series.kind, series.tags, series.times, values, buckets))
+        result.take(Series(series.name, series.kind, series.tags, series.times, values))
     for name in store.service_check_names():
         result.take_service_checks(name, store.service_checks(name))
     return result
@@ -89,13 +88,12 @@ def _copy(series: Series, pods: Pods, pod: int) -> Series:
     tags = pods.tags_of(series.tags, pod)
     if series.kind == 'gauge' or pods.load == 'repeated':
         # The points are the same ones: forty pods take no more memory than one.
-        return Series(series.name, series.kind, tags, series.times, series.values, series.buckets)
+        return Series(series.name, series.kind, tags, series.times, series.values)
     mine = range(len(series.times))[pod :: pods.number]
     return Series(
         series.name,
         series.kind,
         tags,
         [series.times[index] for index in mine],
-        [series.values[index] for index in mine] if series.values else [],
-        [series.buckets[index] for index in mine] if series.buckets else [],
+        [series.values[index] for index in mine],
     )

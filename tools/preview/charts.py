@@ -36,15 +36,14 @@ _CLASSIC = (
 _PALETTES = {
     'gray': ('#7d8896', '#9aa4b0', '#5f6975', '#b4bcc6'),
     'orange': ('#e0813a', '#c2a02c', '#f0a868', '#b5622a'),
-    'purple': ('#8b5fd3', '#b04fb3', '#5a6ee0', '#b08ee6'),
     'warm': ('#d64545', '#e0813a', '#c2a02c', '#d9577f', '#b5622a', '#f0a868'),
 }
-_MARKERS = {'error': '#d64545', 'info': '#3c8dd9', 'ok': '#58a944', 'warning': '#e0a030'}
-_DASHES = {'dashed': 'dash', 'dotted': 'dot', 'solid': 'solid'}
+_MARKERS = {'error': '#d64545', 'warning': '#e0a030'}
+_DASHES = {'dashed': 'dash', 'solid': 'solid'}
 # From few lines to many, on white and on black.
 _HEAT = [[0.0, '#3c8dd933'], [0.35, '#3c8dd9'], [0.7, '#8b5fd3'], [1.0, '#d9577f']]
 _RANGES, _COLUMNS = 20, 60
-_WIDTHS = {'thick': 3.0, 'normal': 1.6, 'thin': 1.0}
+_WIDTH = 1.6
 # How the time axis is labelled, by the seconds of the window.
 _TIMES = ((600, '%H:%M:%S'), (36 * 3600, '%H:%M'), (math.inf, '%-d %b'))
 
@@ -183,8 +182,8 @@ def _trace(result: Result, line: Timeseries, number: int, name: str, colour: str
         },
         'line': {
             'color': colour,
-            'width': _WIDTHS.get(style.get('line_width', 'normal'), 1.6),
-            'dash': _DASHES.get(style.get('line_type', 'solid'), 'solid'),
+            'width': _WIDTH,
+            'dash': _DASHES[style.get('line_type', 'solid')],
         },
         'connectgaps': False,
     }
@@ -225,13 +224,9 @@ def _layout(widget: Widget, scales: dict[str, Scale], window: Window) -> dict[st
         right = {'overlaying': 'y', 'side': 'right', 'showgrid': False, 'tickmode': 'auto'}
         layout['yaxis2'] = {**_yaxis(scales['y2']), **right}
     for marker in widget.definition.get('markers') or ():
-        bounds = [part.strip() for part in str(marker['value']).split('=', 1)]
-        try:
-            height = float(bounds[-1]) / scales.get('y', Scale(1.0)).factor
-        except ValueError:
-            continue
-        colour = _MARKERS.get(str(marker.get('display_type', 'info')).split()[0], _MARKERS['info'])
-        dash = _DASHES.get(str(marker.get('display_type', 'info dashed')).split()[-1], 'dash')
+        height = float(str(marker['value']).removeprefix('y = ')) / scales['y'].factor
+        kind, dash = marker['display_type'].split()
+        colour = _MARKERS[kind]
         layout['shapes'].append(
             {
                 'type': 'line',
@@ -240,7 +235,7 @@ def _layout(widget: Widget, scales: dict[str, Scale], window: Window) -> dict[st
                 'x1': 1,
                 'y0': height,
                 'y1': height,
-                'line': {'color': colour, 'width': 1.2, 'dash': dash},
+                'line': {'color': colour, 'width': 1.2, 'dash': _DASHES[dash]},
             }
         )
         layout['annotations'].append(
@@ -276,24 +271,23 @@ def _yaxis(scale: Scale) -> dict[str, Any]:
 _ON_AXES = frozenset({'%', 'B', 'KiB', 'MiB', 'GiB', 'TiB', 'd', 'h', 'min', 's', 'ms', 'µs'})
 
 
-def sparkline(lines: Sequence[Timeseries], interval: float, bars: bool, on_colour: bool) -> Figure:
-    """Draw the line behind a single value, whose background may have a colour."""
+def sparkline(lines: Sequence[Timeseries], interval: float, on_colour: bool) -> Figure:
+    """Draw the area behind a single value, whose background may have a colour."""
     shade = '#ffffff' if on_colour else '#8a8f99'
-    traces: list[dict[str, Any]] = []
-    for line in lines[:1]:
-        values = [_rounded(value, Scale(1.0)) for _, value in line.points]
-        trace: dict[str, Any] = {'x0': 0, 'dx': interval, 'y': values, 'hoverinfo': 'skip'}
-        if bars:
-            trace |= {'type': 'bar', 'marker': {'color': f'{shade}44'}}
-        else:
-            trace |= {
-                'type': 'scatter',
-                'mode': 'lines',
-                'line': {'width': 1, 'color': f'{shade}66'},
-                'fill': 'tozeroy',
-            }
-            trace['fillcolor'] = f'{shade}22'
-        traces.append(trace)
+    traces = [
+        {
+            'x0': 0,
+            'dx': interval,
+            'y': [_rounded(value, Scale(1.0)) for _, value in line.points],
+            'hoverinfo': 'skip',
+            'type': 'scatter',
+            'mode': 'lines',
+            'line': {'width': 1, 'color': f'{shade}66'},
+            'fill': 'tozeroy',
+            'fillcolor': f'{shade}22',
+        }
+        for line in lines[:1]
+    ]
     hidden = {'visible': False, 'fixedrange': True}
     margin = {'l': 0, 'r': 0, 't': 0, 'b': 0}
     return {'data': traces, 'layout': {'xaxis': hidden, 'yaxis': {**hidden, 'rangemode': 'tozero'}, 'margin': margin}}

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tools.datadog_model import MetricQuery, Result
+from tools.datadog_model.functions import EARLIER
 from tools.datadog_model.syntax import Call, Name, Node
 from tools.metadata import metadata_rows
 
@@ -30,25 +31,7 @@ _THOUSANDS = ((1e12, 'T'), (1e9, 'G'), (1e6, 'M'), (1e3, 'k'))
 _BYTES = ((1024.0**4, 'TiB'), (1024.0**3, 'GiB'), (1024.0**2, 'MiB'), (1024.0, 'KiB'))
 _SHORT = {'error': 'err', 'operation': 'op', 'request': 'req', 'response': 'resp', 'second': 's', 'minute': 'min'}
 # These keep their value; functions that give something else than what they take lose the unit.
-_KEEP_THE_UNIT = frozenset(
-    {
-        'abs',
-        'clamp_max',
-        'clamp_min',
-        'cumsum',
-        'cutoff_max',
-        'cutoff_min',
-        'day_before',
-        'default_zero',
-        'exclude_null',
-        'hour_before',
-        'month_before',
-        'moving_rollup',
-        'timeshift',
-        'top',
-        'week_before',
-    }
-)
+_KEEP_THE_UNIT = frozenset({'abs', 'cutoff_min', 'default_zero', *EARLIER})
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ Charts become an empty box, filled by the page's script from the figures beside 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -34,7 +33,6 @@ MOST_LEGEND_ENTRIES = 8
 MOST_ROWS = 25
 # Letters of a value that fit into a tile in large type.
 _LONGEST_LARGE = 12
-_SPANS = {'m': 60, 'h': 3600, 'd': 86400, 'w': 7 * 86400}
 _COMPARISONS = {'<': float.__lt__, '<=': float.__le__, '>': float.__gt__, '>=': float.__ge__}
 _NO_DATA = '<div class="no-data">No data</div>'
 # What these show is no metric.
@@ -60,10 +58,9 @@ class Drawing:
     def window_of(self, widget: Widget) -> Window:
         """Return the widget's own span of time, or the page's."""
         span = str((widget.definition.get('time') or {}).get('live_span', ''))
-        match = re.fullmatch(r'(\d+)([mhdw])', span)
-        if match is None:
+        if not span:
             return self.window
-        return Window(max(self.window.start, self.window.end - int(match[1]) * _SPANS[match[2]]), self.window.end)
+        return Window(max(self.window.start, self.window.end - 60 * int(span.removesuffix('m'))), self.window.end)
 
     def place(self, figure: charts.Figure) -> str:
         """Keep a figure and return the box that it goes into."""
@@ -98,10 +95,7 @@ def draw(widget: Widget, drawing: Drawing) -> str:
 def _note(widget: Widget, place: str) -> str:
     definition = widget.definition
     colour = escape(str(definition.get('background_color') or 'white').removeprefix('vivid_'))
-    align = escape(str(definition.get('text_align') or 'left'))
-    size = min(int(definition.get('font_size') or 14), 32)
-    style = f'{place};text-align:{align};font-size:{size}px'
-    return f'<article class="note {colour}" style="{style}">{_MARKDOWN.render(definition["content"])}</article>'
+    return f'<article class="note {colour}" style="{place}">{_MARKDOWN.render(definition["content"])}</article>'
 
 
 def _timeseries(widget: Widget, drawing: Drawing) -> str:
@@ -110,7 +104,7 @@ def _timeseries(widget: Widget, drawing: Drawing) -> str:
     if not any(result.has_data for result in results):
         return _NO_DATA
     figure, legend = charts.timeseries(widget, results, window)
-    return drawing.place(figure) + (_legend(legend) if widget.definition.get('show_legend', True) else '')
+    return drawing.place(figure) + _legend(legend)
 
 
 def _heatmap(widget: Widget, drawing: Drawing) -> str:
@@ -143,13 +137,12 @@ def _query_value(widget: Widget, drawing: Drawing) -> str:
         return _NO_DATA
     palette = _palette(value, result)
     background = ''
-    wanted = widget.definition.get('timeseries_background')
-    if wanted:
+    if 'timeseries_background' in widget.definition:
         (line, *_) = evaluate_over_time(widget, drawing.store, window, drawing.variables)
-        figure = charts.sparkline(line.series, line.interval, wanted.get('type') == 'bars', '_on_' in palette)
+        figure = charts.sparkline(line.series, line.interval, '_on_' in palette)
         background = f'<div class="background">{drawing.place(figure)}</div>'
     text = _written(value, result, widget)
-    number, unit = _split(text, _unit(result, widget))
+    number, unit = _split(text, unit_of(result))
     size = ' long' if len(text) > _LONGEST_LARGE else ''
     return f'<div class="value{size} {palette}">{background}<b>{escape(number)}<small>{escape(unit)}</small></b></div>'
 
@@ -160,14 +153,9 @@ def _split(text: str, unit: Unit) -> tuple[str, str]:
     return (number, space + suffix) if space and unit.name != 'dollar' else (text, '')
 
 
-def _unit(result: Result, widget: Widget) -> Unit:
-    custom = widget.definition.get('custom_unit')
-    return Unit(custom, is_label=True) if custom else unit_of(result)
-
-
 def _written(value: float | None, result: Result, widget: Widget) -> str:
     stated = result.formula.definition.get('number_format') or {}
-    return written(value, _unit(result, widget), stated.get('precision', widget.definition.get('precision')))
+    return written(value, unit_of(result), stated.get('precision', widget.definition.get('precision')))
 
 
 def _palette(value: float | None, result: Result) -> str:

@@ -90,9 +90,7 @@ def test_notify_by_names_tags_that_the_query_groups_by() -> None:
     ('options', 'expected'),
     [
         ({}, [(0, 'prod a', 'Alert')]),
-        ({'on_missing_data': 'show_no_data'}, [(0, 'prod a', 'Alert')]),
         ({'on_missing_data': 'show_and_notify_no_data'}, [(0, 'prod a', 'Alert'), (1, 'prod a', 'No Data')]),
-        ({'notify_no_data': True}, [(0, 'prod a', 'Alert'), (1, 'prod a', 'No Data')]),
     ],
 )
 def test_missing_data_is_told_of_only_if_the_monitor_says_so(options: dict[str, Any], expected: list[Any]) -> None:

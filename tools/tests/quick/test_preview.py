@@ -340,14 +340,12 @@ def test_an_enlarged_recording_counts_and_costs_more_and_measures_the_same() -> 
     store.add('requests', 'count', ['model:a'], 60, 2)
     store.add('depth', 'gauge', ['model:a'], 60, 2)
     store.add('litellm.team.max_budget.metric', 'gauge', ['model:a'], 60, 2)
-    store.add('seconds', 'distribution', ['model:a'], 60, {(0.0, 1.0): 2})
     store.add_service_check('health', 0, ['host:a'], 60)
 
     large = enlarged(store, 10)
 
     names = ('requests', 'depth', 'litellm.team.max_budget.metric')
     assert [series.values for name in names for series in large.series(name)] == [[20], [2], [20]]
-    assert [series.buckets for series in large.series('seconds')] == [[{(0.0, 1.0): 20}]]
     assert large.service_checks('health') == store.service_checks('health')
 
 
