@@ -12,7 +12,7 @@ __all__ = ['VirtualClock']
 _MODULES_WITH_A_CLOCK = (
     'datadog_checks.litellm.scrapers.exact.time',
     'datadog_checks.litellm.probes.health.time',
-    'datadog_checks.litellm.probes.background_call.time',
+    'datadog_checks.litellm.transport.background_call.time',
     'datadog_checks.litellm.probes.readiness.time',
     'datadog_checks.litellm.probes.version.time',
     'prometheus_client.metrics.time',

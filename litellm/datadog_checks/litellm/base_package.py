@@ -46,6 +46,8 @@ RequestsWrapper._session                      oldest   newest  have requests wit
 RequestsWrapper._create_session               37.16.0  newest  the same, without a TLS context that may not be needed
 RequestsWrapper.auth_token_handler            oldest   newest  renew a token without logging it or repeating requests
 AuthTokenHandler.poll                         oldest   newest  the same
+AuthTokenOAuthReader._fetch_options           oldest   newest  have the request for a token time out
+HTTPConnectionPool._new_conn                  oldest   newest  end answers in time, those of `unix://` as well
 EnvVars.MESSAGE_INDICATOR                     oldest   newest  know that `process_isolation` is on
 AggregatorStub._histogram_buckets             oldest   newest  report distributions of all names
 DatadogAgentStub._metadata                    oldest   newest  report the version of the proxy
@@ -91,6 +93,7 @@ __all__ = [
     'mapped_metrics',
     'metadata_of',
     'normalized_tags',
+    'prepare_connections',
     'session_of',
     'submitter',
     'take_token_handler',
@@ -263,6 +266,10 @@ def take_token_handler(http: Any) -> TokenHandler | None:
     The base would log errors about a header with the key in it, and repeat any request that fails.
     """
     handler, http.auth_token_handler = http.auth_token_handler, None
+    options = getattr(handler and handler.reader, '_fetch_options', None)
+    if options is not None:
+        # Without it, the thread that asks would wait for good.
+        options.setdefault('timeout', http.options['timeout'])
     return handler
 
 
@@ -272,6 +279,23 @@ def session_of(http: Any) -> Session:
         http._session = http._create_session()
     session: Session = http.session
     return session
+
+
+def prepare_connections(pool: Any, prepare: Callable[[Any], None]) -> None:
+    """Have a pool prepare each new connection.
+
+    Its `ConnectionCls` would be the public way, but the pools for sockets of `unix://` make connections without it.
+    """
+    connect = pool._new_conn
+    if isinstance(connect, partial):
+        return
+
+    def connect_and_prepare(connect: Callable[[], Any]) -> Any:
+        connection = connect()
+        prepare(connection)
+        return connection
+
+    pool._new_conn = partial(connect_and_prepare, connect)
 
 
 def is_isolated() -> bool:

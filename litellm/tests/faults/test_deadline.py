@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import pytest
 
 from datadog_checks.base.stubs.aggregator import AggregatorStub
 from datadog_checks.litellm import LitellmCheck
-from tests.support.certificates import certificate
+from tests.support.certificates import certificate, certificate_of_an_issuer_at
 from tests.support.misbehaving import Drip, Endpoint, Flood, Step, answer
 
 PAGE = b'# TYPE litellm_in_flight_requests gauge\nlitellm_in_flight_requests 3.0\n'
@@ -36,12 +38,26 @@ def endpoint() -> Iterator[Endpoint]:
 
 def error_of(url: str, **options: Any) -> str:
     """Return the error of a run whose page has a third of a second to arrive, and which has to end soon after."""
+    return run_soon(check_of(url, **options))
+
+
+def check_of(url: str, **options: Any) -> LitellmCheck:
     instance = {'openmetrics_endpoint': url, 'collect_readiness': False, 'max_page_seconds': 0.3, 'timeout': 30}
-    check = LitellmCheck('litellm', {}, [{**instance, **options}])
+    return LitellmCheck('litellm', {}, [{**instance, **options}])
+
+
+def run_soon(check: LitellmCheck) -> str:
+    """Return the error of a run, which has to end soon."""
     started = time.monotonic()
     error = check.run()
     assert time.monotonic() - started < SOON
     return str(json.loads(error)[0]['message']) if error else ''
+
+
+def wait_for(is_so: Callable[[], bool]) -> None:
+    end = time.monotonic() + SOON
+    while not is_so() and time.monotonic() < end:
+        time.sleep(0.01)
 
 
 @pytest.mark.parametrize('flood', FLOODS)
@@ -61,6 +77,17 @@ def test_a_page_over_tls_ends_in_time(flood: str, tmp_path: Path) -> None:
         endpoint.script = lambda: FLOODS[flood]
 
         assert 'max_page_seconds' in error_of(endpoint.url, tls_ca_cert=str(made.authority))
+
+
+@pytest.mark.parametrize('flood', FLOODS)
+@pytest.mark.parametrize('options', [{}, {'persist_connections': True}], ids=['plain', 'kept'])
+def test_a_page_of_a_socket_of_this_host_ends_in_time(flood: str, options: dict[str, Any], tmp_path: Path) -> None:
+    with Endpoint(path=tmp_path / 'litellm.sock') as endpoint:
+        endpoint.script = lambda: answer(PAGE)
+        assert error_of(endpoint.url, **options) == ''
+        endpoint.end()
+        endpoint.script = lambda: FLOODS[flood]
+        assert 'max_page_seconds' in error_of(endpoint.url, **options)
 
 
 @pytest.mark.parametrize('flood', FLOODS)
@@ -107,3 +134,37 @@ def test_what_another_program_debugs_of_http_prints_no_secret(
     assert error_of(endpoint.url, extra_headers={'x-litellm-api-key': 'sk-secret'}) == ''
     assert 'x-litellm-api-key: sk-secret' in endpoint.requests[0]
     assert 'sk-secret' not in ''.join(capfd.readouterr())
+
+
+def test_a_token_that_never_comes_ends_in_time_and_is_used_when_it_comes(endpoint: Endpoint, tmp_path: Path) -> None:
+    """A pipe has something to read only once somebody writes into it."""
+    pipe = tmp_path / 'key'
+    os.mkfifo(pipe)
+    endpoint.script = lambda: answer(PAGE)
+    token = {
+        'reader': {'type': 'file', 'path': str(pipe)},
+        'writer': {'type': 'header', 'name': 'Authorization', 'value': 'Bearer <TOKEN>'},
+    }
+    check = check_of(endpoint.url, auth_token=token, timeout=0.2)
+    threads = threading.active_count()
+    for _ in range(3):
+        assert 'cannot get a token (Timeout)' in run_soon(check)
+    assert threading.active_count() == threads + 1
+
+    pipe.write_text('sk-late')
+    wait_for(lambda: threading.active_count() <= threads)
+    assert run_soon(check) == ''
+    assert 'Authorization: Bearer sk-late' in endpoint.requests[-1]
+
+
+def test_certificates_that_never_come_end_in_time(tmp_path: Path) -> None:
+    """A certificate may name where that of its authority is, which need not answer."""
+    with Endpoint() as nowhere:
+        nowhere.script = lambda: FLOODS['headers']
+        with Endpoint(certificate_of_an_issuer_at(nowhere.url, tmp_path)) as endpoint:
+            endpoint.script = lambda: answer(PAGE)
+            check = check_of(endpoint.url, timeout=0.5)
+            for _ in range(3):
+                assert 'certificate is not trusted' in run_soon(check)
+
+        assert len(nowhere.requests) == 1

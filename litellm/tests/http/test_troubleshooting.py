@@ -107,6 +107,12 @@ def without_the_file_of_the_key() -> Shown:
     return answered(PAGE, auth_token={'reader': reader, 'writer': {'type': 'header', 'name': 'Authorization'}})()
 
 
+def without_a_token() -> Shown:
+    # A pattern that matches nothing.
+    reader = {'type': 'file', 'path': __file__, 'pattern': '(no){9}'}
+    return answered(PAGE, auth_token={'reader': reader, 'writer': {'type': 'header', 'name': 'Authorization'}})()
+
+
 def closed_port() -> int:
     with socket.socket() as unused:
         unused.bind(('127.0.0.1', 0))
@@ -265,6 +271,7 @@ FAULTS: dict[str, Callable[[], Shown]] = {
     ),
     'no response within the timeout': hanging,
     'check `path` of the `auth_token` reader': without_the_file_of_the_key,
+    'cannot get a token': without_a_token,
     'cannot connect (Connection refused)': refused,
     'cannot connect through the forward proxy': through_a_proxy_that_is_gone,
     'the port does not speak TLS': tls_on_a_port_without,

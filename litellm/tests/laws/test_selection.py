@@ -342,6 +342,20 @@ def test_a_process_whose_cpu_time_stands_still_is_no_copy(proxy: SimulatedProxy)
     assert asked_by_name(proxy).count(False) <= 10
 
 
+def test_processes_that_are_long_gone_are_forgotten(proxy: SimulatedProxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(selection, 'MOST_PROCESSES', 3)
+    one = watch(proxy)
+    for _ in range(10):
+        proxy.restart()
+        for _ in range(3):
+            proxy.count(REQUESTS, model='a')
+            one.scrape()
+    (scraper,) = one.check.scrapers.values()
+
+    assert len(scraper._selection._processes) == 3
+    assert asked_by_name(proxy)[-3:] == [True, False, True]
+
+
 def test_the_cpu_time_is_asked_for_though_it_is_not_collected(proxy: SimulatedProxy) -> None:
     proxy.load = 0.001
     one = watch(proxy, 'process')

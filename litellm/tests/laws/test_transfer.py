@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from http.server import BaseHTTPRequestHandler
@@ -14,10 +15,13 @@ from hypothesis import strategies as st
 
 from datadog_checks.litellm import LitellmCheck
 from datadog_checks.litellm.scrapers import optimization
-from tests.support.endpoint import Answer, answering
+from datadog_checks.litellm.transport.client import MOST_COOKIES
+from tests.support.endpoint import PROMETHEUS, Answer, answering, serving
 from tests.support.simulated_proxy import SimulatedProxy
 from tests.support.troubles import DAMAGED, TROUBLES, answering_on_the_way, reset
 from tests.support.watch import REQUESTS, Watch
+
+PAGE = '# TYPE litellm_in_flight_requests gauge\nlitellm_in_flight_requests 3.0\n'
 
 # Answers after which an empty page, or one without types, is a good page that counts nothing.
 GOOD = {'nothing', 'a comment', 'no types'}
@@ -160,6 +164,43 @@ def test_a_connection_that_breaks_when_it_is_used_again_costs_no_scrape(proxy: S
             assert one.scrape().error == ''
 
     assert ['persist_connections: false' in warning for warning in one.warnings] == [True]
+
+
+def test_cookies_that_are_refused_when_they_come_back_cost_one_scrape() -> None:
+    cookies: list[bool] = []
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        cookies.append('Cookie' in request.headers)
+        headers = {'Content-Type': PROMETHEUS, 'Connection': 'close', 'Set-Cookie': f'session={"x" * 9_000}'}
+        answering(431 if cookies[-1] else 200, PAGE, headers)(request)
+
+    with serving(answer) as url:
+        outcomes = runs_of(url, 10)
+
+    assert outcomes == [True, False, *[True] * 8]
+    assert cookies == [False, True, False, True, *[False] * 7]
+
+
+def test_cookies_that_never_come_to_an_end_are_forgotten() -> None:
+    most = 0
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        nonlocal most
+        most = max(most, request.headers.get('Cookie', '').count('='))
+        headers = {'Set-Cookie': f'session_{time.monotonic_ns()}=x', 'Connection': 'close'}
+        answering(200, PAGE, {'Content-Type': PROMETHEUS, **headers})(request)
+
+    with serving(answer) as url:
+        assert all(runs_of(url, 2 * MOST_COOKIES))
+
+    assert most == MOST_COOKIES
+
+
+def runs_of(url: str, number: int) -> list[bool]:
+    """Return which of so many runs that keep connections and cookies go well."""
+    instance = {'openmetrics_endpoint': url, 'collect_readiness': False, 'persist_connections': True}
+    check = LitellmCheck('litellm', {}, [instance])
+    return [check.run() == '' for _ in range(number)]
 
 
 @given(

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from cryptography.x509.oid import AuthorityInformationAccessOID
 
-__all__ = ['Certificate', 'certificate']
+__all__ = ['Certificate', 'certificate', 'certificate_of_an_issuer_at']
 
 
 class Certificate(NamedTuple):
@@ -24,3 +29,26 @@ def certificate(folder: Path) -> Certificate:
     authority.issue_cert('127.0.0.1').private_key_and_cert_chain_pem.write_to_path(str(made.file))
     authority.cert_pem.write_to_path(str(made.authority))
     return made
+
+
+def certificate_of_an_issuer_at(url: str, folder: Path) -> Path:
+    """Write a certificate for 127.0.0.1 into a folder that says where the certificate of its issuer can be had."""
+    leaf = trustme.CA().issue_cert('127.0.0.1')
+    key = leaf.private_key_pem.bytes()
+    issued = x509.load_pem_x509_certificate(leaf.cert_chain_pems[0].bytes())
+    builder = (
+        x509.CertificateBuilder(issued.issuer, issued.subject, issued.public_key(), issued.serial_number)
+        .not_valid_before(issued.not_valid_before_utc)
+        .not_valid_after(issued.not_valid_after_utc)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName('127.0.0.1')]), critical=False)
+        .add_extension(
+            x509.AuthorityInformationAccess(
+                [x509.AccessDescription(AuthorityInformationAccessOID.CA_ISSUERS, x509.UniformResourceIdentifier(url))]
+            ),
+            critical=False,
+        )
+    )
+    signed = builder.sign(cast(EllipticCurvePrivateKey, load_pem_private_key(key, None)), SHA256())
+    file = folder / 'certificate.pem'
+    file.write_bytes(key + signed.public_bytes(Encoding.PEM))
+    return file

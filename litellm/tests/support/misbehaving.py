@@ -85,10 +85,10 @@ class Endpoint:
     """The endpoint at `url`; use as a context manager. Keeps the head of each request in `requests`.
 
     `heard_ends` counts the connections that the other side closed when it was waited for. With a certificate, it speaks
-    TLS.
+    TLS. With a path, it is a socket of this host at the `unix://` URL.
     """
 
-    def __init__(self, certificate: Path | None = None) -> None:
+    def __init__(self, certificate: Path | None = None, path: Path | None = None) -> None:
         self._context = None
         if certificate is not None:
             self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -98,6 +98,12 @@ class Endpoint:
         self.heard_ends = 0
         self._over = Event()
         self._threads: list[Thread] = []
+        if path is not None:
+            self._listener = socket.socket(socket.AF_UNIX)
+            self._listener.bind(str(path))
+            self._listener.listen()
+            self.url = f'unix://{path}/metrics/'
+            return
         self._listener = socket.create_server(('127.0.0.1', 0))
         self._port = self._listener.getsockname()[1]
         self.url = f'http{"s" if certificate else ""}://127.0.0.1:{self._port}/metrics/'
@@ -166,7 +172,12 @@ class Endpoint:
 
     def _serve(self, connection: socket.socket, over: Event) -> None:
         if self._context is not None:
-            connection = self._context.wrap_socket(connection, server_side=True)
+            try:
+                connection = self._context.wrap_socket(connection, server_side=True)
+            except OSError:
+                # The other side does not trust the certificate.
+                connection.close()
+                return
         with connection:
             try:
                 head = b''

@@ -11,12 +11,13 @@ from typing import Any, NamedTuple
 
 import pytest
 from packaging.version import Version
+from urllib3 import HTTPConnectionPool
 
 from datadog_checks.base import OpenMetricsBaseCheckV2
 from datadog_checks.base.checks.openmetrics.v2 import labels, transform, utils
 from datadog_checks.base.checks.openmetrics.v2.scraper import OpenMetricsScraper
 from datadog_checks.base.stubs import aggregator, datadog_agent
-from datadog_checks.base.utils.http import AuthTokenHandler
+from datadog_checks.base.utils.http import AuthTokenHandler, AuthTokenOAuthReader
 from datadog_checks.base.utils.replay.constants import EnvVars
 from datadog_checks.litellm import base_package
 
@@ -54,8 +55,12 @@ def owners() -> Mapping[str, Any]:
         'AgentCheck': check,
         'AggregatorStub': aggregator,
         'AuthTokenHandler': AuthTokenHandler,
+        'AuthTokenOAuthReader': AuthTokenOAuthReader(
+            {'url': 'http://127.0.0.1/', 'client_id': 'a', 'client_secret': 'b'}
+        ),
         'DatadogAgentStub': datadog_agent,
         'EnvVars': EnvVars,
+        'HTTPConnectionPool': HTTPConnectionPool('127.0.0.1'),
         'LabelAggregator': labels.LabelAggregator(check, {'target_info': True}),
         'MetricTransformer': scraper.metric_transformer,
         'OpenMetricsScraper': scraper,

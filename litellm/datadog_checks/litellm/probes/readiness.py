@@ -14,10 +14,10 @@ from typing import NamedTuple
 from datadog_checks.base.constants import ServiceCheck
 
 from ..scrapers.base import LitellmScraper
+from ..transport.background_call import BackgroundCall
 from ..transport.client import Answer
 from ..transport.errors import explain_probe_failure
 from ..transport.urls import Address, read_address, root_of
-from .background_call import BackgroundCall
 from .version import VersionProbe
 
 __all__ = ['Readiness', 'ReadinessProbe', 'Status', 'read_readiness', 'readiness_probe']

@@ -11,9 +11,9 @@ from functools import partial
 from requests.exceptions import RequestException
 
 from ..scrapers.base import LitellmScraper
+from ..transport.background_call import BackgroundCall
 from ..transport.client import Client
 from ..transport.urls import Address
-from .background_call import BackgroundCall
 
 __all__ = ['VersionProbe', 'find_version', 'version_in_openapi']
 

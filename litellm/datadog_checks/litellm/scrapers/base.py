@@ -13,7 +13,6 @@ from requests import Response
 from requests.exceptions import ConnectionError, InvalidURL, RequestException
 
 from datadog_checks.base.constants import ServiceCheck
-from datadog_checks.base.utils.http import RequestsWrapper
 
 from ..base_package import AdaptedScraper
 from ..mapping.labels import KEY_LABEL, REDACTED
@@ -37,6 +36,7 @@ from ..transport.errors import (
 )
 from ..transport.redirects import NOT_REDIRECTED
 from ..transport.urls import Address, read_address
+from ..transport.wrapper import TimedRequests
 from .transfer import ACCEPTED_ENCODINGS, Transfer
 
 __all__ = ['LitellmScraper']
@@ -56,6 +56,7 @@ class LitellmScraper(AdaptedScraper):
         self.address = read_address('openmetrics_endpoint', config['openmetrics_endpoint'])
         config = ChainMap({'openmetrics_endpoint': self.address.shown}, config)
         super().__init__(check, config)
+        self.http = self._new_http()
         self.options = options
         self._client = Client(self.http, self.address, check.secrets)
         self.exclude(families_of_groups(options.exclude_metric_groups))
@@ -117,14 +118,17 @@ class LitellmScraper(AdaptedScraper):
 
     def client_of(self, address: Address) -> Client:
         """Return a client for another endpoint of the proxy, with the options of this instance."""
-        check = self.check
         return Client(
-            RequestsWrapper(self.config, check.init_config, check.HTTP_CONFIG_REMAPPER, check.log),
+            self._new_http(),
             address,
-            check.secrets,
+            self.check.secrets,
             self.config.get('auth_token'),
             self._chosen_headers,
         )
+
+    def _new_http(self) -> TimedRequests:
+        check = self.check
+        return TimedRequests(self.config, check.init_config, check.HTTP_CONFIG_REMAPPER, check.log)
 
     def send_request(self, **options: Any) -> Response:
         return self._client.get(self.address.url, self.page_limits.max_page_seconds, **options)

@@ -18,6 +18,8 @@ the one after that is still the old one, it is a copy.
 from __future__ import annotations
 
 from collections.abc import Iterable, Set
+from dataclasses import dataclass
+from math import nan
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -38,9 +40,24 @@ WHOLE_PAGE_EVERY = 40
 # After so many pages of a process with the same CPU time, which has a resolution of 10 ms, a page is whole as well.
 STILL_PAGES = 8
 
+# So many processes are remembered, those that answered last: more than answer at one URL, and a restart makes another.
+MOST_PROCESSES = 256
+
 # Reverse proxies such as nginx accept request lines of 8,192 bytes by default, method and version included. LiteLLM
 # itself accepts 100 kB.
 LONGEST_URL = 8150
+
+
+@dataclass
+class Pages:
+    """The pages that a process has answered with."""
+
+    cpu_seconds: float = nan
+    """The longest CPU time that one of them has shown."""
+    still: int = 0
+    """How many of the last have shown that as well."""
+    whole: bool = False
+    """Whether one of them was whole, and told what to request by name."""
 
 
 class Process(NamedTuple):
@@ -58,14 +75,12 @@ class Selection(Optimization):
         self._longest_query = LONGEST_URL - len(endpoint)
         self.is_wanted = is_wanted
         """Whether to record pages here at all."""
-        self._starts: set[float] = set()
         self._families: Set[str] = frozenset()
         self._present: Set[str] = frozenset()
         self._pages_left = 0
         self._query = ''
-        # By the start of a process, the longest CPU time that a page has shown, and how many pages in a row.
-        self._cpu_seconds: dict[float, float] = {}
-        self._still: dict[float, int] = {}
+        # By the start of a process, the one that answered last at the end.
+        self._processes: dict[float, Pages] = {}
         # What the pages showed that stood still, and whether a whole page has shown since that they should not have.
         self._suspect: Process | None = None
         self._is_confirmed = False
@@ -92,7 +107,8 @@ class Selection(Optimization):
         started, cpu_seconds = process
         if started is None:
             raise PartialPageError('the start time of the process')
-        is_older = cpu_seconds is not None and cpu_seconds < self._cpu_seconds.get(started, 0.0)
+        known = self._processes.get(started)
+        is_older = known is not None and cpu_seconds is not None and cpu_seconds < known.cpu_seconds
         if is_older or (self._is_confirmed and process == self._suspect):
             raise CopiedPageError
         missing = self._present - present
@@ -113,7 +129,7 @@ class Selection(Optimization):
             self._query = query
             self.is_used = True
             self._families = families
-            self._starts.add(started)
+            self._processes[started].whole = True
             self._pages_left = WHOLE_PAGE_EVERY - 1
 
     def read_selected(self, present: Set[str], process: Process) -> None:
@@ -121,20 +137,25 @@ class Selection(Optimization):
         self._present = present
         self._pages_left -= 1
         stands_still = self._watch(process)
-        if process.started not in self._starts or not self._pages_left or stands_still:
+        is_known = process.started is not None and self._processes[process.started].whole
+        if not is_known or not self._pages_left or stands_still:
             self.is_used = False
 
     def _watch(self, process: Process) -> bool:
         """Take note of the CPU time of a process, and tell whether it is time to doubt that it stands still."""
         started, cpu_seconds = process
-        if started is None or cpu_seconds is None:
+        if started is None:
             return False
-        if cpu_seconds != self._cpu_seconds.get(started):
-            self._cpu_seconds[started] = cpu_seconds
-            self._still[started] = 0
+        known = self._processes[started] = self._processes.pop(started, Pages())
+        if len(self._processes) > MOST_PROCESSES:
+            del self._processes[next(iter(self._processes))]
+        if cpu_seconds is None:
             return False
-        self._still[started] += 1
-        if self._still[started] % STILL_PAGES:
+        if cpu_seconds != known.cpu_seconds:
+            known.cpu_seconds, known.still = cpu_seconds, 0
+            return False
+        known.still += 1
+        if known.still % STILL_PAGES:
             return False
         self._suspect = process
         return True

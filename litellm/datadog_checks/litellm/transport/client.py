@@ -17,8 +17,10 @@ from datadog_checks.base.utils.http import RequestsWrapper
 
 from ..base_package import session_of, take_token_handler
 from ..secrets import HARMLESS_HEADERS, Redactor, hushed, secrets_of_header
+from .background_call import BackgroundCall
 from .body import pieces_of
 from .deadline import Deadline, keep_deadline
+from .errors import NoTokenError
 from .redirects import NOT_REDIRECTED, Redirects
 from .urls import Address
 
@@ -26,6 +28,9 @@ __all__ = ['Answer', 'Client']
 
 # Stands for the target of a redirect that is no text.
 NO_URL = 'http://['
+
+# Browsers keep so many of a host, and servers refuse requests with more.
+MOST_COOKIES = 50
 
 # What makes a request a plain one, unless the options set these headers.
 PLAIN = MappingProxyType({'Accept-Encoding': 'identity', 'Connection': 'close'})
@@ -72,6 +77,8 @@ class Client:
             http.options['auth'] = address.auth
         self._token = take_token_handler(http)
         self._token_source = token_source
+        # What gets a token makes requests of its own, or reads a file, and may never come to an end.
+        self._renewal = BackgroundCall(self._renew_token, self.timeout)
         self._is_refused = False
         self.deadline = Deadline()
         """When the last request has to be over."""
@@ -133,15 +140,19 @@ class Client:
 
     def _send(self, url: str, options: dict[str, Any]) -> Response:
         if self._token is not None:
-            renewal = {'error': 'refused'} if self._is_refused else {}
-            self._token.poll(method='get', url=url, default_options=self._http.options, **renewal)
+            try:
+                self._renewal(url=url, **({'error': 'refused'} if self._is_refused else {}))
+            except Exception as error:
+                if getattr(error, 'filename', None):
+                    raise
+                raise NoTokenError(type(error).__name__) from None
             for name, value in self._http.options['headers'].items():
                 self._secrets.learn(secrets_of_header(name, str(value)))
         if not all(map(_can_be_sent, self._http.options['headers'].values())):
             raise InvalidHeader('a header has a line break, or a character that is none of HTTP')
         self.redirects = NOT_REDIRECTED
         persists = self._http.persist_connections
-        if not persists:
+        if not persists or _is_plain(options) or len(self._connections.cookies) > MOST_COOKIES:
             self._connections.cookies.clear()
         try:
             with hushed():
@@ -154,6 +165,10 @@ class Client:
                 self._connections.close()
         self._is_refused = response.status_code in (401, 403)
         return response
+
+    def _renew_token(self, **request: Any) -> None:
+        with hushed():
+            self._token.poll(method='get', default_options=self._http.options, **request)  # type: ignore[union-attr]
 
     def _redirect(self, response: Response, **_: object) -> None:
         """Remove what the instance added from a request that is about to be redirected to another host.
@@ -187,6 +202,11 @@ class Client:
                 del request.headers[name]
             # Digest and NTLM authentication have hooks here to answer challenges.
             request.hooks = {'response': [self._redirect]}
+
+
+def _is_plain(options: dict[str, Any]) -> bool:
+    """Tell whether a request is to depend on nothing that was kept of an answer before it."""
+    return bool(options.get('extra_headers', {}).get('Connection') == PLAIN['Connection'])
 
 
 def _can_be_sent(header: str | bytes) -> bool:

@@ -5,8 +5,7 @@
 answers with status 100 precede, nor what trailers follow. So the limit is below it, where bytes are received: the read
 that would outlast it fails like one that timed out, in all that is built upon it.
 
-Out of reach are sockets of `unix://`, for which the base package has connections of its own, and what gets the token of
-an `auth_token` with a reader of type `oauth` or `dcos_auth`.
+Out of reach is what the base package requests by itself: see `wrapper`.
 """
 
 from __future__ import annotations
@@ -22,6 +21,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from requests import Session
 from requests.adapters import HTTPAdapter
+
+from ..base_package import prepare_connections
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -154,7 +155,7 @@ def keep_deadline(session: Session, deadline: Deadline) -> None:
 
 
 class _Pools:
-    """Get pools of connections from an adapter, and have each of the connections make answers of ours."""
+    """Get pools of connections from an adapter, and have each of their new connections make answers of ours."""
 
     def __init__(self, get_pool: Callable[..., Any], answer: Callable[..., _Answer]) -> None:
         self._get_pool = get_pool
@@ -162,9 +163,10 @@ class _Pools:
 
     def __call__(self, *args: Any, **options: Any) -> Any:
         pool = self._get_pool(*args, **options)
-        connection = pool.ConnectionCls
-        if connection.response_class is not self._answer:
-            # At another level of debugging, `http.client` prints headers as well.
-            parts = {'response_class': staticmethod(self._answer), 'debuglevel': 0}
-            pool.ConnectionCls = type(connection.__name__, (connection,), parts)
+        prepare_connections(pool, self._prepare)
         return pool
+
+    def _prepare(self, connection: Any) -> None:
+        connection.response_class = self._answer
+        # At another level, `http.client` prints headers as well.
+        connection.debuglevel = 0

@@ -32,6 +32,7 @@ __all__ = [
     'TOO_SLOW',
     'URL_HINT',
     'CopiedPageError',
+    'NoTokenError',
     'NotMetricsError',
     'PageLimitError',
     'PartialPageError',
@@ -69,6 +70,16 @@ TOO_SLOW = (
 BROKEN_OFF = 'the response was cut off in the middle of the page ({}); nothing from it was submitted'
 
 
+class NoTokenError(RequestException):
+    """The token that `auth_token` is about did not come."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(
+            f'cannot get a token ({cause}): check the `reader` of `auth_token`, and that what it asks answers within '
+            'the timeout.'
+        )
+
+
 class NotMetricsError(RequestException):
     """The endpoint answered, but not with a metrics page of LiteLLM."""
 
@@ -97,6 +108,10 @@ class PageLimitError(RequestException):
     """The page is larger, or takes longer, than an option allows: nothing of it was submitted."""
 
 
+# Errors whose messages say what to do.
+_EXPLAINED = (NoTokenError, NotMetricsError, PartialPageError, TruncatedPageError, PageLimitError, HTTPError)
+
+
 def explain(error: Exception, redirects: Redirects) -> Exception:
     """Return an error that says what to do, of the same type if the cause is the connection.
 
@@ -109,7 +124,7 @@ def explain(error: Exception, redirects: Redirects) -> Exception:
 
 
 def _explained(error: Exception) -> Exception:
-    if isinstance(error, NotMetricsError | PartialPageError | TruncatedPageError | PageLimitError | HTTPError):
+    if isinstance(error, _EXPLAINED):
         return error
     if isinstance(error, SSLError):
         return SSLError(f'TLS connection failed: {_tls_advice(str(error))}')
@@ -155,7 +170,7 @@ def explain_probe_failure(error: Exception, seconds: float) -> str:
         return f'no complete response within {seconds:g} seconds.'
     if isinstance(error, ChunkedEncodingError | TruncatedPageError):
         return 'the response was cut off, or compressed in a way that was not asked for.'
-    if isinstance(error, ConnectionError | InvalidHeader | TooManyRedirects):
+    if isinstance(error, ConnectionError | InvalidHeader | NoTokenError | TooManyRedirects):
         return str(_explained(error))
     return f'{type(error).__name__}.'
 

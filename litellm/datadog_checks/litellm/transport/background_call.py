@@ -1,4 +1,4 @@
-"""Call a function in the background, so that a slow answer never delays the scrape."""
+"""Call a function in the background, so that a slow answer delays no scrape, or no longer than it may."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 from threading import Thread
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from requests.exceptions import Timeout
 
@@ -22,21 +22,29 @@ class BackgroundCall(Generic[T]):
     exiting. A late result is still returned, unless another call was started before.
     """
 
-    def __init__(self, function: Callable[[], T], seconds: float) -> None:
+    def __init__(self, function: Callable[..., T], seconds: float) -> None:
         self.seconds = seconds
         self._function = function
         self._started_at = 0.0
         self._pending: Future[T] | None = None
         self._is_given_up = False
 
-    def start(self) -> bool:
+    def __call__(self, **arguments: object) -> T:
+        """Wait for a call to return. Raises a `Timeout` when its time is over, and at once while it still runs on."""
+        if not self.start(**arguments):
+            raise Timeout('no answer')
+        return cast(T, self.result(self.seconds))
+
+    def start(self, **arguments: object) -> bool:
         """Start a call, unless a thread is still running or its result was not taken. Return whether it started."""
         if self._pending is not None and not (self._is_given_up and self._pending.done()):
             return False
         self._started_at, self._is_given_up = time.monotonic(), False
         self._pending = Future()
         try:
-            Thread(target=self._run, args=(self._pending,), name='litellm-background-call', daemon=True).start()
+            Thread(
+                target=self._run, args=(self._pending, arguments), name='litellm-background-call', daemon=True
+            ).start()
         except RuntimeError as error:  # No more threads can be started.
             self._pending.set_exception(error)
         return True
@@ -58,8 +66,8 @@ class BackgroundCall(Generic[T]):
             raise Timeout('no answer')
         return None
 
-    def _run(self, pending: Future[T]) -> None:
+    def _run(self, pending: Future[T], arguments: dict[str, object]) -> None:
         try:
-            pending.set_result(self._function())
+            pending.set_result(self._function(**arguments))
         except Exception as error:  # noqa: BLE001, `result` raises it
             pending.set_exception(error)
