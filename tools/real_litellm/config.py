@@ -41,10 +41,10 @@ class Options:
 
     The three settings are laid over the generated ones, `variables` over the process's environment variables. With a
     database, the jobs that write to it and read from it run every few seconds instead of every few minutes. With
-    `every_route` there are models for audio, moderation and reranking, and what is passed through to a provider's own
-    API goes upstream, too. With `own_metrics_port`, a process of its own serves the metrics page, without asking for a
-    key. Workers that do not share their metrics are started by uvicorn: LiteLLM's own command always
-    sets up multiprocess mode.
+    `every_route` there are models for audio, moderation, reranking and realtime, and more that fail; what is passed
+    through to a provider's own API goes upstream, too. With `own_metrics_port`, a process of its own serves the metrics
+    page, without asking for a key. Workers that do not share their metrics are started by uvicorn: LiteLLM's own
+    command always sets up multiprocess mode.
     """
 
     workers: int = 1
@@ -159,6 +159,10 @@ def _models(upstream_url: str, every_route: bool) -> list[dict[str, Any]]:
         deployment('transcriptions', 'openai/whisper-1'),
         deployment('moderations', 'openai/omni-moderation-latest'),
         deployment('rerank', 'cohere/rerank-v3.5', api_base=upstream_url),
+        deployment('realtime', 'openai/gpt-realtime'),
+        deployment('breaking', 'openai/breaks-off'),
+        deployment('claude-breaking', 'anthropic/breaks-off', api_base=upstream_url),
+        deployment('claude-broken', 'anthropic/fails-with-500', api_base=upstream_url),
     ]
     unpriced = deployment('unpriced', 'openai/unpriced')
     unpriced['model_info']['output_cost_per_image'] = 0.1
@@ -201,7 +205,12 @@ def _guardrail() -> dict[str, Any]:
 
 def _guardrails_of_ours() -> list[dict[str, Any]]:
     """Return guardrails of ours, which run on the requests that ask for them."""
-    classes = {'raising': 'RaisingGuardrail', 'strict': 'StrictGuardrail', 'blocking': 'BlockingGuardrail'}
+    classes = {
+        'raising': 'RaisingGuardrail',
+        'strict': 'StrictGuardrail',
+        'blocking': 'BlockingGuardrail',
+        'hoarding': 'HoardingGuardrail',
+    }
     return [
         {
             'guardrail_name': name,

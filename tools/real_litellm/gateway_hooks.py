@@ -12,6 +12,7 @@ import os
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import ClassVar
 
 from litellm.integrations.custom_guardrail import CustomGuardrail
 from litellm.integrations.custom_logger import CustomLogger
@@ -87,6 +88,15 @@ class BlockingGuardrail(CustomGuardrail):
     async def async_pre_call_hook(self, user_api_key_dict, cache, data, call_type):
         while Path(os.environ['REAL_LITELLM_BLOCKED']).exists():
             time.sleep(0.05)
+
+
+class HoardingGuardrail(CustomGuardrail):
+    """A guardrail that keeps eight MB of each request, as a leak does."""
+
+    kept: ClassVar[list[bytes]] = []
+
+    async def async_pre_call_hook(self, user_api_key_dict, cache, data, call_type):
+        self.kept.append(b'.' * (8 << 20))
 
 
 failing_logger = FailingLogger()

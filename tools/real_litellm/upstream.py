@@ -1,8 +1,8 @@
 """What LiteLLM talks to here instead of providers: one small server on the loopback interface.
 
-It speaks enough of OpenAI's API (chat completions, streaming too, embeddings, images, videos), of Anthropic's messages
-with workload identity, of an MCP server and of the Lens export. Every answer reports the same usage, so that sums on
-the other side are known beforehand, and the model's name alone decides what goes wrong.
+It speaks enough of OpenAI's API (chat completions, streaming too, embeddings, images, videos, realtime), of Anthropic's
+messages with workload identity, of Vertex AI, of an MCP server and of the Lens export. Every answer reports the same
+usage, so that sums on the other side are known beforehand, and the model's name alone decides what goes wrong.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from .environment import HarnessError
 from .sockets import free_port
@@ -48,7 +50,24 @@ _FAILURES = {
     'fails-with-500': (500, 'server_error', 'The server had an error.'),
 }
 _SLOW_MODEL, _SLOW_SECONDS = 'slow', 1.5
+# Its streams end in the middle, with their connection.
+_BREAKING_MODEL = 'breaks-off'
+_WORDS = ('A ', 'short ', 'answer.')
 _START_SECONDS = 10
+
+
+_VERTEX = '/v1/projects/{project}/locations/{location}/publishers'
+
+
+class _CutOff(StreamingResponse):
+    """A stream whose connection is closed before it has ended."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_all_but_the_end(message: Any) -> None:
+            if message.get('more_body', True):
+                await send(message)
+
+        await super().__call__(scope, receive, send_all_but_the_end)
 
 
 class Upstream:
@@ -68,7 +87,7 @@ class Upstream:
         self.loses_batches = False
         self.delay = 0.0
         self.remaining = (900, 90_000)
-        routes = [
+        routes: list[BaseRoute] = [
             Route('/v1/chat/completions', self._chat, methods=['POST']),
             Route('/v1/completions', self._completions, methods=['POST']),
             Route('/v1/responses', self._responses, methods=['POST']),
@@ -87,10 +106,15 @@ class Upstream:
             Route('/v1/batches/{identity}', self._batch, methods=['GET']),
             Route('/v1/messages', self._messages, methods=['POST']),
             Route('/v1/oauth/token', self._token, methods=['POST']),
+            Route(f'{_VERTEX}/google/models/{{call}}', self._generate, methods=['POST']),
+            Route(f'{_VERTEX}/anthropic/models/{{call}}', self._vertex_message, methods=['POST']),
+            WebSocketRoute('/v1/realtime', self._realtime),
             Route('/mcp', self._mcp, methods=['POST']),
             Route('/lens/internal/spend', self._lens, methods=['POST']),
         ]
-        config = uvicorn.Config(Starlette(routes=routes), host='127.0.0.1', port=self.port, log_level='warning')
+        self.app = Starlette(routes=routes)
+        # That a stream was not ended is no news.
+        config = uvicorn.Config(self.app, host='127.0.0.1', port=self.port, log_level='critical')
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, name='upstream', daemon=True)
 
@@ -116,7 +140,7 @@ class Upstream:
         await asyncio.sleep(self.delay)
         headers = _rate_limit_headers(*self.remaining)
         if body.get('stream'):
-            return StreamingResponse(_chunks(body['model']), media_type='text/event-stream', headers=headers)
+            return _stream(body['model'], _chunks(body['model']), headers)
         message = {'role': 'assistant', 'content': 'A short answer.'}
         answer = _completion(body['model'], 'chat.completion', message=message)
         return JSONResponse({**answer, 'usage': USAGE}, headers=headers)
@@ -130,7 +154,7 @@ class Upstream:
         if failure := _failure(body['model']):
             return failure
         if body.get('stream'):
-            return StreamingResponse(_events(_response_events(body['model'])), media_type='text/event-stream')
+            return _stream(body['model'], _events(_response_events(body['model'])))
         return JSONResponse(_response(body['model']))
 
     async def _speech(self, request: Request) -> Response:
@@ -213,18 +237,34 @@ class Upstream:
 
     async def _messages(self, request: Request) -> Response:
         body = await self._counted(request)
-        if body.get('stream'):
-            return StreamingResponse(_events(_message_events(body['model'])), media_type='text/event-stream')
-        usage = {'input_tokens': USAGE['prompt_tokens'], 'output_tokens': USAGE['completion_tokens']}
-        content = [{'type': 'text', 'text': 'A short answer.'}]
-        answer = {
-            'id': f'msg_{secrets.token_hex(8)}',
-            'type': 'message',
-            'role': 'assistant',
-            'model': body['model'],
-            'content': content,
-        }
-        return JSONResponse({**answer, 'stop_reason': 'end_turn', 'stop_sequence': None, 'usage': usage})
+        return _failure(body['model']) or _message(body['model'], bool(body.get('stream')))
+
+    async def _vertex_message(self, request: Request) -> Response:
+        """Answer as Anthropic does on Vertex AI, where the model is in the path."""
+        model, _, action = request.path_params['call'].partition(':')
+        self.requests[model] += 1
+        return _message(model, action == 'streamRawPredict')
+
+    async def _generate(self, request: Request) -> Response:
+        """Answer as Gemini does on Vertex AI."""
+        model, _, action = request.path_params['call'].partition(':')
+        self.requests[model] += 1
+        if action != 'streamGenerateContent':
+            return JSONResponse(_generated(model, ''.join(_WORDS)))
+        chunks = [_generated(model, word) for word in _WORDS]
+        return StreamingResponse((f'data: {json.dumps(one)}\n\n' for one in chunks), media_type='text/event-stream')
+
+    async def _realtime(self, websocket: WebSocket) -> None:
+        """Answer each question of a realtime session, until the client ends it."""
+        model = websocket.query_params['model']
+        self.requests[model] += 1
+        await websocket.accept()
+        session = {'id': 'sess_1', 'object': 'realtime.session', 'type': 'realtime', 'model': model}
+        await websocket.send_json({'type': 'session.created', 'event_id': 'event_1', 'session': session})
+        async for text in websocket.iter_text():
+            if json.loads(text)['type'] == 'response.create':
+                for event in _realtime_events():
+                    await websocket.send_json(event)
 
     async def _token(self, request: Request) -> Response:
         """Exchange an identity token as Anthropic's workload identity federation does, or refuse a rule of no one."""
@@ -294,7 +334,7 @@ def _choice(**choice: Any) -> dict[str, Any]:
 async def _chunks(model: str) -> AsyncIterator[str]:
     """Yield a streamed completion as server-sent events; the usage comes last, in a chunk without choices."""
     whole = _completion(model, 'chat.completion.chunk', delta={})
-    for word in ('A ', 'short ', 'answer.'):
+    for word in _WORDS:
         chunk = {**whole, **_choice(delta={'role': 'assistant', 'content': word}, finish_reason=None)}
         yield f'data: {json.dumps(chunk)}\n\n'
         await asyncio.sleep(0.01)
@@ -328,7 +368,7 @@ def _response_events(model: str) -> list[dict[str, Any]]:
     answer = _response(model)
     started = {**_response(model, 'in_progress'), 'id': answer['id']}
     place = {'item_id': 'item_1', 'output_index': 0, 'content_index': 0}
-    deltas = [{'type': 'response.output_text.delta', **place, 'delta': word} for word in ('A ', 'short ', 'answer.')]
+    deltas = [{'type': 'response.output_text.delta', **place, 'delta': word} for word in _WORDS]
     events: list[dict[str, Any]] = [{'type': 'response.created', 'response': started}, *deltas]
     events.append({'type': 'response.completed', 'response': answer})
     return [{**event, 'sequence_number': number} for number, event in enumerate(events)]
@@ -348,6 +388,69 @@ def _message_events(model: str) -> list[dict[str, Any]]:
         {'type': 'message_delta', 'delta': end, 'usage': {'output_tokens': USAGE['completion_tokens']}},
         {'type': 'message_stop'},
     ]
+
+
+def _message(model: str, streamed: bool) -> Response:
+    """Return an answer of Anthropic's messages."""
+    if streamed:
+        return _stream(model, _events(_message_events(model)))
+    usage = {'input_tokens': USAGE['prompt_tokens'], 'output_tokens': USAGE['completion_tokens']}
+    content = [{'type': 'text', 'text': 'A short answer.'}]
+    answer = {
+        'id': f'msg_{secrets.token_hex(8)}',
+        'type': 'message',
+        'role': 'assistant',
+        'model': model,
+        'content': content,
+    }
+    return JSONResponse({**answer, 'stop_reason': 'end_turn', 'stop_sequence': None, 'usage': usage})
+
+
+def _generated(model: str, text: str) -> dict[str, Any]:
+    """Return an answer of Gemini's, or a chunk of one."""
+    usage = {
+        'promptTokenCount': USAGE['prompt_tokens'],
+        'candidatesTokenCount': USAGE['completion_tokens'],
+        'totalTokenCount': USAGE['total_tokens'],
+    }
+    candidate = {'index': 0, 'content': {'role': 'model', 'parts': [{'text': text}]}, 'finishReason': 'STOP'}
+    return {
+        'candidates': [candidate],
+        'usageMetadata': usage,
+        'modelVersion': model,
+        'responseId': secrets.token_hex(8),
+    }
+
+
+def _realtime_events() -> list[dict[str, Any]]:
+    usage = {
+        'input_tokens': USAGE['prompt_tokens'],
+        'output_tokens': USAGE['completion_tokens'],
+        'total_tokens': USAGE['total_tokens'],
+        'input_token_details': {'text_tokens': USAGE['prompt_tokens'], 'audio_tokens': 0, 'cached_tokens': 0},
+        'output_token_details': {'text_tokens': USAGE['completion_tokens'], 'audio_tokens': 0},
+    }
+    begun: dict[str, Any] = {'id': f'resp_{secrets.token_hex(8)}', 'object': 'realtime.response', 'output': []}
+    place = {'response_id': begun['id'], 'item_id': 'item_1', 'output_index': 0, 'content_index': 0}
+    events: list[dict[str, Any]] = [
+        {'type': 'response.created', 'response': {**begun, 'status': 'in_progress', 'usage': None}},
+        *({'type': 'response.output_text.delta', **place, 'delta': word} for word in _WORDS),
+        {'type': 'response.done', 'response': {**begun, 'status': 'completed', 'usage': usage}},
+    ]
+    return [{'event_id': f'event_{secrets.token_hex(8)}', **event} for event in events]
+
+
+def _stream(model: str, events: AsyncIterator[str], headers: dict[str, str] | None = None) -> Response:
+    """Return a streamed answer, which one model does not end."""
+    if model == _BREAKING_MODEL:
+        return _CutOff(_first_of(events), media_type='text/event-stream', headers=headers)
+    return StreamingResponse(events, media_type='text/event-stream', headers=headers)
+
+
+async def _first_of(events: AsyncIterator[str]) -> AsyncIterator[str]:
+    """Yield as many events as make half of an answer."""
+    for _ in range(3):
+        yield await anext(events)
 
 
 async def _events(events: list[dict[str, Any]]) -> AsyncIterator[str]:

@@ -28,8 +28,15 @@ AMOUNTS = {
     'output tokens': ('output_tokens_metric', '_total'),
     'dollars': ('spend_metric', '_total'),
 }
-LABELS = ('route', 'requested_model', 'api_provider')
-_REQUESTS = 'litellm_proxy_total_requests_metric'
+_REQUESTS, _FAILURES = 'litellm_proxy_total_requests_metric', 'litellm_proxy_failed_requests_metric'
+# Of which family each is.
+LABELS = {
+    'route': _REQUESTS,
+    'requested_model': _REQUESTS,
+    'api_provider': _REQUESTS,
+    'status_code': _REQUESTS,
+    'exception_class': _FAILURES,
+}
 
 
 class Route(NamedTuple):
@@ -61,21 +68,22 @@ def sums(page: Page) -> list[float]:
 
 
 def _labels(before: Page, after: Page) -> dict[str, str]:
-    """Return the labels of the requests that were counted between two pages."""
-    values: dict[str, set[str]] = {label: set() for label in LABELS}
-    counted = {tuple(sorted(sample.labels.items())): sample.value for sample in _samples(before)}
-    for sample in _samples(after):
-        if sample.value != counted.get(tuple(sorted(sample.labels.items())), 0):
-            for label, found in values.items():
-                found.add(sample.labels.get(label, ''))
-    return {
-        label: ', '.join(f'`{value}`' if value else 'empty' for value in sorted(found))
-        for label, found in values.items()
+    """Return the labels of what was counted between two pages."""
+    return {label: _values(before, after, family, label) for label, family in LABELS.items()}
+
+
+def _values(before: Page, after: Page, family: str, label: str) -> str:
+    counted = {tuple(sorted(sample.labels.items())): sample.value for sample in _samples(before, family)}
+    found = {
+        sample.labels.get(label, '')
+        for sample in _samples(after, family)
+        if sample.value != counted.get(tuple(sorted(sample.labels.items())), 0)
     }
+    return ', '.join(f'`{value}`' if value else 'empty' for value in sorted(found))
 
 
-def _samples(page: Page) -> list[Any]:
-    family = page.families.get(_REQUESTS)
+def _samples(page: Page, name: str) -> list[Any]:
+    family = page.families.get(name)
     return [sample for sample in family.samples if sample.name.endswith('_total')] if family else []
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from .calls import Answer, Usage
 
-__all__ = ['STREAMED', 'body_of', 'stream_of']
+__all__ = ['STREAMED', 'body_of', 'broken_stream_of', 'realtime_events', 'stream_of']
 
 _CREATED = 1677610602
 # A silent picture, and as silent a sound.
@@ -34,6 +34,16 @@ async def stream_of(kind: str, answer: Answer, with_usage: bool, wait: _Wait) ->
         yield word(answer, f'{text} ')
     for event in end(answer, with_usage):
         yield event
+
+
+async def broken_stream_of(kind: str, message: str) -> AsyncIterator[str]:
+    """Yield what LiteLLM sends when a provider breaks off: an error in the form of the API, in the middle."""
+    error = {'message': message, 'type': 'None', 'param': 'None', 'code': '500'}
+    yield {
+        'chat': _event(None, {'error': error}),
+        'response': _numbered('response.failed', response={'id': 'resp_fixture', 'status': 'failed', 'error': error}),
+        'message': _event('error', {'type': 'error', 'error': {'type': 'api_error', 'message': message}}),
+    }[kind]
 
 
 def _chat_usage(usage: Usage) -> dict[str, Any]:
@@ -120,6 +130,21 @@ def _message(answer: Answer, text: str | None = None) -> dict[str, Any]:
     }
 
 
+def _generation(answer: Answer, text: str | None = None) -> dict[str, Any]:
+    """Return an answer of Gemini's, or a chunk of one."""
+    content = {'role': 'model', 'parts': [{'text': answer.text if text is None else text}]}
+    usage = answer.usage
+    return {
+        'candidates': [{'index': 0, 'content': content, 'finishReason': 'STOP'}],
+        'usageMetadata': {
+            'promptTokenCount': usage.prompt,
+            'candidatesTokenCount': usage.completion,
+            'totalTokenCount': usage.total,
+        },
+        'modelVersion': answer.deployment.model,
+    }
+
+
 def _embedding(answer: Answer) -> dict[str, Any]:
     return {
         'object': 'list',
@@ -162,6 +187,7 @@ _BODIES: dict[str, Callable[[Answer], dict[str, Any]]] = {
     'completion': _completion,
     'response': _response,
     'message': _message,
+    'generation': _generation,
     'embedding': _embedding,
     'image': _image,
     'video': _video,
@@ -172,7 +198,29 @@ _BODIES: dict[str, Callable[[Answer], dict[str, Any]]] = {
 }
 
 
-def _begin_chat(answer: Answer) -> Iterable[str]:
+def realtime_events(answer: Answer) -> list[dict[str, Any]]:
+    """Return the events of one answer in a realtime session."""
+    usage = answer.usage
+    begun = {'id': 'resp_fixture', 'object': 'realtime.response', 'output': []}
+    place = {'response_id': 'resp_fixture', 'item_id': 'msg_fixture', 'output_index': 0, 'content_index': 0}
+    tokens = {'input_tokens': usage.prompt, 'output_tokens': usage.completion, 'total_tokens': usage.total}
+    events: list[dict[str, Any]] = [
+        {'type': 'response.created', 'response': {**begun, 'status': 'in_progress', 'usage': None}},
+        {'type': 'response.output_text.delta', **place, 'delta': answer.text},
+        {'type': 'response.done', 'response': {**begun, 'status': 'completed', 'usage': tokens}},
+    ]
+    return [{'event_id': 'event_fixture', **event} for event in events]
+
+
+def _begin_nothing(answer: Answer) -> Iterable[str]:
+    return ()
+
+
+def _generation_word(answer: Answer, text: str) -> str:
+    return _event(None, _generation(answer, text))
+
+
+def _end_nothing(answer: Answer, with_usage: bool) -> Iterable[str]:
     return ()
 
 
@@ -245,8 +293,9 @@ _STREAMS: dict[
         Callable[[Answer, bool], Iterable[str]],
     ],
 ] = {
-    'chat': (_begin_chat, _chat_word, _end_chat),
+    'chat': (_begin_nothing, _chat_word, _end_chat),
     'response': (_begin_response, _response_word, _end_response),
     'message': (_begin_message, _message_word, _end_message),
+    'generation': (_begin_nothing, _generation_word, _end_nothing),
 }
 STREAMED = frozenset(_STREAMS)

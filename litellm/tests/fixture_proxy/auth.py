@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
 
 from .accounts import Caller, Owner, hashed
@@ -37,7 +37,7 @@ class RefusedError(Exception):
         self.seconds = seconds
 
 
-def authenticate(request: Request, bearer_only: bool = False, model: str = '') -> Caller:
+def authenticate(request: HTTPConnection, bearer_only: bool = False, model: str = '') -> Caller:
     """Find out who calls; a refusal is recorded as a failed request, for the model that it names, then raised."""
     key = _bearer_key(request) if bearer_only else _key(request)
     proxy = proxy_of(request)
@@ -55,7 +55,7 @@ def authenticate(request: Request, bearer_only: bool = False, model: str = '') -
     return caller
 
 
-def _authenticate_without_db(request: Request, key: str, caller: Caller | None, model: str) -> Caller:
+def _authenticate_without_db(request: HTTPConnection, key: str, caller: Caller | None, model: str) -> Caller:
     """Let in whose key is in the cache, if that is all that has to be known, or everybody if that is allowed."""
     proxy = proxy_of(request)
     controls = proxy.shared.controls
@@ -72,20 +72,23 @@ def _authenticate_without_db(request: Request, key: str, caller: Caller | None, 
     raise RefusedError(failure, 0.0 if is_cached else seconds)
 
 
-def _record(request: Request, key: str, failure: Failure, model: str, caller: Caller | None = None) -> None:
+def _record(request: HTTPConnection, key: str, failure: Failure, model: str, caller: Caller | None = None) -> None:
     """Record a refusal, with all that is known of the caller."""
     client_ip, agent = request.client and request.client.host, request.headers.get('user-agent')
     who = {**(caller.labels() if caller else {}), 'hashed_api_key': hashed(key)}
     proxy_of(request).telemetry.record_refusal(request.url.path, who, failure, client_ip, agent, model)
 
 
-def _key(request: Request) -> str:
-    """Read the key where LiteLLM does for every route: a bare `Authorization` or an `x-api-key` is no key."""
+def _key(request: HTTPConnection) -> str:
+    """Read the key where LiteLLM does for every route: a bare `Authorization` or an `x-api-key` is no key.
+
+    Where there is a header of LiteLLM's own, `Authorization` may hold what is meant for the provider.
+    """
     custom = request.headers.get('x-litellm-api-key', '').removeprefix('Bearer ')
-    return _bearer_key(request) or custom or request.headers.get('api-key', '')
+    return custom or _bearer_key(request) or request.headers.get('api-key', '')
 
 
-def _bearer_key(request: Request) -> str:
+def _bearer_key(request: HTTPConnection) -> str:
     scheme, _, token = request.headers.get('authorization', '').partition(' ')
     return token.strip() if scheme.lower() == 'bearer' else ''
 

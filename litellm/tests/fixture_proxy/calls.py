@@ -109,7 +109,8 @@ class Answer:
 class Failure:
     """What the client is told. `exception` and `exception_status` are the label values, `status` is HTTP's.
 
-    One that is not `counts_for_models` is a failure of the proxy alone, all others are one of a model, too.
+    One that is not `counts_for_models` is a failure of the proxy alone, all others are one of a model, too. One that
+    `breaks_off` came when the client had been told 200, in the middle of a stream.
     """
 
     status: int
@@ -120,6 +121,7 @@ class Failure:
     deployment: Deployment | None = None
     label_status: str | None = None
     counts_for_models: bool = True
+    breaks_off: bool = False
 
     @property
     def exception_status(self) -> str:

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 
 __all__ = [
+    'BROKEN_STREAMS',
     'CALLBACKS',
     'DEPLOYMENTS',
     'FALLBACKS',
@@ -27,7 +28,8 @@ class Deployment:
     """One model at one provider. Prices are US dollars per million tokens, per image or per second of video.
 
     `traits` say what its answers report: `cached`, `cache_write`, `reasoning` and `audio` tokens, and `headers` with
-    the provider's remaining requests and tokens. `fails_with` is the HTTP status that it always answers with.
+    the provider's remaining requests and tokens. `fails_with` is the HTTP status that it always answers with. One that
+    `breaks_off` ends its streams in the middle.
     """
 
     group: str
@@ -41,11 +43,17 @@ class Deployment:
     tpm: int | None = None
     traits: frozenset[str] = frozenset()
     fails_with: int | None = None
+    breaks_off: bool = False
     organisation: str | None = None
 
     @property
     def id(self) -> str:
         return hashlib.sha256(f'{self.group} {self.provider}/{self.model} {self.api_base}'.encode()).hexdigest()
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether it is there to fail."""
+        return self.fails_with is not None or self.breaks_off
 
     def labels(self) -> dict[str, object]:
         """Return the label values that tell which deployment was called."""
@@ -59,6 +67,8 @@ class Deployment:
 
 
 _OPENAI = 'https://api.openai.com/v1'
+_ANTHROPIC = 'https://api.anthropic.com'
+_VERTEX = 'https://us-central1-aiplatform.googleapis.com'
 _AZURE = 'https://fixture-eu.openai.azure.com'
 _HEADERS = frozenset({'headers'})
 _FAILING_STATUSES = (400, 401, 404, 408, 429, 500, 503)
@@ -73,15 +83,15 @@ DEPLOYMENTS = (
     Deployment('o4-mini', 'openai', 'o4-mini', _OPENAI, 1.1, 4.4, traits=_HEADERS | {'reasoning'}),
     Deployment('gpt-4o-audio', 'openai', 'gpt-4o-audio-preview', _OPENAI, 2.5, 10.0, traits=frozenset({'audio'})),
     Deployment(
-        'claude-sonnet', 'anthropic', 'claude-sonnet-4-5', 'https://api.anthropic.com', 3.0, 15.0,
+        'claude-sonnet', 'anthropic', 'claude-sonnet-5', _ANTHROPIC, 3.0, 15.0,
         traits=_HEADERS | {'cached', 'cache_write'},
     ),
     Deployment(
-        'claude-sonnet', 'bedrock', 'anthropic.claude-sonnet-4-5-v1:0', 'https://bedrock-runtime.eu-west-1.amazonaws.com',
+        'claude-sonnet', 'bedrock', 'anthropic.claude-sonnet-5', 'https://bedrock-runtime.eu-west-1.amazonaws.com',
         3.0, 15.0, rpm=500, tpm=400_000, traits=frozenset({'cached'}),
     ),
     Deployment(
-        'claude-haiku', 'anthropic', 'claude-haiku-4-5', 'https://api.anthropic.com', 1.0, 5.0,
+        'claude-haiku', 'anthropic', 'claude-haiku-4-5', _ANTHROPIC, 1.0, 5.0,
         traits=_HEADERS | {'cached', 'cache_write'},
     ),
     Deployment('gemini-flash', 'vertex_ai', 'gemini-2.5-flash', 'https://aiplatform.googleapis.com', 0.3, 2.5),
@@ -92,6 +102,7 @@ DEPLOYMENTS = (
     Deployment('speech', 'openai', 'tts-1', _OPENAI, input_price=15.0, kind='speech'),
     Deployment('whisper', 'openai', 'whisper-1', _OPENAI, output_price=0.006, kind='transcription'),
     Deployment('rerank', 'cohere', 'rerank-v3.5', 'https://api.cohere.com', output_price=0.002, kind='rerank'),
+    Deployment('realtime', 'openai', 'gpt-realtime', _OPENAI, 4.0, 16.0),
     Deployment('moderations', 'openai', 'omni-moderation-latest', _OPENAI, kind='moderation'),
     *(
         Deployment(
@@ -100,6 +111,9 @@ DEPLOYMENTS = (
         )
         for status in _FAILING_STATUSES
     ),
+    Deployment('claude-always-500', 'anthropic', 'broken-500', _ANTHROPIC, 1.0, 2.0, fails_with=500),
+    Deployment('breaks-off', 'openai', 'breaks-off', _OPENAI, 1.0, 2.0, breaks_off=True),
+    Deployment('claude-breaks-off', 'anthropic', 'breaks-off', _ANTHROPIC, 1.0, 2.0, breaks_off=True),
 )  # fmt: skip
 
 # always-503 falls back to a group that fails as well.
@@ -121,14 +135,12 @@ def deployments_of(group: str) -> list[Deployment]:
 
 
 def passed_to(provider: str, model: str) -> Deployment:
-    """Return what answers a request that is passed through to a provider.
-
-    Those for OpenAI go to a gateway in between, in whose answers LiteLLM, which does not know its host, sees no usage.
-    """
-    if provider == 'openai':
-        return Deployment(model, provider, model, 'https://gateway.example.com/v1', kind='unknown')
+    """Return what answers a request that is passed through to a provider."""
     known = (one for one in DEPLOYMENTS if (one.provider, one.model) == (provider, model))
-    return next(known, Deployment(model, provider, model, 'https://api.anthropic.com'))
+    return next(known, Deployment(model, provider, model, _HOSTS[provider], 3.0, 15.0))
+
+
+_HOSTS = {'openai': _OPENAI, 'anthropic': _ANTHROPIC, 'vertex_ai': _VERTEX}
 
 
 @dataclass(frozen=True)
@@ -178,26 +190,36 @@ MCP_TOOLS = {tool.name: tool for tool in (McpTool('docs', 'search_docs', 0.002),
 
 @dataclass(frozen=True)
 class UpstreamError:
-    """How LiteLLM names a provider's failure in labels (`name`) and in the answer to its client (`type`)."""
+    """How LiteLLM names a provider's failure in labels (`name`) and in the answer to its client (`type`).
 
-    status: int
+    Without a status, as of a stream that was broken off, the name goes without the provider's, too.
+    """
+
+    status: int | None
     name: str
     type: str
 
     def class_at(self, provider: str | None) -> str:
         """Return the value of `exception_class`."""
-        return f'{provider[0].upper()}{provider[1:]}.{self.name}' if provider else self.name
+        return f'{provider[0].upper()}{provider[1:]}.{self.name}' if provider and self.status else self.name
 
+
+# Of streams that were broken off, by the kind of the call.
+BROKEN_STREAMS = {
+    'chat': UpstreamError(None, 'APIConnectionError', 'None'),
+    'response': UpstreamError(None, 'ReadError', 'None'),
+    'message': UpstreamError(None, 'ReadError', 'None'),
+}
 
 UPSTREAM_ERRORS = {
-    error.status: error
-    for error in (
-        UpstreamError(400, 'BadRequestError', 'invalid_request_error'),
-        UpstreamError(401, 'AuthenticationError', 'auth_error'),
-        UpstreamError(404, 'NotFoundError', 'not_found_error'),
-        UpstreamError(408, 'Timeout', 'timeout_error'),
-        UpstreamError(429, 'RateLimitError', 'throttling_error'),
-        UpstreamError(500, 'InternalServerError', 'internal_server_error'),
-        UpstreamError(503, 'ServiceUnavailableError', 'service_unavailable_error'),
+    status: UpstreamError(status, name, kind)
+    for status, name, kind in (
+        (400, 'BadRequestError', 'invalid_request_error'),
+        (401, 'AuthenticationError', 'auth_error'),
+        (404, 'NotFoundError', 'not_found_error'),
+        (408, 'Timeout', 'timeout_error'),
+        (429, 'RateLimitError', 'throttling_error'),
+        (500, 'InternalServerError', 'internal_server_error'),
+        (503, 'ServiceUnavailableError', 'service_unavailable_error'),
     )
 }

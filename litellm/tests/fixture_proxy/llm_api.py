@@ -17,11 +17,12 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.websockets import WebSocket
 
 from .accounts import Caller
-from .answers import STREAMED, body_of, stream_of
-from .auth import authenticate, error_response
+from .answers import STREAMED, body_of, broken_stream_of, realtime_events, stream_of
+from .auth import RefusedError, authenticate, error_response
 from .calls import Answer, Call, Failure, Outcome
 from .catalogue import MCP_TOOLS, UPSTREAM_ERRORS, passed_to
 from .proxy import proxy_of
@@ -59,6 +60,8 @@ async def _serve(request: Request, kind: str, required: str, provider: str | Non
     outcome = proxy.serve(call)
     if outcome.answer is None:
         assert outcome.failure is not None
+        if outcome.failure.breaks_off:
+            return StreamingResponse(broken_stream_of(kind, outcome.failure.message), media_type='text/event-stream')
         return error_response(outcome.failure)
     if proxy.settings.real_delay and not call.stream:
         await asyncio.sleep(outcome.answer.timings.processing)
@@ -112,12 +115,18 @@ async def _json_body(request: Request) -> dict[str, Any]:
     if request.headers.get('content-type', '').startswith('multipart/'):
         return await _form(request)
     try:
-        body = await request.json()
+        body = {**await request.json(), **_in_path(request)}
     except ValueError as error:
         raise _BadRequestError(f'Invalid JSON payload: {error}', 'request_body') from error
-    if not isinstance(body, dict):
-        raise _BadRequestError('Invalid JSON payload: not an object', 'request_body')
+    except TypeError as error:
+        raise _BadRequestError('Invalid JSON payload: not an object', 'request_body') from error
     return body
+
+
+def _in_path(request: Request) -> dict[str, Any]:
+    """Return what calls of Vertex AI say in their path: the model, and whether the answer is streamed."""
+    model, _, action = request.path_params.get('call', '').partition(':')
+    return {'model': model, 'stream': action.startswith('stream')} if model else {}
 
 
 async def _form(request: Request) -> dict[str, Any]:
@@ -205,6 +214,36 @@ def _endpoint(kind: str, required: str, provider: str | None = None) -> Callable
     return endpoint
 
 
+async def _realtime(websocket: WebSocket) -> None:
+    """Answer the questions of a realtime session, which count as one request when it has ended."""
+    try:
+        caller = authenticate(websocket)
+    except RefusedError:
+        # Not accepted, it is answered with a status of the server's, not with LiteLLM's.
+        await websocket.close()
+        return
+    await websocket.accept()
+    group = websocket.query_params.get('model', '')
+    session = {'id': 'sess_fixture', 'type': 'realtime', 'object': 'realtime.session', 'model': group}
+    await websocket.send_json({'type': 'session.created', 'event_id': 'event_fixture', 'session': session})
+    asked = ''
+    async for text in websocket.iter_text():
+        asked += text
+        if json.loads(text).get('type') == 'response.create':
+            call = Call(
+                caller,
+                websocket.url.path,
+                group,
+                'realtime',
+                asked,
+                digest=hashlib.sha256(asked.encode()).hexdigest(),
+                cacheable=False,
+            )
+            outcome = proxy_of(websocket).serve(call)
+            for event in realtime_events(outcome.answer) if outcome.answer else ():
+                await websocket.send_json(event)
+
+
 async def _models(request: Request) -> Response:
     authenticate(request)
     groups = dict.fromkeys(deployment.group for deployment in proxy_of(request).settings.offered)
@@ -233,7 +272,9 @@ async def _call_mcp_tool(request: Request) -> Response:
     return JSONResponse({'content': [{'type': 'text', 'text': f'{tool.name} answered'}], 'isError': False})
 
 
-ROUTES = [
+_VERTEX = 'v1/projects/{project}/locations/{location}/publishers'
+
+ROUTES: list[BaseRoute] = [
     *(
         Route(f'{prefix}{path}', _endpoint(kind, required), methods=['POST'])
         for prefix in ('/v1', '')
@@ -254,6 +295,14 @@ ROUTES = [
     Route('/v1/messages/count_tokens', _count_tokens, methods=['POST']),
     Route('/anthropic/v1/messages', _endpoint('message', 'messages', 'anthropic'), methods=['POST']),
     Route('/openai_passthrough/v1/chat/completions', _endpoint('chat', 'messages', 'openai'), methods=['POST']),
+    *(
+        Route(
+            f'/{name}/{_VERTEX}/{publisher}/models/{{call}}', _endpoint(kind, required, 'vertex_ai'), methods=['POST']
+        )
+        for name in ('vertex_ai', 'vertex-ai')
+        for publisher, kind, required in (('anthropic', 'message', 'messages'), ('google', 'generation', 'contents'))
+    ),
+    WebSocketRoute('/v1/realtime', _realtime),
     Route('/v1/models', _models),
     Route('/models', _models),
     Route('/mcp-rest/tools/call', _call_mcp_tool, methods=['POST']),

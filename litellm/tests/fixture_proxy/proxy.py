@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 
 from .accounts import Accounts
 from .calls import Call, Outcome
@@ -43,7 +43,7 @@ class Proxy:
         return outcome
 
 
-def proxy_of(request: Request) -> Proxy:
+def proxy_of(request: HTTPConnection) -> Proxy:
     """Return the proxy that a request came to."""
     proxy: Proxy = request.app.state.proxy
     return proxy

@@ -7,7 +7,7 @@ from random import Random
 
 from .accounts import RateLimit
 from .calls import Answer, Attempt, Call, Failure, Fallback, GuardrailRun, Outcome, Timings, Usage
-from .catalogue import FALLBACKS, GUARDRAILS, UPSTREAM_ERRORS, Deployment, deployments_of
+from .catalogue import BROKEN_STREAMS, FALLBACKS, GUARDRAILS, UPSTREAM_ERRORS, Deployment, deployments_of
 from .settings import Settings
 from .shared import Shared
 
@@ -144,6 +144,8 @@ class Router:
             return Failure(429, 'RouterRateLimitError', f'{message} Passed model={group}.', 'None')
         deployment = rng.choice(ready)
         status = self._failing_status(outcome.call, group, deployment, rng)
+        if status is None and deployment.breaks_off and outcome.call.kind in BROKEN_STREAMS and outcome.call.stream:
+            return self._break_off(outcome, group, deployment)
         if status is None:
             self._failures_in_a_row[deployment.id] = 0
             outcome.answer = self._answer(outcome, group, deployment, rng)
@@ -154,6 +156,21 @@ class Router:
         outcome.attempts.append(Attempt(group, deployment, error, cooled_down))
         message = f'litellm.{error.name}: {error.class_at(deployment.provider)} - the fixture was told to fail.'
         return Failure(status, error.class_at(deployment.provider), message, error.type, deployment=deployment)
+
+    def _break_off(self, outcome: Outcome, group: str, deployment: Deployment) -> Failure:
+        """Fail in the middle of a stream: LiteLLM counts nothing of what was answered before."""
+        error = BROKEN_STREAMS[outcome.call.kind]
+        outcome.attempts.append(Attempt(group, deployment, error, cooled_down=False))
+        in_chat = outcome.call.kind == 'chat'
+        return Failure(
+            500,
+            f'{deployment.provider.capitalize()}.{error.name}' if in_chat else error.name,
+            'The provider ended the connection in the middle of the answer.',
+            error.type,
+            deployment=deployment,
+            label_status=None if in_chat else 'None',
+            breaks_off=True,
+        )
 
     def _failing_status(self, call: Call, group: str, deployment: Deployment, rng: Random) -> int | None:
         by_chance = rng.random() < self._settings.failure_rate

@@ -62,7 +62,7 @@ class Settings:
     @cached_property
     def offered(self) -> tuple[Deployment, ...]:
         """The deployments that are listed, and called for `/health`; those that always fail can be left out."""
-        return tuple(each for each in DEPLOYMENTS if self.broken_models or each.fails_with is None)
+        return tuple(each for each in DEPLOYMENTS if self.broken_models or not each.is_broken)
 
     @property
     def shares_metrics(self) -> bool:

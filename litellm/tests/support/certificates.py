@@ -16,17 +16,17 @@ __all__ = ['Certificate', 'certificate', 'certificate_of_an_issuer_at']
 
 
 class Certificate(NamedTuple):
-    """A certificate for 127.0.0.1 with its key in one file, and the authority that has signed it in another."""
+    """A certificate with its key in one file, and the authority that has signed it in another."""
 
     file: Path
     authority: Path
 
 
-def certificate(folder: Path) -> Certificate:
-    """Write a certificate into a folder."""
+def certificate(folder: Path, *hosts: str) -> Certificate:
+    """Write a certificate for these hosts, or for 127.0.0.1, into a folder."""
     authority = trustme.CA()
     made = Certificate(folder / 'certificate.pem', folder / 'authority.pem')
-    authority.issue_cert('127.0.0.1').private_key_and_cert_chain_pem.write_to_path(str(made.file))
+    authority.issue_cert(*(hosts or ('127.0.0.1',))).private_key_and_cert_chain_pem.write_to_path(str(made.file))
     authority.cert_pem.write_to_path(str(made.authority))
     return made
 

@@ -79,6 +79,7 @@ OTHER_NAMES = {
     'temporal_percent': 'a type of the base package',
     'timeout_h': 'an option of monitors',
     'upper_bound': 'a tag of buckets',
+    'vertex_ai': 'a provider of LiteLLM',
 }
 # What the Agent makes of any check, or tags by itself.
 AGENT_NAMES = {'cluster_check', 'kube_cluster_name', 'kube_deployment', 'pod_name', 'process_isolation'}
