@@ -46,6 +46,9 @@ SHORTEST_SECRET = 4
 # The same for the values of headers and parameters whose names do not say that they are secret.
 SHORTEST_VALUE = 8
 
+# Tokens are remembered until so many others have come. An instance has up to four clients, each with a token.
+MOST_LEARNED = 16
+
 # Headers in which LiteLLM accepts a key, in lower case.
 KEY_HEADERS = frozenset({'authorization', 'x-litellm-api-key', 'api-key'})
 
@@ -76,15 +79,34 @@ MOST_ENCODINGS = 8
 
 
 class _Known(NamedTuple):
-    """Secrets, and the expressions that find them: whether a text has any, and all that is to be replaced."""
+    """Secrets, all that they may be spelled like, and the few of these that tell whether a text has any."""
 
     secrets: frozenset[str] = frozenset()
-    shortest: re.Pattern[str] | None = None
-    pattern: re.Pattern[str] | None = None
+    spellings: tuple[_Spelling, ...] = ()
+    """The longest first, so that no part of a secret is left when another secret is a substring of it."""
+    signs: tuple[str, ...] = ()
 
     def is_in(self, text: str) -> bool:
         """Tell whether a text has any secret."""
-        return self.shortest is not None and self.shortest.search(text.lower()) is not None
+        lowered = text.lower()
+        return any(sign in lowered for sign in self.signs)
+
+    def masked(self, text: str) -> str:
+        """Return a text with the mask in the place of each secret."""
+        lowered = text.lower()
+        # An expression takes long to compile, and most spellings of most secrets are in no text at all.
+        found = [one for one in self.spellings if one.text.lower() in lowered]
+        parts = (_BASE64.format(re.escape(one.text)) if one.is_base64 else re.escape(one.text) for one in found)
+        masked = re.sub('|'.join(parts), MASK, text, flags=re.IGNORECASE)
+        # Of a few letters, such as the Turkish I, the expressions know another case than `lower`.
+        return MASK if self.is_in(masked) else masked
+
+
+class _Spelling(NamedTuple):
+    """A form of a secret."""
+
+    text: str
+    is_base64: bool
 
 
 class Redactor:
@@ -92,16 +114,22 @@ class Redactor:
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._lock = threading.Lock()
-        # Replaced as a whole: no thread ever sees secrets without the expressions that find them.
-        self._known = _Known()
-        self.learn(secrets)
+        self._given = frozenset(one for one in secrets if len(one) >= SHORTEST_SECRET)
+        # The oldest first.
+        self._learned: list[frozenset[str]] = []
+        # Replaced as a whole: no thread ever sees secrets without what finds them.
+        self._known = _compiled(self._given)
 
     def learn(self, secrets: Iterable[str]) -> None:
-        """Add secrets that became known, such as a token that was read from a file."""
-        long_enough = {one for one in secrets if len(one) >= SHORTEST_SECRET}
+        """Add secrets that became known together, such as a token that was read from a file.
+
+        Only the last ones are remembered: tokens are renewed for as long as the Agent runs.
+        """
+        long_enough = frozenset(one for one in secrets if len(one) >= SHORTEST_SECRET)
         with self._lock:
             if not long_enough <= self._known.secrets:
-                self._known = _compiled(self._known.secrets | long_enough)
+                self._learned = [*self._learned, long_enough][-MOST_LEARNED:]
+                self._known = _compiled(self._given.union(*self._learned))
 
     @property
     def known(self) -> frozenset[str]:
@@ -110,26 +138,22 @@ class Redactor:
 
     def __call__(self, text: str) -> str:
         known = self._known
-        if known.pattern is not None:
-            if known.is_in(text):
-                text = known.pattern.sub(MASK, text)
-            if '%' in text and known.is_in(decoded(text)):
-                text = _WORD.sub(partial(_without_encoded, known), text)
-                if known.is_in(decoded(text)):
-                    text = MASK
+        if known.is_in(text):
+            text = known.masked(text)
+        if '%' in text and known.is_in(decoded(text)):
+            text = _WORD.sub(partial(_without_encoded, known), text)
+            if known.is_in(decoded(text)):
+                text = MASK
         return _USER_INFO.sub(f'{MASK}@', text) if '@' in text else text
 
 
 def _compiled(secrets: frozenset[str]) -> _Known:
-    plain = {form for secret in secrets for form in _spellings(secret)}
-    encoded = {form for secret in secrets for form in _in_base64(secret)}
-    # Whether there is any secret in a text is told by those that are no part of another, in lower case.
-    lowered = sorted({form.lower() for form in plain | encoded}, key=len)
-    shortest = [form for at, form in enumerate(lowered) if not any(part in form for part in lowered[:at])]
-    # The longest first, so that no part of a secret is left when another secret is a substring of it.
-    forms = sorted((*plain, *encoded), key=len, reverse=True)
-    pattern = '|'.join(_BASE64.format(re.escape(form)) if form in encoded else re.escape(form) for form in forms)
-    return _Known(secrets, re.compile('|'.join(map(re.escape, shortest))), re.compile(pattern, re.IGNORECASE))
+    by_length = sorted(secrets, key=len)
+    # What has another secret in it is found by that one.
+    smallest = [one for at, one in enumerate(by_length) if not any(part in one for part in by_length[:at])]
+    signs = {spelling.text.lower() for one in smallest for spelling in _spellings(one)}
+    spellings = {spelling for one in secrets for spelling in _spellings(one)}
+    return _Known(secrets, tuple(sorted(spellings, key=lambda one: (-len(one.text), one))), tuple(sorted(signs)))
 
 
 def _without_encoded(known: _Known, word: re.Match[str]) -> str:
@@ -147,17 +171,16 @@ def decoded(text: str) -> str:
     return text
 
 
-def _spellings(secret: str) -> Iterator[str]:
-    """Yield a secret as JSON, Python, HTML, metrics and hexadecimal digits spell it."""
-    yield secret
-    yield json.dumps(secret)[1:-1]
-    yield repr(secret)[1:-1]
-    yield html.escape(secret)
+def _spellings(secret: str) -> Iterator[_Spelling]:
+    """Yield a secret as JSON, Python, HTML, metrics, hexadecimal digits and base64 spell it."""
+    plain = {secret, json.dumps(secret)[1:-1], repr(secret)[1:-1], html.escape(secret)}
     # What has these signs only is a part of any text.
     if len(secret.strip('-_.:/ ')) >= SHORTEST_SECRET:
-        yield _NO_WORD.sub('_', secret)
+        plain.add(_NO_WORD.sub('_', secret))
     if len(secret) >= SHORTEST_VALUE:
-        yield secret.encode('utf-8', 'replace').hex()
+        plain.add(secret.encode('utf-8', 'replace').hex())
+    yield from (_Spelling(one, is_base64=False) for one in plain)
+    yield from (_Spelling(one, is_base64=True) for one in _in_base64(secret))
 
 
 def _in_base64(secret: str) -> Iterator[str]:
@@ -185,16 +208,27 @@ def secrets_of(*options: Any) -> Iterator[str]:
                     yield from _forms(line)
         elif path[-2:-1] and path[-2] in HEADER_OPTIONS:
             yield from secrets_of_header(option, value)
-        elif path[-2:] == ('writer', 'value'):
-            # What stands beside the token of a file is a secret, too, unless it is a word like `Bearer`.
-            yield from (
-                form for part in value.split('<TOKEN>') if len(part.strip()) >= SHORTEST_VALUE for form in _forms(part)
-            )
+        elif path[-2:-1] == ('options',) and _SAYS_SECRET.search(option):
+            # What is sent to get a token.
+            yield from _forms(value)
         elif '://' in value:
             yield from _secrets_of_url(value)
     for one in options:
         if isinstance(one, Mapping) and one.get('username') and one.get('password'):
             yield _basic(f'{one["username"]}:{one["password"]}')
+        yield from _secrets_beside_token(one)
+
+
+def _secrets_beside_token(options: Any) -> Iterator[str]:
+    """Yield what a header has beside the token of `auth_token`, unless it is a word like `Bearer`."""
+    writer = options
+    for part in ('auth_token', 'writer'):
+        writer = writer.get(part) if isinstance(writer, Mapping) else None
+    value = writer.get('value') if isinstance(writer, Mapping) else None
+    if isinstance(value, str):
+        for part in value.split(str(writer.get('placeholder') or '<TOKEN>')):
+            if len(part.strip()) >= SHORTEST_VALUE:
+                yield from _forms(part)
 
 
 def secrets_of_header(name: str, value: str) -> Iterator[str]:
@@ -248,8 +282,8 @@ def _forms(secret: str) -> Iterator[str]:
     yield secret.strip()
     for meant in (unquote(secret), unquote_plus(secret)):
         yield meant
-        yield quote(meant, safe='')
-        yield quote(meant)
+        yield quote(meant, safe='', errors='replace')
+        yield quote(meant, errors='replace')
 
 
 def _basic(user_and_password: str) -> str:

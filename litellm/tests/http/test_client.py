@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import json
 import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -13,10 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from datadog_checks.base.errors import ConfigurationError
 from datadog_checks.base.stubs.aggregator import AggregatorStub
+from datadog_checks.base.utils import http
 from datadog_checks.litellm import LitellmCheck
+from datadog_checks.litellm.transport.errors import NoTokenError, is_refused
 from datadog_checks.litellm.transport.urls import Address, read_address, without_user_info
 from tests.support.endpoint import PROMETHEUS, Answer, answering, answering_json, serving_paths
 
@@ -161,6 +165,31 @@ def test_a_token_that_was_replaced_in_its_file_is_read_anew_by_the_scrape_that_i
 
     assert keys == ['Bearer sk-1', 'Bearer sk-1', 'Bearer sk-2']
     aggregator.assert_metric(REQUESTS, 3, count=2)
+
+
+class Asking:
+    """A reader that asks an endpoint for a token, in place of that of the base package, which needs more libraries."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self._url = config['url']
+
+    def read(self, **_: object) -> str:
+        return requests.get(self._url, timeout=1).text
+
+
+def test_an_endpoint_of_tokens_that_is_gone_says_nothing_about_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing listens at the proxy itself, the next page is taken for that of a new one, and counted in full."""
+    monkeypatch.setitem(http.AUTH_TOKEN_READERS, 'oauth', Asking)
+    auth_token = {**token(Path()), 'reader': {'type': 'oauth', 'url': 'http://127.0.0.1:9/'}}
+    check = check_of('http://127.0.0.1:9', auth_token=auth_token)
+    message = json.loads(check.run())[0]['message']
+    (scraper,) = check.scrapers.values()
+    with pytest.raises(NoTokenError) as raised:
+        scraper.send_request()
+
+    assert message.count('cannot get a token') == 1
+    assert 'cannot get a token (ConnectionError)' in message
+    assert not is_refused(raised.value)
 
 
 def test_every_request_goes_through_the_forward_proxy(aggregator: AggregatorStub, dd_run_check: RunCheck) -> None:

@@ -19,6 +19,7 @@ from datadog_checks.litellm import LitellmCheck
 from datadog_checks.litellm.options import Options
 from datadog_checks.litellm.probes import health, paid_answers
 from datadog_checks.litellm.probes.health import NoHealthError, error_class, read_health
+from datadog_checks.litellm.secrets import Redactor
 from datadog_checks.litellm.transport import client
 from tests.support.endpoint import PROMETHEUS, Answer, answering, answering_json, serving_paths
 
@@ -603,6 +604,37 @@ def test_a_reload_and_a_second_instance_do_not_pay_again(aggregator: AggregatorS
     assert len(running.asked) == 1
 
 
+@pytest.mark.parametrize(
+    'options',
+    [
+        {'auth_type': 'digest', 'username': 'me', 'password': 'secret'},
+        {'username': 'me', 'password': 'secret'},
+        {'extra_headers': {'x-litellm-api-key': 'sk-1', 'Authorization': 'Bearer sk-1'}},
+    ],
+    ids=['digest', 'basic', 'headers'],
+)
+def test_a_reload_does_not_pay_again_whatever_authenticates(options: dict[str, Any], dd_run_check: RunCheck) -> None:
+    with proxy(answering_json(body([HEALTHY], []))) as running:
+        for _ in range(3):
+            dd_run_check(running.check(**options))
+
+    assert len(running.asked) == 1
+
+
+def test_an_instance_with_the_same_key_does_not_pay_again_however_it_is_written(dd_run_check: RunCheck) -> None:
+    with proxy(answering_json(body([HEALTHY], []))) as running:
+        port = running.url.rpartition(':')[2]
+        for options in (
+            {'extra_headers': {'Authorization': 'Bearer sk-1', 'x-gateway': 'a'}},
+            {'extra_headers': {'x-gateway': 'a', 'authorization': 'Bearer sk-1', 'User-Agent': 'me'}},
+            {'headers': {'Authorization': 'Bearer sk-1', 'X-Gateway': 'a'}, 'timeout': 5},
+        ):
+            for url in (running.url, f'HTTP://LocalHost:{port}', f'http://localhost.:{port}'):
+                dd_run_check(running.check(litellm_health_endpoint=f'{url}/health', **options))
+
+    assert len(running.asked) == 1
+
+
 def test_who_sends_another_key_asks_for_itself(dd_run_check: RunCheck) -> None:
     with proxy(answering_json(body([HEALTHY], []))) as running:
         for key in ('sk-1', 'sk-2', 'sk-1'):
@@ -686,7 +718,7 @@ def test_a_body_takes_no_more_than_ten_times_its_size_and_little_time(kind: str)
     tracemalloc.start()
     try:
         with suppress(NoHealthError):
-            read_health(client.Answer(200, body, is_whole=True), has_key=True)
+            read_health(client.Answer(200, body, is_whole=True), Redactor(), has_key=True)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

@@ -28,7 +28,7 @@ from datadog_checks.base.stubs.datadog_agent import DatadogAgentStub
 from datadog_checks.base.utils import http, tls
 from datadog_checks.litellm import LitellmCheck
 from datadog_checks.litellm.report.cli import main
-from datadog_checks.litellm.secrets import MASK, Redactor
+from datadog_checks.litellm.secrets import MASK, Redactor, secrets_of
 from tests.support.endpoint import PROMETHEUS, Answer, answering, answering_json, serving_paths
 
 PLANTED = 'pl4nted'
@@ -385,6 +385,83 @@ def test_no_key_leaves_the_gate_whatever_its_signs_and_its_place(
         plain = unquote(unquote(unquote(shown))).lower()
         assert key.lower() not in plain
         assert key.encode().hex() not in plain
+
+
+def test_tokens_that_were_renewed_are_forgotten_in_the_end_and_what_was_given_is_not() -> None:
+    """An Agent runs for months, and its tokens live for minutes."""
+    redact = Redactor([f'{PLANTED}-given'])
+    tokens = [f'token-{number:04}-{PLANTED[::-1]}' * 20 for number in range(200)]
+    for token in tokens:
+        redact.learn([token, f'Bearer {token}'])
+
+    assert redact(tokens[-1]) == redact(tokens[-4]) == redact(f'{PLANTED}-given') == MASK
+    assert redact(tokens[0]) == tokens[0]
+    assert len(redact.known) < 50
+
+
+def test_a_secret_of_which_the_letters_change_in_number_with_their_case_is_masked() -> None:
+    assert Redactor(['\u0130stanbul-key'])('x \u0130STANBUL-KEY x i\u0307stanbul-key') == MASK
+
+
+def test_a_secret_that_is_no_text_is_one_all_the_same() -> None:
+    """YAML can have lone surrogates."""
+    (secret,) = {one for one in secrets_of({'password': 'a\udcffbcdefgh'}) if '%' not in one}
+
+    assert Redactor([secret])(f'x {secret}') == f'x {MASK}'
+
+
+def test_what_stands_beside_a_token_is_a_secret_whatever_its_placeholder_is() -> None:
+    writer = {'value': f'{PLANTED}-more {{T}}', 'placeholder': '{T}'}
+
+    assert f'{PLANTED}-more' in set(secrets_of({'auth_token': {'writer': writer}}))
+
+
+def test_what_is_sent_for_a_token_is_a_secret() -> None:
+    reader = {'client_secret': f'{PLANTED}-a', 'options': {'password': f'{PLANTED}-b', 'scope': 'read'}}
+    found = set(secrets_of({'auth_token': {'reader': reader}}))
+
+    assert {f'{PLANTED}-a', f'{PLANTED}-b'} <= found
+    assert 'read' not in found
+
+
+class Telling:
+    """A reader whose library logs all that the endpoint of a token says, or repeats it in an error."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self._fails = config['url'] == 'fails'
+
+    def read(self, **_: object) -> str:
+        for name in ('requests_oauthlib.oauth2_session', 'urllib3.connectionpool'):
+            logging.getLogger(name).debug('Obtained token %s.', {'refresh_token': f'{PLANTED}-refresh'})
+        if self._fails:
+            raise ValueError(f'(invalid_client) {PLANTED}-description')
+        return f'{PLANTED}-token'
+
+
+@pytest.mark.parametrize('url', ['works', 'fails'])
+def test_nothing_that_the_endpoint_of_a_token_says_leaves(
+    url: str, monkeypatch: pytest.MonkeyPatch, left: Callable[..., str]
+) -> None:
+    monkeypatch.setitem(http.AUTH_TOKEN_READERS, 'oauth', Telling)
+    auth_token = {**token(''), 'reader': {'type': 'oauth', 'url': url}}
+    with serving_paths({**ANSWERS, '/metrics/': repeating(f'{PLANTED}-token')}) as proxy:
+        instance = {'openmetrics_endpoint': f'{proxy}/metrics/', 'litellm_health_endpoint': f'{proxy}/health'}
+        check = LitellmCheck('litellm', {}, [{**instance, 'auth_token': auth_token}])
+        everything = left(check, [check.run(), check.run()])
+
+    assert 'Obtained token …' in everything
+    assert ('cannot get a token' in everything) is (url == 'fails')
+    assert [line for line in everything.splitlines() if tells(line)] == []
+
+
+def test_no_part_of_a_key_is_left_where_a_long_name_is_cut(left: Callable[..., str]) -> None:
+    health = {'healthy_endpoints': [{'model': f'{"a" * 140}{PLANTED}-key'}], 'unhealthy_endpoints': []}
+    with serving_paths({**ANSWERS, '/health': answering_json(health)}) as url:
+        instance = {'openmetrics_endpoint': f'{url}/metrics/', 'litellm_health_endpoint': f'{url}/health', **KEY}
+        everything = left(check := LitellmCheck('litellm', {}, [instance]), [check.run()])
+
+    assert 'a' * 140 in everything
+    assert PLANTED[:4] not in everything
 
 
 @pytest.mark.parametrize('level', ['DEBUG', 'INFO', 'WARNING'])

@@ -22,6 +22,7 @@ from ..base_package import is_isolated
 from ..mapping.labels import UNREADABLE
 from ..metrics import ENDPOINT_AGE, ENDPOINT_HEALTHY_COUNT, ENDPOINT_INFO, ENDPOINT_UNHEALTHY_COUNT
 from ..scrapers.base import LitellmScraper
+from ..secrets import Redactor
 from ..transport.background_call import BackgroundCall
 from ..transport.client import Answer, Client
 from ..transport.errors import REDIRECTS, explain_probe_failure
@@ -92,8 +93,8 @@ class Health(NamedTuple):
     """How many sets of tags are not kept, as there are too many."""
 
 
-def read_health(answer: Answer, *, has_key: bool) -> Health:
-    """Return what is kept of an answer. Raises `NoHealthError` or `NotCheckedYetError`."""
+def read_health(answer: Answer, redact: Redactor, *, has_key: bool) -> Health:
+    """Return what is kept of an answer, redacted. Raises `NoHealthError` or `NotCheckedYetError`."""
     if _is_too_fine(answer.body):
         raise NoHealthError(_advice(answer, has_key))
     try:
@@ -112,7 +113,7 @@ def read_health(answer: Answer, *, has_key: bool) -> Health:
     left_out = 0
     for is_healthy, members in ((False, unhealthy), (True, healthy)):
         for endpoint in members:
-            tags = _tags(endpoint, is_healthy)
+            tags = _tags(endpoint, is_healthy, redact)
             if tags in endpoints or len(endpoints) < MAX_ENDPOINTS:
                 endpoints[tags] += 1
             else:
@@ -128,9 +129,10 @@ def _is_too_fine(body: bytes) -> bool:
     return next(islice(_TOKEN.finditer(body), most, None), None) is not None
 
 
-def _tags(endpoint: object, is_healthy: bool) -> tuple[str, ...]:
+def _tags(endpoint: object, is_healthy: bool, redact: Redactor) -> tuple[str, ...]:
     fields = endpoint if isinstance(endpoint, dict) else {}
-    model, provider, identity = (_text(fields.get(name)) for name in ('model', 'custom_llm_provider', 'model_id'))
+    names = (fields.get(name) for name in ('model', 'custom_llm_provider', 'model_id'))
+    model, provider, identity = (_text(name, redact) for name in names)
     if not provider and '/' in model:
         provider = model.partition('/')[0]
     tags = [f'endpoint_health:{"healthy" if is_healthy else "unhealthy"}']
@@ -145,11 +147,12 @@ def _tags(endpoint: object, is_healthy: bool) -> tuple[str, ...]:
     return tuple(tags)
 
 
-def _text(value: object) -> str:
+def _text(value: object, redact: Redactor) -> str:
     """Return a name as it may be shown. The name of a model can be the address that serves it."""
     if not isinstance(value, str) or len(value) > LONGEST_NAME:
         return ''
-    return without_secrets(_NOT_TEXT.sub(UNREADABLE, value), is_address=True)[:MAX_TAG_VALUE]
+    # Before it is cut: of a secret, the beginning would be left.
+    return redact(without_secrets(_NOT_TEXT.sub(UNREADABLE, value), is_address=True))[:MAX_TAG_VALUE]
 
 
 def error_class(error: object) -> str:
@@ -217,7 +220,9 @@ class HealthProbe:
         self._interval = interval
         self._client = client = scraper.client_of(address)
         self._answer: PaidAnswer[Health] = paid_answer((one_spelling(address.url), client.identity))
-        self._call = BackgroundCall(partial(_ask_health, client, address.url, timeout, self._answer), timeout)
+        self._call = BackgroundCall(
+            partial(_ask_health, client, address.url, timeout, self._check.secrets, self._answer), timeout
+        )
 
     def run(self) -> None:
         """Submit the last answer, and query the next when it is due. Raises nothing."""
@@ -264,7 +269,7 @@ class HealthProbe:
                 self._check.gauge(ENDPOINT_INFO, endpoints, tags=[*self._tags, *map(self._check.secrets, tags)])
 
 
-def _ask_health(client: Client, url: str, seconds: float, answer: PaidAnswer[Health]) -> None:
-    health = read_health(client.ask(url, seconds, MAX_BODY_BYTES), has_key=client.sends_credentials)
+def _ask_health(client: Client, url: str, seconds: float, redact: Redactor, answer: PaidAnswer[Health]) -> None:
+    health = read_health(client.ask(url, seconds, MAX_BODY_BYTES), redact, has_key=client.sends_credentials)
     # What was paid for is kept, even if the check that asked is gone by now.
     answer.value, answer.connection = health, (ServiceCheck.OK, '')

@@ -41,6 +41,12 @@ from .transfer import ACCEPTED_ENCODINGS, Transfer
 
 __all__ = ['LitellmScraper']
 
+# Options that say who asks, beside headers and what URLs have.
+CREDENTIALS = (
+    'auth_token', 'auth_type', 'aws_host', 'aws_region', 'aws_service', 'kerberos_cache', 'kerberos_hostname',
+    'kerberos_keytab', 'kerberos_principal', 'ntlm_domain', 'password', 'username',
+)  # fmt: skip
+
 # How many of the unknown families a warning names. The others are only counted.
 UNKNOWN_NAMED = 10
 
@@ -122,7 +128,7 @@ class LitellmScraper(AdaptedScraper):
             self._new_http(),
             address,
             self.check.secrets,
-            self.config.get('auth_token'),
+            {option: self.config[option] for option in CREDENTIALS if option in self.config},
             self._chosen_headers,
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from contextlib import suppress
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -20,7 +20,7 @@ from ..secrets import HARMLESS_HEADERS, Redactor, hushed, secrets_of_header
 from .background_call import BackgroundCall
 from .body import pieces_of
 from .deadline import Deadline, keep_deadline
-from .errors import NoTokenError
+from .errors import NO_TOKEN, NoTokenError
 from .redirects import NOT_REDIRECTED, Redirects
 from .urls import Address
 
@@ -57,9 +57,9 @@ class Answer(NamedTuple):
 class Client:
     """Send GET requests with the HTTP options of an instance. Not thread-safe.
 
-    URLs come without user-info: its user and password are sent unless the options have others. The chosen headers are
-    those that options set, in lower case. Errors are `RequestException`s that never contain the value of a header, or
-    `OSError`s about a file that an option names.
+    URLs come without user-info: its user and password are sent unless the options have others. The credentials are the
+    options that have any; the chosen headers are those that options set, in lower case. Errors are `RequestException`s
+    that never contain the value of a header, or `OSError`s about a file that an option names.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Client:
         http: RequestsWrapper,
         address: Address,
         secrets: Redactor,
-        token_source: object = None,
+        credentials: Mapping[str, Any] = MappingProxyType({}),
         chosen_headers: Set[str] = frozenset(),
     ) -> None:
         self._http = http
@@ -76,7 +76,7 @@ class Client:
         if http.options['auth'] is None:
             http.options['auth'] = address.auth
         self._token = take_token_handler(http)
-        self._token_source = token_source
+        self._credentials = dict(credentials)
         # What gets a token makes requests of its own, or reads a file, and may never come to an end.
         self._renewal = BackgroundCall(self._renew_token, self.timeout)
         self._is_refused = False
@@ -95,9 +95,14 @@ class Client:
 
     @property
     def identity(self) -> int:
-        """A text that tells apart clients with different credentials, and says nothing of these."""
+        """A number that tells apart clients with different credentials, the same for each one with these."""
         options = self._http.options
-        return hash(repr((options['auth'], sorted(options['headers'].items(), key=repr), self._token_source)))
+        headers = {name.lower(): str(value) for name, value in options['headers'].items()}
+        for name in HARMLESS_HEADERS:
+            headers.pop(name, None)
+        # What is no user and password is an object of its own each time that it is made.
+        auth = options['auth'] if isinstance(options['auth'], tuple) else None
+        return hash(json.dumps([auth, options['cert'], headers, self._credentials], sort_keys=True, default=str))
 
     @property
     def sends_credentials(self) -> bool:
@@ -145,7 +150,7 @@ class Client:
             except Exception as error:
                 if getattr(error, 'filename', None):
                     raise
-                raise NoTokenError(type(error).__name__) from None
+                raise NoTokenError(NO_TOKEN.format(type(error).__name__)) from None
             for name, value in self._http.options['headers'].items():
                 self._secrets.learn(secrets_of_header(name, str(value)))
         if not all(map(_can_be_sent, self._http.options['headers'].values())):

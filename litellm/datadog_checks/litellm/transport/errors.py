@@ -28,6 +28,7 @@ __all__ = [
     'BROKEN_OFF',
     'HEAD_TOO_LARGE',
     'NOT_AN_EXPOSITION',
+    'NO_TOKEN',
     'REDIRECTS',
     'TOO_SLOW',
     'URL_HINT',
@@ -67,17 +68,14 @@ TOO_SLOW = (
     'the page took longer to arrive than the {:g} seconds that `max_page_seconds` allows; nothing from it was '
     'submitted. Find what is slow between the Agent and the proxy, or raise the limit.'
 )
+NO_TOKEN = (
+    'cannot get a token ({}): check the `reader` of `auth_token`, and that what it asks answers within the timeout.'
+)
 BROKEN_OFF = 'the response was cut off in the middle of the page ({}); nothing from it was submitted'
 
 
 class NoTokenError(RequestException):
-    """The token that `auth_token` is about did not come."""
-
-    def __init__(self, cause: str) -> None:
-        super().__init__(
-            f'cannot get a token ({cause}): check the `reader` of `auth_token`, and that what it asks answers within '
-            'the timeout.'
-        )
+    """The token that `auth_token` is about did not come. Why says nothing about the proxy."""
 
 
 class NotMetricsError(RequestException):
@@ -254,7 +252,7 @@ def _status(response: Response) -> str:
 
 def is_refused(error: BaseException) -> bool:
     """Tell whether nothing listened at the address."""
-    return isinstance(_system_error(error), ConnectionRefusedError)
+    return not isinstance(error, NoTokenError) and isinstance(_system_error(error), ConnectionRefusedError)
 
 
 def was_connected(error: BaseException) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
+from ipaddress import ip_address
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -15,6 +17,8 @@ from ..secrets import SELECTOR, decoded
 __all__ = ['Address', 'one_spelling', 'read_address', 'root_of', 'without_secrets', 'without_user_info']
 
 METRICS = 'metrics'
+LOCALHOST = 'localhost'
+LOCAL_ADDRESSES = ('127.0.0.1', '::1')
 
 # Stands for a secret, and for an address of which nobody can tell where its secrets end.
 UNCLEAR = 'redacted'
@@ -123,10 +127,17 @@ def _without_secrets(text: str, is_address: bool) -> str:
 
 
 def one_spelling(url: str) -> str:
-    """Return the same for URLs that differ in spelling only: in case, default port, or a slash at the end."""
+    """Return the same for URLs that differ in spelling only: of host, port or path, or by a slash at the end.
+
+    A server that listens on a port of the host itself does so whether that is called by its name or its address.
+    """
     parts = urlsplit(url)
-    port = parts.port or {'http': 80, 'https': 443}.get(parts.scheme.lower())
-    return urlunsplit((parts.scheme.lower(), f'{parts.hostname}:{port}', parts.path.rstrip('/'), parts.query, ''))
+    host = (parts.hostname or '').rstrip('.')
+    with suppress(ValueError):
+        host = ip_address(host).compressed
+    host = LOCALHOST if host in LOCAL_ADDRESSES else host
+    port = parts.port or {'http': 80, 'https': 443}.get(parts.scheme)
+    return urlunsplit((parts.scheme, f'{host}:{port}', unquote(parts.path).rstrip('/'), parts.query, ''))
 
 
 def root_of(metrics_url: str) -> str | None:
