@@ -59,6 +59,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
+from weakref import ref
 
 from prometheus_client import Metric as PrometheusFamily
 from prometheus_client.samples import Sample
@@ -286,16 +287,16 @@ def prepare_connections(pool: Any, prepare: Callable[[Any], None]) -> None:
 
     Its `ConnectionCls` would be the public way, but the pools for sockets of `unix://` make connections without it.
     """
-    connect = pool._new_conn
-    if isinstance(connect, partial):
-        return
+    if '_new_conn' not in vars(pool):
+        # Nothing may lead from the pool back to it: its connections are closed when nobody has it any more.
+        pool._new_conn = partial(_connect_and_prepare, ref(pool), prepare)
 
-    def connect_and_prepare(connect: Callable[[], Any]) -> Any:
-        connection = connect()
-        prepare(connection)
-        return connection
 
-    pool._new_conn = partial(connect_and_prepare, connect)
+def _connect_and_prepare(pool_ref: ref[Any], prepare: Callable[[Any], None]) -> Any:
+    pool: Any = pool_ref()
+    connection = type(pool)._new_conn(pool)
+    prepare(connection)
+    return connection
 
 
 def is_isolated() -> bool:

@@ -328,6 +328,14 @@ FRAMING = [
     Fault('no status line', lambda page: [page], fails('cannot connect')),
     Fault('status is no number', lambda page: [b'HTTP/1.1 OK\r\n\r\n' + page], fails('cannot connect')),
     Fault('header without a colon', with_header('nonsense'), is_read()),
+    *(
+        Fault(
+            f'an age of {digits} digits',
+            with_header(f'Date: {formatdate(usegmt=True)}\r\nAge: {"9" * digits}'),
+            is_read(),
+        )
+        for digits in (9, 400, 5_000)
+    ),
     Fault('header of 70 kB', with_header(f'X: {"x" * 70_000}'), fails('cannot connect')),
     Fault('200 headers', lambda page: answer(page, *(f'X-{i}: x' for i in range(200))), fails('cannot connect')),
     Fault('chunks', lambda page: chunked(page[:100], page[100:]), is_read()),

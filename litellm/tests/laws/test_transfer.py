@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from datadog_checks.litellm import LitellmCheck
-from datadog_checks.litellm.scrapers import optimization
+from datadog_checks.litellm.page.exposition import read_lines
+from datadog_checks.litellm.scrapers import base, optimization
 from datadog_checks.litellm.transport.client import MOST_COOKIES
 from tests.support.endpoint import PROMETHEUS, Answer, answering, serving
 from tests.support.simulated_proxy import SimulatedProxy
@@ -164,6 +165,27 @@ def test_a_connection_that_breaks_when_it_is_used_again_costs_no_scrape(proxy: S
             assert one.scrape().error == ''
 
     assert ['persist_connections: false' in warning for warning in one.warnings] == [True]
+
+
+@pytest.mark.parametrize('options', [{}, {'use_stock_scraper': True}], ids=['exact', 'stock'])
+@pytest.mark.parametrize(
+    'error', [AttributeError(), IndexError(), OverflowError(), RecursionError(), OSError()], ids=repr
+)
+def test_an_error_that_nobody_has_thought_of_costs_no_scrape(
+    error: Exception, options: dict[str, Any], proxy: SimulatedProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(pieces: Any, *arguments: Any, **options: Any) -> Any:
+        if is_compressed[-1]:
+            raise error
+        return read_lines(pieces, *arguments, **options)
+
+    is_compressed: list[bool] = []
+    monkeypatch.setattr(base, 'read_lines', read)
+    with gateway(proxy, repeat(None), is_compressed):
+        one = watch(proxy, **options)
+        assert one.scrape().error == ''
+
+    assert ['Accept-Encoding: identity' in warning for warning in one.warnings] == [True]
 
 
 def test_cookies_that_are_refused_when_they_come_back_cost_one_scrape() -> None:

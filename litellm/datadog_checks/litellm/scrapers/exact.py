@@ -25,7 +25,7 @@ from ..page.recognition import Reading
 from ..page.samples import SampleTable
 from ..page.slots import UNWANTED
 from ..transport.dates import answered_at
-from ..transport.errors import explain, explain_bad_lines, is_refused
+from ..transport.errors import as_error_of_answer, explain, explain_bad_lines, is_refused
 from ..transport.redirects import NOT_REDIRECTED
 from .base import LitellmScraper
 from .left_to_base import leave_to_base
@@ -81,12 +81,12 @@ class ExactScraper(LitellmScraper):
             families = self._selection.families_of_proxy(self._table.families_on_page)
             has_samples = len(reading.absent) < len(reading.values)
             self.judge_page(map(self.rules.trimmed, families), has_samples=has_samples)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001, it is raised again
             # Who refuses behind a redirect is somebody else.
             self._failed_at = asked
             self._was_refused = is_refused(error) and not self._client.redirects.hops
             self._table.forget_new()
-            raise
+            raise as_error_of_answer(error) from None
         if bad_lines:
             self.warning(explain_bad_lines(bad_lines))
         if reading.repeated:

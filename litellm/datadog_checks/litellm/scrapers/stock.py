@@ -13,7 +13,7 @@ from requests.exceptions import RequestException
 
 from ..metrics import NO_LIMIT, unprefixed
 from ..page.family_types import CREATED, CUMULATIVE_TYPES
-from ..transport.errors import NOT_AN_EXPOSITION, NotMetricsError
+from ..transport.errors import NOT_AN_EXPOSITION, NotMetricsError, as_error_of_answer
 from .base import LitellmScraper
 from .left_to_base import merge_equal
 from .warnings import repeated_samples
@@ -58,6 +58,8 @@ class StockScraper(LitellmScraper):
             raise
         except ValueError:
             raise NotMetricsError(NOT_AN_EXPOSITION) from None
+        except Exception as error:  # noqa: BLE001, it is raised again
+            raise as_error_of_answer(error) from None
         typed = {family.name for family in families if family.type != UNTYPED}
         self.judge_page(typed, has_samples=any(family.samples for family in families))
 

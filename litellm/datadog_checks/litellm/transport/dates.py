@@ -15,6 +15,9 @@ from requests import Response
 
 __all__ = ['answered_at']
 
+# No cache has kept an answer for longer than so many digits of seconds say, which is three years.
+LONGEST_AGE = 8
+
 # One date in a header that may have several of them.
 _DATE = re.compile(r'[^,]+,[^,]+')
 
@@ -27,4 +30,5 @@ def answered_at(response: Response) -> float:
     except (OverflowError, TypeError, ValueError):
         return time.time()
     age = response.headers.get('Age', '')
-    return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() + (int(age) if age.isdecimal() else 0)
+    is_age = age.isdecimal() and len(age) <= LONGEST_AGE
+    return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() + (int(age) if is_age else 0)

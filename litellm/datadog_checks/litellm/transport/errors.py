@@ -38,6 +38,7 @@ __all__ = [
     'PageLimitError',
     'PartialPageError',
     'TruncatedPageError',
+    'as_error_of_answer',
     'explain',
     'explain_bad_lines',
     'explain_probe_failure',
@@ -108,6 +109,17 @@ class PageLimitError(RequestException):
 
 # Errors whose messages say what to do.
 _EXPLAINED = (NoTokenError, NotMetricsError, PartialPageError, TruncatedPageError, PageLimitError, HTTPError)
+
+
+def as_error_of_answer(error: Exception) -> Exception:
+    """Return an error that came of reading an answer as one that the next request may be free of.
+
+    Nobody has thought of everything that an answer can hold, nor what libraries raise for it. What files that options
+    name are to blame for stays what it is.
+    """
+    if isinstance(error, RequestException) or getattr(error, 'filename', None):
+        return error
+    return TruncatedPageError(BROKEN_OFF.format(type(error).__name__))
 
 
 def explain(error: Exception, redirects: Redirects) -> Exception:
