@@ -5,10 +5,9 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from datadog_checks.base.utils import http
 from datadog_checks.litellm import LitellmCheck
 from datadog_checks.litellm.transport.errors import NoTokenError, is_refused
 from datadog_checks.litellm.transport.urls import Address, read_address, without_user_info
-from tests.support.endpoint import PROMETHEUS, Answer, answering, answering_json, serving_paths
+from tests.support.endpoint import PROMETHEUS, Answer, Pour, answering, answering_json, serving_paths
 
 RunCheck = Callable[..., object]
 
@@ -269,55 +268,29 @@ def test_the_token_of_a_file_does_not_follow_a_redirect_to_another_host(tmp_path
     assert received.each('x-litellm-api-key') == {None}
 
 
+DIGEST = {'username': 'me', 'password': 'secret', 'auth_type': 'digest', 'collect_readiness': False}
+CHALLENGE = {'WWW-Authenticate': 'Digest realm="r", nonce="n", qop="auth"'}
+
+
 def test_digest_authentication_answers_no_challenge_of_another_host(dd_run_check: RunCheck) -> None:
     challenged: list[str | None] = []
 
     def challenge(request: BaseHTTPRequestHandler) -> None:
         challenged.append(request.headers.get('Authorization'))
-        answering(401, headers={'WWW-Authenticate': 'Digest realm="r", nonce="n", qop="auth"'})(request)
+        answering(401, headers=CHALLENGE)(request)
 
     with serving_paths({'/metrics/': challenge}) as url, redirecting_to(lambda: url) as (front, _):
-        check = LitellmCheck(
-            'litellm',
-            {},
-            [
-                {
-                    'openmetrics_endpoint': f'{front}/metrics/',
-                    'username': 'me',
-                    'password': 'secret',
-                    'auth_type': 'digest',
-                    'collect_readiness': False,
-                }
-            ],
-        )
+        check = LitellmCheck('litellm', {}, [{'openmetrics_endpoint': f'{front}/metrics/', **DIGEST}])
         with pytest.raises(Exception, match='401 Unauthorized'):
             dd_run_check(check)
 
     assert challenged == [None]
 
 
-DIGEST = {
-    'username': 'me',
-    'password': 'secret',
-    'auth_type': 'digest',
-    'collect_readiness': False,
-}
-
-
 def test_what_comes_with_a_challenge_is_not_decompressed() -> None:
-    bomb = gzip.compress(bytes(32 << 20))
-
-    def challenge(request: BaseHTTPRequestHandler) -> None:
-        request.send_response(401)
-        request.send_header('WWW-Authenticate', 'Digest realm="r", nonce="n", qop="auth"')
-        request.send_header('Content-Encoding', 'gzip')
-        request.send_header('Content-Length', str(len(bomb)))
-        # The server closes each connection: the request with the credentials must not go out on this one.
-        request.send_header('Connection', 'close')
-        request.end_headers()
-        with suppress(OSError):
-            request.wfile.write(bomb)
-
+    headers = {**CHALLENGE, 'Content-Encoding': 'gzip', 'Connection': 'close'}
+    # The server closes each connection: the request with the credentials must not go out on this one.
+    challenge = answering(401, gzip.compress(bytes(32 << 20)), headers)
     with serving_paths({'/metrics/': challenge}) as url:
         check = LitellmCheck('litellm', {}, [{'openmetrics_endpoint': f'{url}/metrics/', **DIGEST}])
         tracemalloc.start()
@@ -329,29 +302,12 @@ def test_what_comes_with_a_challenge_is_not_decompressed() -> None:
     assert peak < 16 << 20
 
 
-def pouring(status: int, name: str, value: str, hung_up: threading.Event) -> Callable[[BaseHTTPRequestHandler], None]:
-    """Answer with one header and 256 MiB of blanks, and tell if the client hangs up before their end."""
-
-    def answer(request: BaseHTTPRequestHandler) -> None:
-        request.send_response(status)
-        request.send_header(name, value)
-        request.end_headers()
-        try:
-            for _ in range(1 << 8):
-                request.wfile.write(b' ' * (1 << 20))
-        except OSError:
-            hung_up.set()
-
-    return answer
-
-
 def test_what_comes_with_a_challenge_is_read_up_to_a_limit() -> None:
-    hung_up = threading.Event()
-    challenge = pouring(401, 'WWW-Authenticate', 'Digest realm="r", nonce="n", qop="auth"', hung_up)
+    challenge = Pour(401, CHALLENGE)
 
     with serving_paths({'/metrics/': challenge}) as url:
         error = LitellmCheck('litellm', {}, [{'openmetrics_endpoint': f'{url}/metrics/', **DIGEST}]).run()
-        assert hung_up.wait(30)
+        assert challenge.hung_up.wait(30)
 
     assert 'has more than 1 MiB of headers, or refuses with so much text' in error
 
@@ -366,12 +322,11 @@ def test_a_redirect_to_a_socket_of_this_host_is_not_followed(scheme: str) -> Non
 
 
 def test_the_body_of_a_redirect_is_not_read(aggregator: AggregatorStub, dd_run_check: RunCheck) -> None:
-    hung_up = threading.Event()
-    redirect = pouring(307, 'Location', '/metrics/', hung_up)
+    redirect = Pour(307, {'Location': '/metrics/'})
 
     with serving_paths({**ANSWERS, '/front/metrics/': redirect}) as url:
         dd_run_check(LitellmCheck('litellm', {}, [{'openmetrics_endpoint': f'{url}/front/metrics/'}]))
-        assert hung_up.wait(30)
+        assert redirect.hung_up.wait(30)
 
     aggregator.assert_metric(REQUESTS, 3)
 

@@ -21,7 +21,7 @@ from datadog_checks.litellm.probes import health, paid_answers
 from datadog_checks.litellm.probes.health import NoHealthError, error_class, read_health
 from datadog_checks.litellm.secrets import Redactor
 from datadog_checks.litellm.transport import client
-from tests.support.endpoint import PROMETHEUS, Answer, answering, answering_json, serving_paths
+from tests.support.endpoint import PROMETHEUS, Answer, Pour, Stall, answering, answering_json, serving_paths
 
 RunCheck = Callable[..., object]
 
@@ -279,34 +279,7 @@ def test_a_megabyte_of_stack_trace_is_read(aggregator: AggregatorStub, dd_run_ch
     assert tags_of(aggregator)[0] >= {'endpoint_error:APIError'}
 
 
-def redirecting(request: BaseHTTPRequestHandler) -> None:
-    answering(307, headers={'Location': '/health/'})(request)
-
-
-def bomb(request: BaseHTTPRequestHandler) -> None:
-    """Send 48 MB of spaces as 48 kB."""
-    content = gzip.compress(b' ' * (48 << 20))
-    request.send_response(200)
-    request.send_header('Content-Encoding', 'gzip')
-    request.end_headers()
-    with suppress(OSError):
-        request.wfile.write(content)
-
-
-def bomb_in_a_bomb(request: BaseHTTPRequestHandler) -> None:
-    """Send as much as a few hundred bytes."""
-    content = gzip.compress(gzip.compress(b' ' * (48 << 20)))
-    request.send_response(200)
-    request.send_header('Content-Encoding', 'gzip, gzip')
-    request.end_headers()
-    request.wfile.write(content)
-
-
-def broken_off(request: BaseHTTPRequestHandler) -> None:
-    request.send_response(200)
-    request.send_header('Content-Length', '1000')
-    request.end_headers()
-    request.wfile.write(b'{"healthy_endpoints": [')
+GZIP_BOMB = gzip.compress(b' ' * (48 << 20))
 
 
 @pytest.mark.parametrize(
@@ -318,7 +291,7 @@ def broken_off(request: BaseHTTPRequestHandler) -> None:
         (answering(429), '429: check the proxy log for the cause'),
         (answering(500), '500: send a key'),
         (answering(503, '{"detail": "sk-secret"}'), '503: check the proxy log for the cause'),
-        (redirecting, '307: the endpoint redirects'),
+        (answering(307, headers={'Location': '/health/'}), '307: the endpoint redirects'),
         (answering(200, '<html>'), 'the response does not contain model health'),
         (answering(200, ''), 'the response does not contain model health'),
         (answering_json([]), 'the response does not contain model health'),
@@ -331,9 +304,12 @@ def broken_off(request: BaseHTTPRequestHandler) -> None:
         (answering(300, headers={'Location': '/'}), '300: the response has no model health'),
         (answering(304, headers={'Location': '/'}), '304: something in front of LiteLLM answers from its cache'),
         (answering(200, '{}', {'Content-Encoding': 'gzip'}), 'the request to /health failed: the response was cut off'),
-        (bomb, 'the response is larger than 32 MB'),
-        (broken_off, 'the request to /health failed: the response was cut off'),
-        (bomb_in_a_bomb, 'or compressed in a way that was not asked for'),
+        (answering(200, GZIP_BOMB, {'Content-Encoding': 'gzip'}), 'the response is larger than 32 MB'),
+        (answering(200, '{"healthy_endpoints": [', length=1000), 'failed: the response was cut off'),
+        (
+            answering(200, gzip.compress(GZIP_BOMB), {'Content-Encoding': 'gzip, gzip'}),
+            'or compressed in a way that was not asked for',
+        ),
     ],
     ids=[
         '401', '403', '404', '429', '500', '503', 'redirect', 'HTML', 'nothing', 'list', 'text', 'metrics port',
@@ -356,21 +332,10 @@ def test_an_answer_without_health_is_explained_and_costs_no_metric(
 
 
 def test_a_gigabyte_is_not_read(aggregator: AggregatorStub, dd_run_check: RunCheck) -> None:
-    hung_up = threading.Event()
-
-    def gigabyte(request: BaseHTTPRequestHandler) -> None:
-        """Send spaces, which may stand in front of JSON."""
-        request.send_response(200)
-        request.end_headers()
-        try:
-            for _ in range(1 << 10):
-                request.wfile.write(b' ' * (1 << 20))
-        except OSError:
-            hung_up.set()
-
+    gigabyte = Pour()
     with proxy(gigabyte) as running:
         dd_run_check(running.check())
-        assert hung_up.wait(30)
+        assert gigabyte.hung_up.wait(30)
 
     assert 'the response is larger than 32 MB' in aggregator.service_checks(CAN_CONNECT)[0].message
     aggregator.assert_metric(REQUESTS, 3)
@@ -406,18 +371,6 @@ def test_the_health_is_there_when_the_scrape_fails(aggregator: AggregatorStub, d
         dd_run_check(running.check())
 
     aggregator.assert_metric(INFO, 1)
-
-
-class Stall:
-    """An answer that waits until it is let go."""
-
-    def __init__(self, then: Answer) -> None:
-        self.let_go = threading.Event()
-        self._then = then
-
-    def __call__(self, request: BaseHTTPRequestHandler) -> None:
-        self.let_go.wait(30)
-        self._then(request)
 
 
 def background_calls() -> list[threading.Thread]:
@@ -485,22 +438,12 @@ def test_a_body_that_drips_is_given_up_in_time(
     monkeypatch: pytest.MonkeyPatch, aggregator: AggregatorStub, dd_run_check: RunCheck
 ) -> None:
     """No single wait is longer than any timeout, but all of them are."""
-    over = threading.Event()
-
-    def drip(request: BaseHTTPRequestHandler) -> None:
-        request.send_response(200)
-        request.end_headers()
-        try:
-            while not over.wait(0.05):
-                request.wfile.write(b' ')
-        except OSError:
-            over.set()
-
+    drip = Pour(pause=0.05)
     with proxy(drip) as running:
         dd_run_check(running.check(litellm_health_timeout=0.5))
         wait_for_background_calls()
         # The check hung up by itself.
-        assert over.wait(10)
+        assert drip.hung_up.wait(10)
 
     assert 'no complete response within 0.5 seconds' in aggregator.service_checks(CAN_CONNECT)[0].message
     assert background_calls() == []

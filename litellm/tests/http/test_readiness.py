@@ -14,7 +14,7 @@ import pytest
 from datadog_checks.base.stubs.aggregator import AggregatorStub
 from datadog_checks.litellm import LitellmCheck
 from datadog_checks.litellm.transport.urls import root_of
-from tests.support.endpoint import PROMETHEUS, Answer, answering, answering_json, serving_paths
+from tests.support.endpoint import PROMETHEUS, Answer, Stall, answering, answering_json, serving_paths
 
 RunCheck = Callable[..., object]
 
@@ -275,14 +275,9 @@ def test_it_comes_back_after_a_failure(aggregator: AggregatorStub, dd_run_check:
 def test_a_proxy_that_does_not_answer_costs_the_timeout_and_is_not_ready(
     aggregator: AggregatorStub, dd_run_check: RunCheck
 ) -> None:
-    over = threading.Event()
-
-    def hang(_: BaseHTTPRequestHandler) -> None:
-        over.wait(10)
-
-    with serving_paths({'/metrics/': PAGE, PATH: hang}) as url:
+    with Stall() as stall, serving_paths({'/metrics/': PAGE, PATH: stall}) as url:
         dd_run_check(check_of(url, timeout=0.3))
-        over.set()
+        stall.let_go.set()
 
     assert statuses(aggregator, READY) == [CRITICAL]
     assert 'no complete response within 0.3 seconds' in aggregator.service_checks(READY)[0].message
@@ -292,18 +287,12 @@ def test_a_proxy_that_does_not_answer_costs_the_timeout_and_is_not_ready(
 def test_a_proxy_that_answers_again_is_asked_anew_whatever_comes_late(
     aggregator: AggregatorStub, dd_run_check: RunCheck
 ) -> None:
-    over = threading.Event()
-
-    def late(request: BaseHTTPRequestHandler) -> None:
-        over.wait(10)
-        with suppress(OSError):
-            answering(503)(request)
-
-    answers = [late, answering_json({**SHORT, 'db': 'connected'})]
+    late = Stall(answering(503))
+    answers: list[Answer] = [late, answering_json({**SHORT, 'db': 'connected'})]
     with serving_paths({'/metrics/': PAGE, PATH: lambda request: answers.pop(0)(request)}) as url:
         check = check_of(url, timeout=0.3)
         dd_run_check(check)
-        over.set()
+        late.let_go.set()
         for thread in threading.enumerate():
             if thread.name == 'litellm-background-call':
                 thread.join(20)

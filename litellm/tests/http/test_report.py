@@ -8,7 +8,7 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from itertools import count
 from pathlib import Path
@@ -122,10 +122,13 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def report(capsys: pytest.CaptureFixture[str]) -> Report:
-    """Run the command line in this process, without a pause between the scrapes."""
+def report(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Report:
+    """Run the command line in this process, without a pause between the scrapes, and with a file for `config`."""
 
-    def run(*arguments: str) -> Printed:
+    def run(*arguments: str, config: str | None = None) -> Printed:
+        if config is not None:
+            (tmp_path / 'conf.yaml').write_text(config)
+            arguments = (*arguments, '--config', str(tmp_path / 'conf.yaml'))
         code = main([*arguments, '--interval', '0'])
         out, err = capsys.readouterr()
         return Printed(code, out, err)
@@ -143,14 +146,6 @@ def command(*arguments: str, **environment: str) -> Printed:
         env={**os.environ, 'NO_PROXY': '127.0.0.1', **environment},
     )
     return Printed(done.returncode, done.stdout, done.stderr)
-
-
-@pytest.fixture
-def closed_port() -> Iterator[int]:
-    """Return a port of this machine that nobody listens on."""
-    with socket.socket() as bound:
-        bound.bind(('127.0.0.1', 0))
-        yield bound.getsockname()[1]
 
 
 # What the Agent makes of two runs
@@ -380,12 +375,10 @@ litellm_proxy_total_requests_metric_total{{model="moves"}} {}
     [(15, ['3', '720']), (60, ['9', '540']), (600, ['41', '246'])],
 )
 def test_the_report_tells_what_each_setting_of_idle_counts_would_send(
-    every: int, sparse: list[str], report: Report, tmp_path: Path
+    every: int, sparse: list[str], report: Report
 ) -> None:
-    file = tmp_path / 'conf.yaml'
     with serving(pages(IDLE.format(1), IDLE.format(2))) as url:
-        file.write_text(f'openmetrics_endpoint: {url}\nmin_collection_interval: {every}\nidle_counts: never\n')
-        printed = report('--config', str(file))
+        printed = report(config=f'openmetrics_endpoint: {url}\nmin_collection_interval: {every}\nidle_counts: never\n')
 
     assert '1 of 41 counts moved' in printed.section('Points of counts')
     assert printed.row('sparse')[1:] == sparse
@@ -409,11 +402,10 @@ def test_the_json_has_what_each_setting_of_idle_counts_would_send(report: Report
     }
 
 
-def test_the_report_of_the_base_packages_scraper_says_nothing_of_idle_counts(report: Report, tmp_path: Path) -> None:
-    file = tmp_path / 'conf.yaml'
+def test_the_report_of_the_base_packages_scraper_says_nothing_of_idle_counts(report: Report) -> None:
     with serving(pages(IDLE.format(1), IDLE.format(2))) as url:
-        file.write_text(f'openmetrics_endpoint: {url}\nuse_stock_scraper: true\n')
-        printed, in_json = report('--config', str(file)), report('--config', str(file), '--json')
+        config = f'openmetrics_endpoint: {url}\nuse_stock_scraper: true\n'
+        printed, in_json = report(config=config), report('--json', config=config)
 
     assert 'Points of counts' not in printed.out
     assert json.loads(in_json.out)[0]['idle_counts'] is None
@@ -467,11 +459,9 @@ def test_families_that_the_check_does_not_know_are_named(report: Report) -> None
     assert '2 families about the process' in section
 
 
-def test_a_family_of_extra_metrics_is_known(report: Report, tmp_path: Path) -> None:
+def test_a_family_of_extra_metrics_is_known(report: Report) -> None:
     with serving_page(page() + '# TYPE litellm_brand_new gauge\nlitellm_brand_new 1.0\n') as url:
-        config = tmp_path / 'instance.yaml'
-        config.write_text(f'openmetrics_endpoint: {url}\nextra_metrics: [litellm_brand_new]\n')
-        printed = report('--config', str(config))
+        printed = report(config=f'openmetrics_endpoint: {url}\nextra_metrics: [litellm_brand_new]\n')
 
     assert 'None of the 3 LiteLLM families' in printed.section('Families')
     assert printed.row('litellm.litellm_brand_new')[1:] == ['gauge', '1', '1']
@@ -497,11 +487,9 @@ def test_warnings_of_the_check_are_in_the_report(report: Report) -> None:
     assert section.count('enterprise license') == 1
 
 
-def test_tags_that_the_stub_of_the_base_package_refuses_are_shown(report: Report, tmp_path: Path) -> None:
+def test_tags_that_the_stub_of_the_base_package_refuses_are_shown(report: Report) -> None:
     with serving_page(page()) as url:
-        config = tmp_path / 'instance.yaml'
-        config.write_text(f'openmetrics_endpoint: {url}\ntags: ["env:prod"]\n')
-        printed = report('--config', str(config))
+        printed = report(config=f'openmetrics_endpoint: {url}\ntags: ["env:prod"]\n')
 
     assert re.search(r'Tags on all contexts: .*env:prod', printed.out)
 
@@ -510,11 +498,10 @@ def many_metrics(families: int) -> str:
     return ''.join(f'# TYPE litellm_new_{n} gauge\nlitellm_new_{n}{{model="a"}} 1.0\n' for n in range(families))
 
 
-def test_a_long_report_is_cut_and_says_so(report: Report, tmp_path: Path) -> None:
+def test_a_long_report_is_cut_and_says_so(report: Report) -> None:
     with serving_page(page() + many_metrics(40)) as url:
-        config = tmp_path / 'instance.yaml'
-        config.write_text(f'openmetrics_endpoint: {url}\nextra_metrics: ["litellm_new_.*"]\n')
-        short, full = report('--config', str(config)), report('--config', str(config), '--all')
+        config = f'openmetrics_endpoint: {url}\nextra_metrics: ["litellm_new_.*"]\n'
+        short, full = report(config=config), report('--all', config=config)
 
     assert short.out.count('  gauge  ') + short.out.count('  count  ') == TOP_METRICS
     assert f'... and {42 - TOP_METRICS} more with {42 - TOP_METRICS} contexts' in short.out
@@ -591,11 +578,11 @@ def test_the_json_of_a_failed_scrape_holds_the_error_and_the_service_check(repor
 # Errors: one line, and an exit code that says whose fault it is
 
 
-def test_a_refused_connection_is_one_line(report: Report, closed_port: int) -> None:
-    printed = report(f'http://127.0.0.1:{closed_port}/metrics/')
+def test_a_refused_connection_is_one_line(report: Report) -> None:
+    printed = report('http://127.0.0.1:9/metrics/')
 
     assert (printed.code, printed.out) == (1, '')
-    assert f'http://127.0.0.1:{closed_port}/metrics/: ' in printed.error
+    assert 'http://127.0.0.1:9/metrics/: ' in printed.error
     assert 'refused' in printed.error
 
 
@@ -715,30 +702,28 @@ def test_bad_usage_is_one_line_without_secrets(report: Report, arguments: list[s
 # Options from a file
 
 
-def test_the_instance_of_a_conf_yaml_is_used(report: Report, tmp_path: Path) -> None:
+def test_the_instance_of_a_conf_yaml_is_used(report: Report) -> None:
     with serving_page(page()) as url:
-        config = tmp_path / 'conf.yaml'
-        config.write_text(
+        config = (
             'init_config:\n'
             'instances:\n'
             f'  - openmetrics_endpoint: {url}\n'
             '    exclude_metrics: [litellm_in_flight_requests]\n'
         )
-        printed = report('--config', str(config))
+        printed = report(config=config)
 
     assert REQUESTS in printed.out
     assert 'litellm.in_flight_requests' not in printed.out
 
 
-def test_the_url_chooses_among_several_instances(report: Report, tmp_path: Path) -> None:
-    config = tmp_path / 'conf.yaml'
+def test_the_url_chooses_among_several_instances(report: Report) -> None:
     with serving_page(page()) as url:
-        config.write_text(
+        config = (
             'instances:\n'
             '  - openmetrics_endpoint: http://127.0.0.1:1/metrics/\n    tags: [proxy:one]\n'
             f'  - openmetrics_endpoint: {url}\n    tags: [proxy:two]\n'
         )
-        chosen, undecided = report(url, '--config', str(config)), report('--config', str(config))
+        chosen, undecided = report(url, config=config), report(config=config)
 
     assert 'proxy:two' in chosen.out
     assert undecided.code == 2
@@ -746,23 +731,17 @@ def test_the_url_chooses_among_several_instances(report: Report, tmp_path: Path)
 
 
 @pytest.mark.parametrize('content', ['[1, 2', 'a: b: c', '', '- 1', 'instances: 3', 'instances: [1]', '\x00'])
-def test_a_file_that_is_no_configuration_is_refused_without_quoting_it(
-    report: Report, tmp_path: Path, content: str
-) -> None:
-    config = tmp_path / 'conf.yaml'
-    config.write_text(f'{content}\n# {KEY}\n')
-    printed = report('http://127.0.0.1:1/', '--config', str(config))
+def test_a_file_that_is_no_configuration_is_refused_without_quoting_it(report: Report, content: str) -> None:
+    printed = report('http://127.0.0.1:1/', config=f'{content}\n# {KEY}\n')
 
     assert printed.code == 2
-    assert str(config) in printed.error
+    assert 'conf.yaml' in printed.error
     assert KEY not in printed.error
 
 
 @pytest.mark.parametrize('option', ['tags: 5', 'metric_patterns: 5', 'hostname_format: x\nhostname_label: y'])
-def test_a_wrong_option_of_the_check_is_bad_usage(report: Report, tmp_path: Path, option: str) -> None:
-    config = tmp_path / 'instance.yaml'
-    config.write_text(f'{option}\n')
-    printed = report('http://127.0.0.1:1/', '--config', str(config))
+def test_a_wrong_option_of_the_check_is_bad_usage(report: Report, option: str) -> None:
+    printed = report('http://127.0.0.1:1/', config=option)
 
     assert (printed.code, printed.out) == (2, '')
     assert option.partition(':')[0] in printed.error
@@ -772,34 +751,29 @@ def test_a_wrong_option_of_the_check_is_bad_usage(report: Report, tmp_path: Path
     'content',
     ['extra_headers: abc', 'headers: {1: 2}\ntags: 5', 'init_config: [1]\ninstances: [{}]', 'auth_token: {writer: []}'],
 )
-def test_a_key_does_not_hide_that_the_file_is_wrong(report: Report, tmp_path: Path, content: str) -> None:
-    config = tmp_path / 'conf.yaml'
-    config.write_text(f'{content}\n')
-    printed = report('http://127.0.0.1:1/', '--config', str(config), '--key', KEY)
+def test_a_key_does_not_hide_that_the_file_is_wrong(report: Report, content: str) -> None:
+    printed = report('http://127.0.0.1:1/', '--key', KEY, config=content)
 
     assert (printed.code, printed.out) == (2, '')
     assert KEY not in printed.error
 
 
-def test_an_endpoint_that_is_no_text_is_refused(report: Report, tmp_path: Path) -> None:
-    config = tmp_path / 'conf.yaml'
-    config.write_text('openmetrics_endpoint: 4000\n')
+def test_an_endpoint_that_is_no_text_is_refused(report: Report) -> None:
 
-    assert 'no URL' in report('--config', str(config), '--key', KEY).error
+    assert 'no URL' in report('--key', KEY, config='openmetrics_endpoint: 4000\n').error
 
 
-def test_a_key_takes_the_place_of_the_file_s_own(report: Report, tmp_path: Path) -> None:
-    config = tmp_path / 'instance.yaml'
-    config.write_text('headers: {authorization: Bearer sk-an-old-key}\n')
+def test_a_key_takes_the_place_of_the_file_s_own(report: Report) -> None:
+    config = 'headers: {authorization: Bearer sk-an-old-key}\n'
     with serving(locked(page())) as url:
-        assert report(url, '--config', str(config)).code == 1
-        assert report(url, '--config', str(config), '--key', KEY).code == 0
+        assert report(url, config=config).code == 1
+        assert report(url, '--key', KEY, config=config).code == 0
 
 
-def test_several_wrong_options_are_a_line_each_in_the_types_of_yaml(report: Report, tmp_path: Path) -> None:
-    config = tmp_path / 'instance.yaml'
-    config.write_text('tags: 5\nextra_headers: abc\nexclude_metric_groups: [requests, foo]\n')
-    printed = report('http://127.0.0.1:1/', '--config', str(config))
+def test_several_wrong_options_are_a_line_each_in_the_types_of_yaml(report: Report) -> None:
+    printed = report(
+        'http://127.0.0.1:1/', config='tags: 5\nextra_headers: abc\nexclude_metric_groups: [requests, foo]\n'
+    )
 
     assert (printed.code, printed.out) == (2, '')
     first, *others = printed.err.splitlines()
@@ -833,19 +807,15 @@ auth_token:
         (TOKEN_IN_A_HEADER, 'auth_token.writer.value'),
     ],
 )
-def test_a_key_that_only_the_agent_decrypts_is_not_sent(
-    report: Report, tmp_path: Path, options: str, where: str
-) -> None:
-    config = tmp_path / 'instance.yaml'
-    config.write_text(f'{options}\n')
+def test_a_key_that_only_the_agent_decrypts_is_not_sent(report: Report, options: str, where: str) -> None:
     paths: list[str] = []
     with serving(requested(paths)) as url:
-        refused = report(url, '--config', str(config))
+        refused = report(url, config=options)
         assert paths == []
-        assert report(url, '--config', str(config), '--key', KEY).code == 0
+        assert report(url, '--key', KEY, config=options).code == 0
 
     assert (refused.code, refused.out) == (2, '')
-    assert f'`{where}` of {config}' in refused.error
+    assert re.search(f'`{where}` of .*conf.yaml', refused.error)
     assert '--key-file or LITELLM_METRICS_KEY' in refused.error
 
 
@@ -857,23 +827,20 @@ def test_a_key_that_only_the_agent_decrypts_is_not_sent(
         ('init_config: {proxy: {http: "http://ENC[user]@127.0.0.1:1"}}\ninstances: [{}]', 'init_config.proxy.http'),
     ],
 )
-def test_a_key_takes_the_place_of_no_other_secret(report: Report, tmp_path: Path, content: str, where: str) -> None:
-    config = tmp_path / 'conf.yaml'
-    config.write_text(f'{content}\n')
-    printed = report('http://127.0.0.1:1/', '--config', str(config), '--key', KEY)
+def test_a_key_takes_the_place_of_no_other_secret(report: Report, content: str, where: str) -> None:
+    printed = report('http://127.0.0.1:1/', '--key', KEY, config=content)
 
     assert printed.code == 2
     assert f'`{where}` of' in printed.error
 
 
-def test_an_option_that_the_check_does_not_have_is_warned_of(report: Report, tmp_path: Path) -> None:
-    config = tmp_path / 'conf.yaml'
+def test_an_option_that_the_check_does_not_have_is_warned_of(report: Report) -> None:
     with serving_page(page()) as url:
-        config.write_text(
+        config = (
             'init_config: {timeot: 5, service: a}\ninstances:\n'
             f'  - openmetrics_endpoint: {url}\n    extra_header: {{a: b}}\n    frobnicate: 1\n    name: mine\n'
         )
-        printed = report('--config', str(config))
+        printed = report(config=config)
 
     assert printed.code == 0
     assert printed.err.splitlines() == [
@@ -885,16 +852,12 @@ def test_an_option_that_the_check_does_not_have_is_warned_of(report: Report, tmp
 
 
 @pytest.mark.parametrize(('form', 'status', 'stream'), [((), 200, 'out'), (('--json',), 200, 'err'), ((), 500, 'err')])
-def test_calls_of_models_are_told(
-    report: Report, tmp_path: Path, form: tuple[str, ...], status: int, stream: str
-) -> None:
+def test_calls_of_models_are_told(report: Report, form: tuple[str, ...], status: int, stream: str) -> None:
     health = answering_json({'healthy_endpoints': [], 'unhealthy_endpoints': []})
     scrape = answering(status, page(), {'Content-Type': PROMETHEUS})
-    config = tmp_path / 'instance.yaml'
     with serving_paths({'/metrics/': scrape, '/health': health}) as url:
         without = report(f'{url}/metrics/', *form)
-        config.write_text(f'litellm_health_endpoint: {url}/health\n')
-        printed = report(f'{url}/metrics/', '--config', str(config), *form)
+        printed = report(f'{url}/metrics/', *form, config=f'litellm_health_endpoint: {url}/health\n')
 
     told = ' '.join(getattr(printed, stream).split())
     assert '/health was requested: unless the proxy checks its models in the background' in told
@@ -946,11 +909,9 @@ def test_a_password_of_the_url_is_nowhere_in_the_output(form: tuple[str, ...], f
         assert secret not in printed.err
 
 
-def test_a_password_in_a_tag_of_the_instance_is_hidden(report: Report, tmp_path: Path) -> None:
-    config = tmp_path / 'instance.yaml'
-    config.write_text("tags: ['upstream:https://bot:hunter2@models.example/v1']\n")
+def test_a_password_in_a_tag_of_the_instance_is_hidden(report: Report) -> None:
     with serving_page(page()) as url:
-        printed = report(url, '--config', str(config))
+        printed = report(url, config="tags: ['upstream:https://bot:hunter2@models.example/v1']\n")
 
     assert 'hunter2' not in printed.out
     assert 'upstream:https://********@models.example/v1' in printed.out
@@ -963,11 +924,9 @@ def test_keys_in_clear_are_warned_of(report: Report) -> None:
     assert 'keys that do not start with `sk-`' in printed.section('Warnings')
 
 
-def test_a_renamed_key_label_is_hidden_too(report: Report, tmp_path: Path) -> None:
-    config = tmp_path / 'instance.yaml'
-    config.write_text('rename_labels: {hashed_api_key: proxy_key}\n')
+def test_a_renamed_key_label_is_hidden_too(report: Report) -> None:
     with serving_page(page(key='key-in-clear')) as url:
-        printed = report(url, '--config', str(config))
+        printed = report(url, config='rename_labels: {hashed_api_key: proxy_key}\n')
 
     assert 'key-in-clear' not in printed.out
     assert 'proxy_key:redacted' in printed.out
@@ -1052,13 +1011,9 @@ def test_what_a_proxy_served_between_the_scrapes_is_what_the_report_says() -> No
         ('metric_patterns: {include: ["*"]}', 'metric_patterns'),
     ],
 )
-def test_a_value_that_cannot_work_is_refused_by_name(
-    text: str, problem: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    config = tmp_path / 'conf.yaml'
-    config.write_text(text)
+def test_a_value_that_cannot_work_is_refused_by_name(report: Report, text: str, problem: str) -> None:
+    printed = report('http://127.0.0.1:9/', config=text)
 
-    assert main(['http://127.0.0.1:9/', '--config', str(config)]) == 2
-    error = capsys.readouterr().err
-    assert problem in error
-    assert 'Traceback' not in error
+    assert printed.code == 2
+    assert problem in printed.err
+    assert 'Traceback' not in printed.err

@@ -152,13 +152,6 @@ def redirecting(request: BaseHTTPRequestHandler) -> None:
     answering(307, f'{PLANTED}-body', {'Location': f'http://{USER_INFO}@{host}/elsewhere'})(request)
 
 
-def broken_off(request: BaseHTTPRequestHandler) -> None:
-    request.send_response(200)
-    request.send_header('Content-Length', '100000')
-    request.end_headers()
-    request.wfile.write(f'{PLANTED}-body'.encode())
-
-
 def no_http(request: BaseHTTPRequestHandler) -> None:
     with suppress(OSError):
         request.wfile.write(f'{PLANTED}-line\r\n{PLANTED}: x\r\n\r\n'.encode())
@@ -232,7 +225,7 @@ CASES: dict[str, Case] = {
         {**everywhere(redirecting), '/elsewhere': failing(401)}, {'auth_token': token('{file}')}
     ),
     'too many redirects': Case({**everywhere(redirecting), '/elsewhere': redirecting}, KEY),
-    'broken off': Case(everywhere(broken_off), KEY),
+    'broken off': Case(everywhere(answering(200, f'{PLANTED}-body', length=100_000)), KEY),
     'no HTTP': Case(everywhere(no_http), KEY),
     'no JSON': Case({**everywhere(answering(200, f'{PLANTED}-body')), '/metrics/': PAGE}, KEY),
     'odd media type': Case(everywhere(answering(200, 'x', {'Content-Type': f'{PLANTED}/type'})), KEY),

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import socket
 import ssl
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -26,6 +24,7 @@ from tests.support.endpoint import (
     OPENMETRICS,
     PROMETHEUS,
     Answer,
+    Stall,
     answering,
     answering_json,
     serving,
@@ -98,10 +97,6 @@ def redirected_to_another_host() -> Shown:
         return shown(elsewhere, extra_headers={'Authorization': 'Bearer sk-1'})
 
 
-def refused() -> Shown:
-    return shown(f'http://127.0.0.1:{closed_port()}/metrics/')
-
-
 def without_the_file_of_the_key() -> Shown:
     reader = {'type': 'file', 'path': '/no/such/litellm.key'}
     return answered(PAGE, auth_token={'reader': reader, 'writer': {'type': 'header', 'name': 'Authorization'}})()
@@ -113,51 +108,21 @@ def without_a_token() -> Shown:
     return answered(PAGE, auth_token={'reader': reader, 'writer': {'type': 'header', 'name': 'Authorization'}})()
 
 
-def closed_port() -> int:
-    with socket.socket() as unused:
-        unused.bind(('127.0.0.1', 0))
-        return int(unused.getsockname()[1])
-
-
 def through_a_proxy_that_is_gone() -> Shown:
-    forward = f'http://127.0.0.1:{closed_port()}'
-    return shown('http://litellm.invalid/metrics/', proxy={'http': forward}, collect_readiness=False)
+    return shown('http://litellm.invalid/metrics/', proxy={'http': 'http://127.0.0.1:9'}, collect_readiness=False)
 
 
 def hanging() -> Shown:
-    over = threading.Event()
-
-    def hang(_: BaseHTTPRequestHandler) -> None:
-        over.wait(10)
-
-    with serving(hang) as url:
+    with Stall() as stall, serving(stall) as url:
         try:
             return shown(url, read_timeout=0.3)
         finally:
-            over.set()
+            stall.let_go.set()
 
 
 def health_that_hangs() -> Shown:
-    over = threading.Event()
-
-    def hang(_: BaseHTTPRequestHandler) -> None:
-        over.wait(10)
-
-    try:
-        return beside('/health', hang, 'litellm_health_endpoint', litellm_health_timeout=0.3)()
-    finally:
-        over.set()
-
-
-def broken_off() -> Shown:
-    def break_off(request: BaseHTTPRequestHandler) -> None:
-        request.send_response(200)
-        request.send_header('Content-Type', PROMETHEUS)
-        request.send_header('Content-Length', str(len(TEXT) + 100))
-        request.end_headers()
-        request.wfile.write(TEXT.encode())
-
-    return answered(break_off)()
+    with Stall() as stall:
+        return beside('/health', stall, 'litellm_health_endpoint', litellm_health_timeout=0.3)()
 
 
 def arriving_slowly() -> Shown:
@@ -179,32 +144,10 @@ def tls_on_a_port_without() -> Shown:
 
 
 def tls_with_a_certificate_of_its_own(folder: Path) -> Shown:
-    with tls_server(folder) as url:
-        return shown(url)
-
-
-@contextmanager
-def tls_server(folder: Path) -> Iterator[str]:
-    """Accept TLS connections with a certificate that nobody has signed, and yield an https URL."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate(folder).file)
-
-    def accept() -> None:
-        with suppress(OSError):
-            while True:
-                connection, _ = listener.accept()
-                with connection, suppress(OSError), context.wrap_socket(connection, server_side=True):
-                    pass
-
-    with socket.create_server(('127.0.0.1', 0)) as listener:
-        thread = threading.Thread(target=accept)
-        thread.start()
-        try:
-            yield f'https://127.0.0.1:{listener.getsockname()[1]}/metrics/'
-        finally:
-            # Wakes accept(), which closing alone does not.
-            listener.shutdown(socket.SHUT_RDWR)
-            thread.join()
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate(folder).file)
+    with serving_paths({'/metrics/': PAGE}, tls) as url:
+        return shown(f'{url}/metrics/')
 
 
 def workers_in_turn() -> Shown:
@@ -272,11 +215,13 @@ FAULTS: dict[str, Callable[[], Shown]] = {
     'no response within the timeout': hanging,
     'check `path` of the `auth_token` reader': without_the_file_of_the_key,
     'cannot get a token': without_a_token,
-    'cannot connect (Connection refused)': refused,
+    'cannot connect (Connection refused)': lambda: shown('http://127.0.0.1:9/metrics/'),
     'cannot connect through the forward proxy': through_a_proxy_that_is_gone,
     'the port does not speak TLS': tls_on_a_port_without,
     'check the proxy log for the cause': answered(answering(500)),
-    'the response was cut off in the middle of the page': broken_off,
+    'the response was cut off in the middle of the page': answered(
+        answering(200, TEXT, {'Content-Type': PROMETHEUS}, length=len(TEXT) + 100)
+    ),
     'ends in the middle of a line': exposed(TEXT.rstrip()),
     'goes on behind its `# EOF`, as if': answered(
         answering(200, f'{TEXT}# EOF\n{TEXT}# EOF\n', {'Content-Type': OPENMETRICS})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
@@ -14,7 +13,7 @@ import pytest
 from datadog_checks.base.stubs.datadog_agent import DatadogAgentStub
 from datadog_checks.litellm import LitellmCheck
 from datadog_checks.litellm.probes.version import version_in_openapi
-from tests.support.endpoint import PROMETHEUS, Answer, answering, answering_json, serving_paths
+from tests.support.endpoint import PROMETHEUS, Answer, Pour, answering, answering_json, serving_paths
 
 RunCheck = Callable[..., object]
 
@@ -216,21 +215,11 @@ def test_an_agent_that_collects_no_metadata_does_not_ask(
 def test_the_document_is_read_no_further_than_needed(datadog_agent: DatadogAgentStub, dd_run_check: RunCheck) -> None:
     """It has some MB, and the version stands at its beginning."""
     text = json.dumps({'openapi': '3.1.0', 'info': {'version': '1.106.2'}, 'paths': {}})
-    hung_up = threading.Event()
-
-    def endless(request: BaseHTTPRequestHandler) -> None:
-        request.send_response(200)
-        request.end_headers()
-        try:
-            request.wfile.write(text[:-1].encode())
-            for _ in range(1 << 10):
-                request.wfile.write(b' ' * (1 << 20))
-        except OSError:
-            hung_up.set()
+    endless = Pour(begin=text[:-1])
 
     with serving_paths(Answers(openapi=endless).paths()) as url:
         dd_run_check(check_of(url))
-        assert hung_up.wait(30)
+        assert endless.hung_up.wait(30)
 
     assert metadata(datadog_agent)['raw'] == '1.106.2'
 

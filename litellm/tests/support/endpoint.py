@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 __all__ = [
     'OPENMETRICS',
     'PROMETHEUS',
     'Answer',
+    'Pour',
+    'Stall',
     'answering',
     'answering_json',
     'serving',
@@ -27,10 +31,10 @@ Answer = Callable[[BaseHTTPRequestHandler], None]
 
 
 @contextmanager
-def serving_paths(answers: Mapping[str, Answer]) -> Iterator[str]:
+def serving_paths(answers: Mapping[str, Answer], tls: ssl.SSLContext | None = None) -> Iterator[str]:
     """Answer the GET requests for each path in its own way, and yield the URL `http://127.0.0.1:PORT`.
 
-    All other paths are not found.
+    All other paths are not found. With a context of TLS, the URL is `https://127.0.0.1:PORT`.
     """
 
     class Handler(BaseHTTPRequestHandler):
@@ -44,10 +48,12 @@ def serving_paths(answers: Mapping[str, Answer]) -> Iterator[str]:
             pass
 
     with ThreadingHTTPServer(('127.0.0.1', 0), Handler) as server:
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         try:
-            yield f'http://127.0.0.1:{server.server_port}'
+            yield f'{"https" if tls else "http"}://127.0.0.1:{server.server_port}'
         finally:
             server.shutdown()
             thread.join()
@@ -63,17 +69,21 @@ def serving(answer: Answer) -> Iterator[str]:
         yield f'{url}/metrics/'
 
 
-def answering(status: int, body: str = '', headers: dict[str, str] | None = None) -> Answer:
-    """Return an answer with this status, these headers and a body of the length that it says."""
+def answering(
+    status: int, body: str | bytes = '', headers: Mapping[str, str] | None = None, length: int | None = None
+) -> Answer:
+    """Return an answer with this status, these headers and this body, of the length that it says or of another."""
 
     def answer(request: BaseHTTPRequestHandler) -> None:
-        content = body.encode()
+        content = body if isinstance(body, bytes) else body.encode()
         request.send_response(status)
         for name, value in (headers or {}).items():
             request.send_header(name, value)
-        request.send_header('Content-Length', str(len(content)))
+        request.send_header('Content-Length', str(len(content) if length is None else length))
         request.end_headers()
-        request.wfile.write(content)
+        # Who asked may not want to hear all of it.
+        with suppress(OSError):
+            request.wfile.write(content)
 
     return answer
 
@@ -88,3 +98,48 @@ def serving_page(page: str, content_type: str = PROMETHEUS) -> Iterator[str]:
     """Serve a metrics page."""
     with serving(answering(200, page, {'Content-Type': content_type})) as url:
         yield url
+
+
+class Stall:
+    """An answer that comes when it is let go, as at the end of a `with` block, or after ten seconds."""
+
+    def __init__(self, then: Answer = lambda _: None) -> None:
+        self.let_go = threading.Event()
+        self._then = then
+
+    def __call__(self, request: BaseHTTPRequestHandler) -> None:
+        self.let_go.wait(10)
+        with suppress(OSError):
+            self._then(request)
+
+    def __enter__(self) -> Stall:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.let_go.set()
+
+
+class Pour:
+    """An answer whose body begins like this and then goes on with blanks for long: a gibibyte, or one by one.
+
+    `hung_up` tells whether who asked did not wait for its end.
+    """
+
+    def __init__(
+        self, status: int = 200, headers: Mapping[str, str] | None = None, begin: str = '', pause: float = 0.0
+    ) -> None:
+        self.hung_up = threading.Event()
+        self._status, self._headers, self._begin, self._pause = status, headers or {}, begin, pause
+
+    def __call__(self, request: BaseHTTPRequestHandler) -> None:
+        request.send_response(self._status)
+        for name, value in self._headers.items():
+            request.send_header(name, value)
+        request.end_headers()
+        try:
+            request.wfile.write(self._begin.encode())
+            for _ in range(1 << 10):
+                request.wfile.write(b' ' * (1 if self._pause else 1 << 20))
+                time.sleep(self._pause)
+        except OSError:
+            self.hung_up.set()

@@ -47,13 +47,6 @@ def hangs(request: BaseHTTPRequestHandler) -> None:
     time.sleep(1.3)
 
 
-def breaks_off(request: BaseHTTPRequestHandler) -> None:
-    request.send_response(200)
-    request.send_header('Content-Length', '1000')
-    request.end_headers()
-    request.wfile.write(b'# TYPE x counter\n')
-
-
 def circles(request: BaseHTTPRequestHandler) -> None:
     answering(307, '', {'Location': request.path})(request)
 
@@ -61,17 +54,7 @@ def circles(request: BaseHTTPRequestHandler) -> None:
 def compressed(damage: Callable[[bytes], bytes], encoding: str = 'gzip') -> Answer:
     """Return an answer with a page of LiteLLM that was compressed and then damaged."""
     page = b'# TYPE litellm_in_flight_requests gauge\nlitellm_in_flight_requests 3.0\n' * 99
-    body = damage(gzip.compress(page))
-
-    def answer(request: BaseHTTPRequestHandler) -> None:
-        request.send_response(200)
-        request.send_header('Content-Type', PROMETHEUS)
-        request.send_header('Content-Encoding', encoding)
-        request.send_header('Content-Length', str(len(body)))
-        request.end_headers()
-        request.wfile.write(body)
-
-    return answer
+    return answering(200, damage(gzip.compress(page)), {'Content-Type': PROMETHEUS, 'Content-Encoding': encoding})
 
 
 # What a gateway may make of a page that it compresses.
@@ -95,7 +78,7 @@ TROUBLES: dict[str, Answer] = {
     '503': answering(503, '<html>'),
     'reset': reset,
     'time-out': hangs,
-    'broken off': breaks_off,
+    'broken off': answering(200, '# TYPE x counter\n', length=1000),
     'circles': circles,
     'redirect to nowhere': answering(302, '', {'Location': 'http://127.0.0.1:9/'}),
     'redirect to no URL': answering(302, '', {'Location': 'http://['}),

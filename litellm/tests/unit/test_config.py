@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +19,7 @@ from datadog_checks.base.errors import ConfigurationError
 from datadog_checks.base.stubs.aggregator import AggregatorStub
 from datadog_checks.base.stubs.datadog_agent import DatadogAgentStub
 from datadog_checks.litellm import LitellmCheck
+from tests.support.endpoint import PROMETHEUS, answering, serving_paths
 from tests.support.example_file import options
 from tests.support.spec import own_options
 
@@ -76,12 +76,12 @@ def example_config(*, uncomment: str = r'\w+') -> dict[str, Any]:
 class Proxy(NamedTuple):
     """Where a stand-in for a proxy listens, and the `Authorization` header of each request for its metrics page."""
 
-    port: int
+    url: str
     authorizations: list[str | None]
 
     @property
-    def url(self) -> str:
-        return f'http://127.0.0.1:{self.port}/metrics/'
+    def port(self) -> int:
+        return int(self.url.removesuffix('/metrics/').rpartition(':')[2])
 
 
 @contextmanager
@@ -89,31 +89,13 @@ def serving(page: str, key: str | None = None) -> Iterator[Proxy]:
     """Serve a metrics page at /metrics/, and only to who sends the key if there is one."""
     authorizations: list[str | None] = []
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            if self.path != '/metrics/':
-                self.send_error(404)
-                return
-            authorizations.append(self.headers.get('Authorization'))
-            if key is not None and authorizations[-1] != f'Bearer {key}':
-                self.send_error(401)
-            else:
-                self.send_response(200)
-                self.send_header('Content-Type', 'text/plain; version=0.0.4; charset=utf-8')
-                self.end_headers()
-                self.wfile.write(page.encode())
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        authorizations.append(request.headers.get('Authorization'))
+        is_allowed = key is None or authorizations[-1] == f'Bearer {key}'
+        (answering(200, page, {'Content-Type': PROMETHEUS}) if is_allowed else answering(401))(request)
 
-        def log_message(self, *_: Any) -> None:
-            """Keep the output of the tests clean."""
-
-    with ThreadingHTTPServer(('127.0.0.1', 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={'poll_interval': 0.05})
-        thread.start()
-        try:
-            yield Proxy(server.server_address[1], authorizations)
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving_paths({'/metrics/': answer}) as url:
+        yield Proxy(f'{url}/metrics/', authorizations)
 
 
 def discover(*ports: int) -> Any:

@@ -181,29 +181,6 @@ def test_whatever_stands_in_an_option_its_error_names_it(option: str) -> None:
         assert 'connect' in message or is_named or lacks_library, f'{mistake}: {message}'
 
 
-@pytest.mark.parametrize(
-    ('option', 'value'),
-    [
-        ('exclude_metrics', ['litellm_x', '(']),
-        ('exclude_metrics_by_labels', {'model': ['[']}),
-        ('extra_metrics', ['*']),
-        ('extra_metrics', [{'litellm_(': 'x'}]),
-        ('ignore_tags', ['a', ')']),
-    ],
-)
-def test_a_pattern_that_is_none_is_refused_by_name(option: str, value: Any) -> None:
-    with pytest.raises(ConfigurationError, match=f'The setting `{option}` has an invalid regular expression'):
-        Options.of({option: value})
-
-
-def test_an_option_that_contains_itself_is_refused_by_name() -> None:
-    tags: list[Any] = []
-    tags.append(tags)
-    check = LitellmCheck('litellm', {}, [{'openmetrics_endpoint': ENDPOINT, 'tags': tags}])
-
-    assert 'The setting `tags` contains itself' in check.run()
-
-
 @pytest.mark.parametrize('option', ['headers', 'extra_headers'])
 @pytest.mark.parametrize(
     'headers',
