@@ -116,7 +116,7 @@ def _reads_alike_whatever_it_remembers(pages: list[bytes]) -> None:
             # Which samples there are depends on how their families were declared before, what they say does not.
             if isinstance(first, dict) and isinstance(other, dict):
                 assert all(other[key] == value for key, value in first.items() if key in other)
-    table.forget(range(len(table.slots)))
+    table.forget(set(range(len(table.slots))))
     table.forget_families()
     kept = (table.slots, table._families, table._names, table.gauges, table._tag_sets)
     assert not any(len(each) for each in kept), 'all that was learned belongs to samples, and goes with them'

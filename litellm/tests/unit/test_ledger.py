@@ -25,9 +25,9 @@ class Watch:
         count = SampleKind(family, Metric('requests.count'))
         created = SampleKind(family, None, is_created=True)
         self.series = Series(TagSet([], ''))
-        self.slots.add(1, count, self.series, ABSENT)
+        self.slots.add(1, count, self.series)
         self.series.slots.append(0)
-        self.series.created_slot = self.slots.add(2, created, self.series, ABSENT)
+        self.series.created_slot = self.slots.add(2, created, self.series)
         self.time = 0.0
 
     def read(
@@ -52,7 +52,8 @@ class Watch:
         asked = NOW + self.time
         date = DATE + self.time + ahead if date is None else date
         increments = self.ledger.settle(reading, Times(asked, asked + took, date), unread=0)
-        self.slots.last, self.slots.settled = values, len(self.slots)
+        self.slots.last = values
+        self.slots.settle()
         self.time += after
         return increments.get(0, 0.0)
 
@@ -160,8 +161,8 @@ def test_a_series_that_comes_back_in_a_known_process_counts_whatever_its_clock_d
     """Another series of the process is still on the page, so no clock is needed."""
     family = Family('tokens', 'counter', 'tokens')
     other = Series(TagSet([], ''))
-    other.created_slot = watch.slots.add(3, SampleKind(family, None, is_created=True), other, DATE - 60)
-    other.created = DATE - 60
+    other.created_slot = watch.slots.add(3, SampleKind(family, None, is_created=True), other)
+    other.created = watch.slots.last[other.created_slot] = DATE - 60
     watch.read(3, DATE - 60)
 
     assert watch.read(5, DATE + step + 10, ahead=step) == 5

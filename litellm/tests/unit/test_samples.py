@@ -143,12 +143,27 @@ def test_lines_that_came_before_their_type_are_learned_again(table: CountingTabl
     assert submitted(table, typed, 3.0) == ['litellm.requests.metric.count']
 
 
-def test_forgetting_moves_the_other_samples_up(table: CountingTable) -> None:
-    read(table, samples('a', 'b', 'c'))
+def test_the_slot_of_a_forgotten_sample_goes_to_the_next_new_one(table: CountingTable) -> None:
+    for page in ('abcd', 'ac'):
+        read(table, samples(*page))
+    table.forget({1, 3})
+
+    assert len(table.slots) == 3, 'free slots at the end are gone'
+    assert read(table, samples('a', 'c', 'e', 'f', value=2.0)) == [2.0, 2.0, 2.0, 2.0]
+    assert [(series.tags.tags[0], list(series.slots)) for series in table.all_series()] == [
+        ('model:a', [0]),
+        ('model:c', [2]),
+        ('model:e', [1]),
+        ('model:f', [3]),
+    ]
+
+
+def test_a_sample_that_is_forgotten_while_it_has_no_value_is_learned_again(table: CountingTable) -> None:
+    for _ in range(2):
+        read(table, samples('a', 'b').replace('b"} 1.0', 'b"} NaN'))
     table.forget({1})
 
-    assert read(table, samples('a', 'c', value=2.0)) == [2.0, 2.0]
-    assert [list(series.slots) for series in table.all_series()] == [[0], [1]]
+    assert read(table, samples('c', 'a', 'b', value=2.0)) == [2.0, 2.0, 2.0]
 
 
 def test_a_page_of_bad_lines_that_declares_no_family_is_no_metrics_page(table: CountingTable) -> None:

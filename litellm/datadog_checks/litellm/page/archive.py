@@ -10,7 +10,7 @@ who returns after that counts as new if it has no time of creation, and by that 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Container, Iterator
+from collections.abc import Iterator, Set
 from itertools import compress, count
 
 from .slots import UNLEARNED
@@ -41,8 +41,10 @@ class Archive:
         self._keys.append(key)
         self._values.append(value)
 
-    def take(self, keys: Container[int]) -> Iterator[tuple[int, float]]:
+    def take(self, keys: Set[int]) -> Iterator[tuple[int, float]]:
         """Yield the last values of those of these samples that are known, oldest first."""
+        if keys.isdisjoint(self._keys):
+            return
         for place in compress(count(), map(keys.__contains__, self._keys)):
             self._taken.append(place)
             yield self._keys[place], self._values[place]

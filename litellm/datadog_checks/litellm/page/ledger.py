@@ -39,12 +39,12 @@ from __future__ import annotations
 import math
 from array import array
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from typing import NamedTuple
 
 from .levels import Levels
 from .recognition import Reading
-from .slots import Parked, Renumbering, Series, Slot, Slots
+from .slots import Parked, Series, Slot, Slots
 
 __all__ = ['Ledger', 'Times']
 
@@ -250,11 +250,10 @@ class Ledger:
 
     def _had_dates(self) -> bool:
         """Tell whether the page before had any time of creation."""
-        kinds = self._slots.kinds[: self._slots.settled]
-        return any(kind.is_created and slot not in self._absent_since for slot, kind in enumerate(kinds))
+        return any(kind.is_created and self._was_on_page_before(slot) for slot, kind in enumerate(self._slots.kinds))
 
     def _is_new(self, series: Series) -> bool:
-        return all(slot >= self._slots.settled for slot in series.slots)
+        return all(map(self._slots.is_new.__getitem__, series.slots))
 
     def _park(self, series: Series, before: float, born: float) -> None:
         """Keep what the incarnation before had counted, should its process answer again."""
@@ -349,7 +348,7 @@ class Ledger:
                 values[slot] = slots.last[slot]
 
     def _was_on_page_before(self, slot: Slot) -> bool:
-        return slot < self._slots.settled and slot not in self._absent_since
+        return not self._slots.is_new[slot] and slot not in self._absent_since
 
     def _close(self, reading: Reading, times: Times, started: float | None, is_whole: bool) -> None:
         """Make this page the last one."""
@@ -360,7 +359,7 @@ class Ledger:
             self._never_read = {slot for slot in reading.absent if self._slots.kinds[slot].is_count}
         elif self._never_read:
             self._never_read &= reading.absent
-        self._present.append(len(self._slots) - len(self._absent_since))
+        self._present.append(self._slots.samples - len(self._absent_since))
         self._page_asked = times.asked
         if is_whole:
             self._whole_page_asked = times.asked
@@ -401,11 +400,11 @@ class Ledger:
             series.parked = kept or None
         self._forgotten_until = max(self._forgotten_until, newest + DATE_IS_BEHIND)
 
-    def renumber(self, moved: Renumbering) -> None:
-        """Adopt new slots, and forget the samples that have none."""
-        self._absent_since = {moved[slot]: page for slot, page in self._absent_since.items() if slot in moved}
-        self._never_read = set(moved.of(self._never_read))
-        self._levels.renumber(moved)
+    def forget(self, gone: Set[Slot]) -> None:
+        """Forget the samples in these slots."""
+        self._absent_since = {slot: page for slot, page in self._absent_since.items() if slot not in gone}
+        self._never_read -= gone
+        self._levels.forget(gone)
 
 
 def _is_dateless(series: Series | None) -> bool:

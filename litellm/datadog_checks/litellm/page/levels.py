@@ -13,10 +13,11 @@ it did the time before is taken for two.
 from __future__ import annotations
 
 from array import array
+from collections.abc import Set
 from itertools import compress, count
 
 from .recognition import Reading
-from .slots import Renumbering, Slot, Slots
+from .slots import ABSENT, Slot, Slots
 
 __all__ = ['Levels']
 
@@ -94,7 +95,7 @@ class Levels:
     def _follow(self, reading: Reading, increments: dict[Slot, float], page: int) -> None:
         """Count from the level that the page continues, or from now on if it is none of those that are known."""
         counts = self._dateless(reading)
-        values, last, settled = reading.values, self._slots.last, self._slots.settled
+        values, last, is_new = reading.values, self._slots.last, self._slots.is_new
         reached = [level for level in self._levels if all(_reaches(values[slot], level, slot) for slot in counts)]
         level = max(reached, key=lambda one: sum(one[slot] for slot in counts if _has(one, slot)), default=None)
         for slot in counts:
@@ -102,7 +103,7 @@ class Levels:
                 rise = 0.0
             elif _has(level, slot):
                 rise = values[slot] - level[slot]
-            elif slot >= settled and _has(last, slot):
+            elif is_new[slot] and _has(last, slot):
                 # It was forgotten and has returned.
                 rise = values[slot] - last[slot]
             else:
@@ -139,13 +140,14 @@ class Levels:
             and series.created != series.created
         ]
 
-    def renumber(self, moved: Renumbering) -> None:
-        """Adopt new slots, and forget the samples that have none."""
-        self._debts = {moved[slot]: debt for slot, debt in self._debts.items() if slot in moved}
-        self._levels = [_renumbered(level, moved) for level in self._levels]
-        if self._fall is not None:
-            self._fall.before = _renumbered(self._fall.before, moved)
-            self._fall.after = _renumbered(self._fall.after, moved)
+    def forget(self, gone: Set[Slot]) -> None:
+        """Forget the samples in these slots."""
+        self._debts = {slot: debt for slot, debt in self._debts.items() if slot not in gone}
+        falls = [] if self._fall is None else [self._fall.before, self._fall.after]
+        for level in (*self._levels, *falls):
+            for slot in gone:
+                if slot < len(level):
+                    level[slot] = ABSENT
 
 
 def _has(level: array[float], slot: Slot) -> bool:
@@ -155,7 +157,3 @@ def _has(level: array[float], slot: Slot) -> bool:
 def _reaches(value: float, level: array[float], slot: Slot) -> bool:
     """Tell whether a value may follow that of a level."""
     return not (_has(level, slot) and value < level[slot])
-
-
-def _renumbered(level: array[float], moved: Renumbering) -> array[float]:
-    return array('d', compress(level, moved.kept))

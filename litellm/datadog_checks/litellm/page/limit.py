@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable
+from itertools import compress, count
 
 from ..metrics import NO_LIMIT
 from .recognition import Reading
@@ -48,19 +49,19 @@ class ContextLimit:
         Anew, when all have other tags than before, all are new.
         """
         table, slots = self._table, self._table.slots
-        settled = 0 if anew else slots.settled
-        for slot in range(settled, len(slots)):
+        is_new = b'\1' * len(slots) if anew else slots.is_new
+        for slot in compress(count(), is_new):
             self._follow_first(slot)
         counts = list(self._counts(reading))
         gauges = [one for one in table.gauges.values() if one.is_held is not None or _has_value(one, reading)]
-        new_counts = [slot for slot in counts if slot >= settled]
+        new_counts = [slot for slot in counts if is_new[slot]]
         new = self._units(new_counts, (one for one in gauges if one.is_held is None))
-        kept = sum(not slots.held[slot] for slot in counts if slot < settled)
+        kept = sum(not slots.held[slot] for slot in counts if not is_new[slot])
         kept += sum(one.is_held is False for one in gauges)
         room = self._most - kept
         waiting = []
         if room > self._left:
-            held = (slot for slot in counts if slots.held[slot] and slot < settled)
+            held = (slot for slot in counts if slots.held[slot] and not is_new[slot])
             waiting = self._units(held, (one for one in gauges if one.is_held))
         if not new and not waiting:
             return

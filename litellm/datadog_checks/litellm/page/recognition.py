@@ -14,19 +14,24 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from itertools import compress, count, repeat
 from operator import ne
 from typing import NamedTuple
 
 from ..transport.errors import NOT_AN_EXPOSITION, NotMetricsError
 from .exposition import NO_NUMBER, BadLineError, parse_value, split_sample
-from .slots import ABSENT, LARGEST_COUNT, UNLEARNED, Renumbering, Slot, Slots
+from .slots import ABSENT, LARGEST_COUNT, UNLEARNED, Slot, Slots
 
 __all__ = ['Reading', 'Recognition']
 
 # How many lines are compared at a time: few after a line that moved, then twice as many each time.
 MOST_AT_A_TIME = 1024
+
+# A line that has moved is learned again, and looked for among the next lines of the page before. Once one in so many
+# has, an index of all samples pays.
+FEW_MOVED = 128
+NEAR = 4096
 
 # Beyond so many unreadable lines, a page with more of them than samples is not a metrics page.
 FEW_BAD_LINES = 10_000
@@ -70,9 +75,10 @@ class Recognition:
         self._values = array('d')
         self._moved = array('i')
         self._without_value: set[Slot] = set()
-        # Slots by key, and places on the page before by slot. Only while a page is read on which lines have moved.
+        # How many more lines may move, and once more have: slots by key, and places on the page before by slot.
+        self._patience = 0
         self._slots_by_key: dict[int, Slot] | None = None
-        self._places = array('i')
+        self._places: array[int] | None = None
         self._has_unlearned = False
 
     def read(self, batches: Iterable[list[bytes]], bad_lines: Counter[str]) -> Reading:
@@ -84,6 +90,7 @@ class Recognition:
         slots = self._slots
         self._values, self._moved, self._without_value = slots.last[:], array('i'), set()
         self._has_unlearned = False
+        self._patience = len(self._order) // FEW_MOVED - 1
         hashes, order = array('q'), array('i')
         place = 0
         width = MOST_AT_A_TIME
@@ -108,7 +115,7 @@ class Recognition:
                         start, place = stop, place_after
                         width = min(2 * width, MOST_AT_A_TIME)
         finally:
-            self._slots_by_key, self._places = None, array('i')
+            self._slots_by_key = self._places = None
         absent, repeated = self._absent, self._repeated
         if order != self._order or self._without_value:
             absent, repeated = self._left_out(hashes, order)
@@ -131,12 +138,13 @@ class Recognition:
             if slot in gone:
                 self._hashes[place] = 0
 
-    def renumber(self, moved: Renumbering) -> None:
-        """Adopt new slots, and forget the samples that have none."""
-        self._hashes = array('q', compress(self._hashes, map(moved.kept.__getitem__, self._order)))
-        self._order = array('i', moved.of(self._order))
-        self._absent = frozenset(moved.of(self._absent))
-        self._repeated = frozenset(moved.of(self._repeated))
+    def forget(self, gone: Set[Slot]) -> None:
+        """Forget the samples in these slots. Only those without a value were on the page before."""
+        self._absent -= gone
+        if not gone.isdisjoint(self._order):
+            kept = bytes(slot not in gone for slot in self._order)
+            self._hashes = array('q', compress(self._hashes, kept))
+            self._order = array('i', compress(self._order, kept))
 
     def _compare(
         self,
@@ -247,14 +255,12 @@ class Recognition:
         key = hash(sample)
         if expected is not None and slots.keys[expected] == key:
             slot = expected
-        elif (found := self._find(key)) is not None:
+        elif self._patience < 0 and (found := self.find(key)) is not None:
             slot = found
         else:
             # Raises all errors of a line before anything of it is remembered.
             slot = self._learn(sample)
-            if not slots.kinds[slot].is_count and self._slots_by_key is not None:
-                # A gauge that comes twice has one value, and those that share a context are one sample each.
-                self._slots_by_key[key] = slot
+            self._patience -= not slots.is_new[slot]
         return self._read_value(slot, value)
 
     def _read_value(self, slot: Slot, value: float) -> Slot:
@@ -270,19 +276,34 @@ class Recognition:
         self._moved.append(slot)
         return slot
 
-    def _find(self, key: int) -> Slot | None:
+    def find(self, key: int) -> Slot | None:
+        """Return the slot of the sample whose text has this hash, if it is known."""
         slots = self._slots
         if self._slots_by_key is None:
-            self._slots_by_key = dict(zip(slots.keys[: slots.settled], count(), strict=False))
-            self._places = array('i', repeat(-1, slots.settled))
-            for place, slot in enumerate(self._order):
-                self._places[slot] = place
+            self._slots_by_key = dict(zip(slots.keys, count(), strict=False))
         found = self._slots_by_key.get(key)
         return found if found is not None and slots.keys[found] == key else None
 
+    def note(self, key: int, slot: Slot) -> None:
+        """Let a new sample be found by the hash of its text, which `find` did not know."""
+        if self._slots_by_key is not None:
+            self._slots_by_key[key] = slot
+
     def _place_after(self, slot: Slot, place: int) -> int:
-        """Return the place after this sample's on the page before, or `place` if it was not on it."""
-        was_at = self._places[slot] if slot < len(self._places) else -1
+        """Return the place after this sample's on the page before, or `place` if it is not known to have one."""
+        if self._slots.is_new[slot]:
+            return place
+        order = self._order
+        if self._patience >= 0:
+            try:
+                return order.index(slot, place, place + NEAR) + 1
+            except ValueError:
+                return place
+        if self._places is None:
+            self._places = array('i', repeat(-1, len(self._slots)))
+            for at, known in enumerate(order):
+                self._places[known] = at
+        was_at = self._places[slot]
         return place if was_at < 0 else was_at + 1
 
     def _forget_hashes(self, hashes: array[int], order: array[int], repeated: frozenset[Slot]) -> None:
@@ -298,11 +319,11 @@ class Recognition:
 
     def _left_out(self, hashes: array[int], order: array[int]) -> tuple[frozenset[Slot], frozenset[Slot]]:
         """Return the slots that are not on the page, and those that are on it more than once."""
-        left_out = bytearray(b'\1') * len(self._slots)
+        left_out = self._slots.in_use()
         for slot in order:
             left_out[slot] = 0
         repeated: frozenset[Slot] = frozenset()
-        if len(order) > left_out.count(0):
+        if len(order) > self._slots.samples - left_out.count(1):
             repeated = frozenset(slot for slot, lines in Counter(order).items() if lines > 1)
             self._let_last_lines_hold(repeated - self._repeated, hashes, order)
         return frozenset(compress(count(), left_out)) | self._without_value, repeated

@@ -11,9 +11,8 @@ learn: what happened to a sample is the business of the `ledger`.
 
 from __future__ import annotations
 
-from array import array
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from math import isinf, isnan
 from typing import NamedTuple
 
@@ -35,7 +34,6 @@ from .slots import (
     Family,
     GaugeContext,
     Metric,
-    Renumbering,
     SampleKind,
     Series,
     Slot,
@@ -138,7 +136,7 @@ class SampleTable:
             self._bucket_before = None
         if bad_lines and not self.families_on_page:
             raise NotMetricsError(NOT_AN_EXPOSITION)
-        if len(self._archive) and len(self.slots) > self.slots.settled:
+        if len(self._archive) and any(self.slots.is_new):
             self._restore(reading)
         return reading
 
@@ -148,11 +146,11 @@ class SampleTable:
         kinds = slots.kinds
         new = {
             slots.keys[slot]: slot
-            for slot in range(slots.settled, len(slots))
+            for slot in slots.new()
             if slots.series[slot] is not None and (kinds[slot].is_count or kinds[slot].is_created)
         }
         new.pop(UNLEARNED, None)
-        for key, value in self._archive.take(new):
+        for key, value in self._archive.take(new.keys()):
             slot = new[key]
             series = slots.series[slot]
             if kinds[slot].is_created and series is not None:
@@ -164,11 +162,11 @@ class SampleTable:
 
     def accept(self, reading: Reading) -> None:
         """Make this page the last one."""
-        if self._has_workers and self.slots.settled:
+        if self._has_workers and not all(self.slots.is_new):
             self._note_workers(reading)
         self._recognition.accept(reading)
         self.slots.last = reading.values
-        self.slots.settled = len(self.slots)
+        self.slots.settle()
         self._archive.settle()
 
     def _note_workers(self, reading: Reading) -> None:
@@ -287,51 +285,48 @@ class SampleTable:
 
     def forget_new(self) -> None:
         """Forget the samples that are new on the current page."""
-        settled = self.slots.settled
-        if len(self.slots) > settled:
-            self.forget(range(settled, len(self.slots)))
+        self.forget(set(self.slots.new()))
 
-    def forget(self, gone: Collection[Slot], *, take_turns: bool = False) -> Renumbering:
-        """Forget the samples in these slots. The others are renumbered: returns their new slots.
+    def forget(self, gone: Set[Slot], *, take_turns: bool = False) -> None:
+        """Forget the samples in these slots.
 
         What counts had counted is archived, for them to go on from there should they return. Where processes take
         turns, the archive has room for the samples of several of them.
         """
-        slots = self.slots
-        kept = bytearray(b'\1') * len(slots)
+        slots, gauges = self.slots, self.gauges
+        all_series, contexts = set(), set()
         for slot in gone:
-            kept[slot] = 0
-            kind = slots.kinds[slot]
+            kind, series = slots.kinds[slot], slots.series[slot]
             if (kind.is_count or kind.is_created) and not isnan(slots.last[slot]):
                 self._archive.put(slots.keys[slot], slots.last[slot])
-        self._archive.limit(len(slots), take_turns=take_turns)
-        moved = slots.keep(kept)
-        self._recognition.renumber(moved)
-        self._process_slots = {text: moved[slot] for text, slot in self._process_slots.items() if slot in moved}
-        for context in self.gauges.values():
-            context.renumber(moved)
-        self.gauges = {key: context for key, context in self.gauges.items() if context.slots}
-        for family in self._families.values():
-            family.unsubmitted = moved.of(family.unsubmitted)
-            if family.whole:
-                family.whole = {moved[slot]: sample for slot, sample in family.whole.items() if slot in moved}
-        for series in self.all_series():
-            _renumber(series, moved)
+            if kind.family.whole:
+                kind.family.whole.pop(slot, None)
+            if series is not None:
+                all_series.add(series)
+                context = gauges.get((kind.metric.name, series.tags)) if kind.metric is not None else None
+                if context is not None:
+                    contexts.add(context)
+        self._archive.limit(slots.samples, take_turns=take_turns)
+        for series in all_series:
+            series.forget(gone)
+        for context in contexts:
+            context.forget(gone)
+            if not context.slots:
+                del gauges[context.metric.name, context.tags]
+        self._process_slots = {text: slot for text, slot in self._process_slots.items() if slot not in gone}
+        self._recognition.forget(gone)
+        slots.forget(gone)
         self._forget_series()
-        return moved
 
     def forget_families(self) -> None:
         """Forget families without a known sample. They are learned again when a page declares them again."""
-        self._families = {
-            declared: family for declared, family in self._families.items() if family.series or family.unsubmitted
-        }
-        self._names = {
-            text: name for text, name in self._names.items() if name.family.series or name.family.unsubmitted
-        }
+        used = {kind.family for kind in set(self.slots.kinds)}
+        self._families = {declared: family for declared, family in self._families.items() if family in used}
+        self._names = {text: name for text, name in self._names.items() if name.family in used}
 
     def _forget_series(self) -> None:
         """Forget series and kinds without samples. Dictionaries never shrink, so they are replaced."""
-        self._first = {}
+        self._first, self.slots.share_contexts = {}, False
         tag_sets, keys = set(), set[int]()
         for family in self._families.values():
             family.series = {
@@ -357,7 +352,7 @@ class SampleTable:
         first = self._first.setdefault(family.datadog_name, {}).setdefault(series.tags, series)
         series.first, series.is_shared = (None, False) if first is series else (first, False)
         if first is not series:
-            first.is_shared = True
+            first.is_shared = self.slots.share_contexts = True
 
     def _read_comment(self, comment: str) -> None:
         declaration = parse_declaration(comment)
@@ -439,13 +434,17 @@ class SampleTable:
 
     def _unlearn(self, family: Family, is_submitted: bool) -> None:
         """Make the lines of a family that was not submitted unknown, so that they are learned again."""
-        for slot in family.unsubmitted:
-            if is_submitted and slot < self.slots.settled:
-                self.reveals = True
-            elif is_submitted:
-                self.unlearned += 1
-        self._recognition.unlearn(family.unsubmitted)
-        family.unsubmitted = []
+        slots = self.slots
+        unsubmitted = {
+            slot
+            for slot, kind in enumerate(slots.kinds)
+            if kind.family is family and (kind.metric is None or slots.series[slot] is None)
+        }
+        if is_submitted:
+            new = unsubmitted.intersection(slots.new())
+            self.reveals |= len(new) < len(unsubmitted)
+            self.unlearned += len(new)
+        self._recognition.unlearn(unsubmitted)
 
     def _learn(self, sample: bytes) -> Slot:
         """Return the slot of a sample whose text is not known: a new one, or that of another spelling."""
@@ -489,29 +488,25 @@ class SampleTable:
     def _slot_of(self, sample: bytes, kind: SampleKind, series: Series | None) -> Slot:
         """Return the slot of this kind in a series, which is a new one unless it is known in another spelling."""
         slots, key, metric = self.slots, hash(sample), kind.metric
-        if series is None or (metric is None and not kind.is_created):
-            slot = slots.add(key, kind, series, ABSENT)
-            kind.family.unsubmitted.append(slot)
+        if series is None:
+            slot = self._recognition.find(key)
+            if slot is None:
+                slot = slots.add(key, kind, series)
+                self._recognition.note(key, slot)
             return slot
-        if metric is None:
-            if series.created_slot is not None:
-                slots.keys[series.created_slot] = key
-                return series.created_slot
-            slot = slots.add(key, kind, series, ABSENT)
-            series.created_slot = slot
-            kind.family.unsubmitted.append(slot)
-            return slot
-        if not metric.is_gauge:
-            for slot in series.slots:
-                if slots.kinds[slot] is kind:
-                    slots.keys[slot] = key
-                    return slot
-            slot = slots.add(key, kind, series, ABSENT)
-            series.slots.append(slot)
-            return slot
-        slot = slots.add(key, kind, series, ABSENT)
+        if kind.is_created:
+            if series.created_slot is None:
+                series.created_slot = slots.add(key, kind, series)
+            slots.keys[series.created_slot] = key
+            return series.created_slot
+        for slot in series.slots:
+            if slots.kinds[slot] is kind:
+                slots.keys[slot] = key
+                return slot
+        slot = slots.add(key, kind, series)
         series.slots.append(slot)
-        self._add_gauge(metric, series, slot)
+        if metric is not None and metric.is_gauge:
+            self._add_gauge(metric, series, slot)
         return slot
 
     def _add_gauge(self, metric: Metric, series: Series, slot: Slot) -> None:
@@ -552,7 +547,7 @@ class SampleTable:
                 tags = self._rules.bound_tags(text.decode()) if is_distribution or not isinf(bound) else None
                 if tags is None or not (tags or is_distribution):
                     metric = None
-                is_alone = is_distribution or self._rules.non_cumulative_buckets
+                is_alone = metric is not None and (is_distribution or self._rules.non_cumulative_buckets)
                 kind = SampleKind(
                     name.family, metric, bound=bound, bound_tag=tags[0] if tags else None, is_alone=is_alone
                 )
@@ -638,20 +633,3 @@ def _parsed(labels: bytes) -> dict[str, str]:
 
 def _without_pid(labels: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in labels.items() if name != PID}
-
-
-def _renumber(series: Series, moved: Renumbering) -> None:
-    """Adopt new slots, and forget the samples that have none."""
-    slots = series.slots
-    series.slots = array('i', moved.of(slots))
-    if series.parked and len(series.slots) < len(slots):
-        kept = [position for position, slot in enumerate(slots) if slot in moved]
-        series.parked = {
-            created: one._replace(values=array('d', [one.values[n] for n in kept if n < len(one.values)]))
-            for created, one in series.parked.items()
-        }
-    series.created_slot = _renumbered(series.created_slot, moved)
-
-
-def _renumbered(slot: Slot | None, moved: Renumbering) -> Slot | None:
-    return moved[slot] if slot is not None and slot in moved else None

@@ -3,15 +3,17 @@
 A sample is what a line of the page gives a value to. It has a slot, its index in every column of `Slots`. What samples
 have in common is kept once: the name, type and bound in a `SampleKind`, labels and the time of creation in a `Series`,
 and equal tags, of any family, in a `TagSet`.
+
+A slot stays that of its sample until the sample is forgotten; then it goes to one that is new. So the columns are as
+long as the most samples that were known at once, but for those that were forgotten at the end.
 """
 
 from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Container, Iterable
-from itertools import accumulate, compress
-from operator import mul
+from collections.abc import Container, Iterable, Iterator, Set
+from itertools import compress, count
 from typing import NamedTuple, TypeAlias
 
 from prometheus_client.samples import Sample
@@ -28,7 +30,6 @@ __all__ = [
     'GaugeContext',
     'Metric',
     'Parked',
-    'Renumbering',
     'SampleKind',
     'Series',
     'Slot',
@@ -73,7 +74,6 @@ class Family:
         'name',
         'series',
         'type',
-        'unsubmitted',
         'whole',
     )
 
@@ -85,8 +85,6 @@ class Family:
         self.has_counts = False
         # By the hash of their labels. None for a series that the instance does not want.
         self.series: dict[int, Series | None] = {}
-        # Samples that are not submitted, creation times among them.
-        self.unsubmitted: list[Slot] = []
         # Whether only the base package can submit it.
         self.is_left_to_base = False
         # Of a family that is needed whole: the samples by slot, with the labels that may leave. None for all others.
@@ -174,6 +172,7 @@ class Series:
         self.first: Series | None = None
         # Whether it is the first of several.
         self.is_shared = False
+        # All but that of `_created`.
         self.slots: array[int] = array('i')
         # The slot of `_created`, and its last value: seconds on the proxy's clock.
         self.created_slot: Slot | None = None
@@ -184,6 +183,18 @@ class Series:
         self.is_young = False
         # The incarnations that other processes hold, by their creation time.
         self.parked: dict[float, Parked] | None = None
+
+    def forget(self, gone: Set[Slot]) -> None:
+        """Forget the samples in these slots."""
+        kept = [position for position, slot in enumerate(self.slots) if slot not in gone]
+        if self.parked and len(kept) < len(self.slots):
+            self.parked = {
+                created: one._replace(values=array('d', [one.values[n] for n in kept if n < len(one.values)]))
+                for created, one in self.parked.items()
+            }
+        self.slots = array('i', [self.slots[position] for position in kept])
+        if self.created_slot in gone:
+            self.created_slot = None
 
 
 class GaugeContext:
@@ -200,34 +211,15 @@ class GaugeContext:
         # By the workers of a label set: the slots of those that have changed its value last.
         self.latest: dict[int, list[Slot]] = {}
 
-    def renumber(self, moved: Renumbering) -> None:
-        """Adopt new slots, and forget the samples that have none."""
-        self.slots = moved.of(self.slots)
-        kept = {workers: moved.of(slots) for workers, slots in self.latest.items()}
+    def forget(self, gone: Set[Slot]) -> None:
+        """Forget the samples in these slots."""
+        self.slots = [slot for slot in self.slots if slot not in gone]
+        kept = {workers: [slot for slot in slots if slot not in gone] for workers, slots in self.latest.items()}
         self.latest = {workers: slots for workers, slots in kept.items() if slots}
 
 
-class Renumbering:
-    """The new slots of samples after others were forgotten."""
-
-    __slots__ = ('_new', 'kept')
-
-    def __init__(self, kept: bytes | bytearray) -> None:
-        self.kept = kept
-        """By former slot, whether the sample is still there."""
-        # Counted from 1; 0 for those that are gone.
-        self._new: array[int] = array('i', map(mul, accumulate(kept), kept))
-
-    def __contains__(self, slot: Slot) -> bool:
-        return bool(self.kept[slot])
-
-    def __getitem__(self, slot: Slot) -> Slot:
-        """Return the new slot of a sample that is still there."""
-        return self._new[slot] - 1
-
-    def of(self, slots: Iterable[Slot]) -> list[Slot]:
-        """Return the new slots of those samples that are still there, in order."""
-        return [slot - 1 for slot in map(self._new.__getitem__, slots) if slot]
+# What is in a slot without a sample.
+FREE = SampleKind(Family('', '', None), None)
 
 
 class Slots:
@@ -245,21 +237,63 @@ class Slots:
         self.warmth = bytearray()
         # Whether a `ContextLimit` holds back the sample's count.
         self.held = bytearray()
-        # Slots from this one on are new on the current page.
-        self.settled: Slot = 0
+        # Whether the sample is new on the current page.
+        self.is_new = bytearray()
+        # Whether series of several label sets share a context.
+        self.share_contexts = False
+        # Slots without a sample, highest first.
+        self._free: list[Slot] = []
 
     def __len__(self) -> int:
         return len(self.keys)
 
-    def add(self, key: int, kind: SampleKind, series: Series | None, last: float) -> Slot:
-        """Make a slot for one more sample."""
+    @property
+    def samples(self) -> int:
+        """The number of samples that are known."""
+        return len(self.keys) - len(self._free)
+
+    def add(self, key: int, kind: SampleKind, series: Series | None) -> Slot:
+        """Take a slot for one more sample."""
+        if self._free:
+            slot = self._free.pop()
+            self.keys[slot], self.kinds[slot], self.series[slot] = key, kind, series
+            self.warmth[slot], self.is_new[slot] = NEW, 1
+            return slot
         self.keys.append(key)
         self.kinds.append(kind)
         self.series.append(series)
-        self.last.append(last)
+        self.last.append(ABSENT)
         self.warmth.append(NEW)
         self.held.append(0)
+        self.is_new.append(1)
         return len(self.keys) - 1
+
+    def in_use(self) -> bytearray:
+        """Return for each slot whether it has a sample."""
+        is_used = bytearray(b'\1') * len(self)
+        for slot in self._free:
+            is_used[slot] = 0
+        return is_used
+
+    def new(self) -> Iterator[Slot]:
+        """Return the slots of samples that are new on the current page."""
+        return compress(count(), self.is_new)
+
+    def settle(self) -> None:
+        """Call no sample new any more."""
+        self.is_new = bytearray(len(self))
+
+    def forget(self, gone: Set[Slot]) -> None:
+        """Free these slots for other samples."""
+        for slot in gone:
+            self.keys[slot], self.kinds[slot], self.series[slot], self.last[slot] = UNLEARNED, FREE, None, ABSENT
+            self.warmth[slot] = self.held[slot] = self.is_new[slot] = 0
+        end = len(self)
+        while end and self.kinds[end - 1] is FREE:
+            end -= 1
+        for column in (self.keys, self.kinds, self.series, self.last, self.warmth, self.held, self.is_new):
+            del column[end:]
+        self._free = sorted((slot for slot in (*self._free, *gone) if slot < end), reverse=True)
 
     def is_first(self, slot: Slot) -> bool:
         """Tell whether a count is the first of those that share its context."""
@@ -279,6 +313,10 @@ class Slots:
                 return first
         return slot
 
+    def firsts(self, slots: Iterable[Slot]) -> Iterable[Slot]:
+        """Return for each of these counts the first of those that share its context."""
+        return map(self.first_of, slots) if self.share_contexts else slots
+
     def is_idle(self, slot: Slot, absent: Container[Slot]) -> bool:
         """Tell whether a sample that did not move has a zero to submit: once for each context that the proxy has."""
         metric = self.kinds[slot].metric
@@ -288,14 +326,3 @@ class Slots:
             return False
         series = self.series[slot]
         return series is not None and (slot not in absent or series.is_shared) and self.is_first(slot)
-
-    def keep(self, kept: bytes | bytearray) -> Renumbering:
-        """Drop the samples of which the byte is zero. Returns the new slots of the others."""
-        self.keys = array('q', compress(self.keys, kept))
-        self.kinds = list(compress(self.kinds, kept))
-        self.series = list(compress(self.series, kept))
-        self.last = array('d', compress(self.last, kept))
-        self.warmth = bytearray(compress(self.warmth, kept))
-        self.held = bytearray(compress(self.held, kept))
-        self.settled = min(self.settled, len(self))
-        return Renumbering(kept)

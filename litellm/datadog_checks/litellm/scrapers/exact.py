@@ -43,7 +43,7 @@ from .warnings import (
 
 __all__ = ['ExactScraper']
 
-# Forgetting renumbers all slots, so it waits until a tenth of them can go, or for this many pages.
+# Forgetting looks through all series, so it waits until a tenth of them can go, or for this many pages.
 FORGET_SHARE = 10
 FORGET_EVERY = 10
 
@@ -79,7 +79,7 @@ class ExactScraper(LitellmScraper):
             if self._selection.is_used:
                 self._selection.verify(self._table.metrics_with_samples(reading), self._process(reading))
             families = self._selection.families_of_proxy(self._table.families_on_page)
-            has_samples = len(reading.absent) < len(reading.values)
+            has_samples = len(reading.absent) < self._table.slots.samples
             self.judge_page(map(self.rules.trimmed, families), has_samples=has_samples)
         except Exception as error:  # noqa: BLE001, it is raised again
             # Who refuses behind a redirect is somebody else.
@@ -171,11 +171,12 @@ class ExactScraper(LitellmScraper):
         """Forget samples that the proxy has left out for several pages."""
         table, ledger = self._table, self._ledger
         gone = ledger.left_out()
-        if ledger.pages % FORGET_EVERY and len(gone) * FORGET_SHARE < len(table.slots):
+        if ledger.pages % FORGET_EVERY and len(gone) * FORGET_SHARE < table.slots.samples:
             return
         ledger.forget_parked(table.all_series(), gone)
         if gone:
-            ledger.renumber(table.forget(gone, take_turns=ledger.processes_take_turns))
+            table.forget(gone, take_turns=ledger.processes_take_turns)
+            ledger.forget(gone)
         table.forget_families()
 
     def _counts_history(self, started: float | None) -> bool:

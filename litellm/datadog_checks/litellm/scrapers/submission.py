@@ -89,7 +89,7 @@ class Submission:
             due = range(len(slots))
         else:
             due = self._due(now if before is None else before, now)
-        moved = set(map(slots.first_of, increments))
+        moved = set(slots.firsts(increments))
         idle = {slot: 0.0 for slot in due if slot not in moved and slots.is_idle(slot, absent)}
         self._submit_increments(idle, reading)
 
@@ -100,14 +100,14 @@ class Submission:
         after = bytearray(max(0, warm - cooling) for warm in range(256))
         after[CLOSES], after[CAME], after[NEW] = 0, CLOSES, NEW
         warmth = slots.warmth.translate(after)
-        for slot in increments:
-            warmth[slot] = CAME if warmth[slots.first_of(slot)] in (NEW, CAME) else WARM
+        for slot, first in zip(increments, slots.firsts(increments), strict=True):
+            warmth[slot] = CAME if warmth[first] in (NEW, CAME) else WARM
         slots.warmth = warmth.replace(bytes([NEW]), bytes(1))
 
     def _due(self, before: float, now: float) -> Iterator[Slot]:
         """Yield the slots of counts that have moved lately, and of those whose turn it is."""
         slots, warmth = self._slots, self._slots.warmth
-        yield from map(slots.first_of, compress(count(), warmth))
+        yield from slots.firsts(compress(count(), warmth))
         # What counts is the whole of the turn, whatever the number of slots was at its start.
         first, self._turn = self._turn, self._turn + (now - before) / ROTATION
         if self._turn - first >= 1.0:
@@ -165,7 +165,7 @@ class Submission:
             kind = slots.kinds[slot]
             if kind.bound is None and kind.is_count and not kind.is_sum and slot not in absent:
                 most = min(most, increments.get(slot, 0.0))
-            elif kind.bound == inf and slot in absent:
+            elif kind.is_alone and kind.bound == inf and slot in absent:
                 most = 0.0
         rises = []
         for _, slot in reversed(self._buckets_alone(series, reading)):
