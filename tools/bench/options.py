@@ -47,6 +47,7 @@ _TIMED: Mapping[str, Mapping[str, Any]] = {
     **_LESS,
     '`exclude_metrics: [^litellm_deployment_]`': {'exclude_metrics': ['^litellm_deployment_']},
     '`histogram_buckets_as_distributions: true`': {'histogram_buckets_as_distributions': True},
+    '`collect_histograms_as_distributions: true`': {'collect_histograms_as_distributions': True},
 }
 
 _PARTS = ('.bucket', '.count', '.sum')
@@ -109,7 +110,12 @@ def table(measured: Sequence[Saving]) -> str:
 
 
 def contexts_of(page: str, options: Mapping[str, Any]) -> set[Context]:
-    """Return the contexts that a page has, their tags without that of the endpoint."""
+    """Return the contexts that a page has, their tags without that of the endpoint.
+
+    A distribution has no zeros to say that it is there: it has a context once a bucket has an observation. So each
+    bucket gets one.
+    """
+    page = _with_observations(page)
     # Of a proxy that started after the Agent, the first page has all counts, and zeros with them.
     everything = {'use_process_start_time': True, 'idle_counts': 'always'}
     long_ago = patch.object(datadog_agent, '_process_start_time', 1.0)
@@ -120,6 +126,21 @@ def contexts_of(page: str, options: Mapping[str, Any]) -> set[Context]:
         raise RuntimeError(error)
     submitted: Iterable[Sample | Bucket] = chain(submissions.samples, submissions.buckets)
     return {Context(one.name, frozenset(one.tags), one.hostname) for one in submitted}
+
+
+def _with_observations(page: str) -> str:
+    """Return a page after one observation more in each bucket of each histogram."""
+    lines = []
+    more = 0
+    for line in page.splitlines():
+        sample, _, value = line.rpartition(' ')
+        name = sample.partition('{')[0]
+        if name.endswith('_bucket'):
+            more += 1
+        elif not name.endswith('_count'):
+            more = 0
+        lines.append(f'{sample} {float(value) + more}\n' if more else f'{line}\n')
+    return ''.join(lines)
 
 
 def contexts(of_pages: Sequence[str]) -> str:

@@ -54,6 +54,19 @@ def test_the_groups_make_up_the_page() -> None:
     assert counted == len(options.contexts_of(options.pages()[0], {})) - 2
 
 
+@pytest.mark.parametrize(
+    ('option', 'expected'), [('histogram_buckets_as_distributions', 3), ('collect_histograms_as_distributions', 1)]
+)
+def test_a_distribution_is_counted_though_nothing_was_observed_yet(option: str, expected: int) -> None:
+    buckets = ''.join(f'litellm_self_latency_bucket{{le="{bound}"}} 0.0\n' for bound in ('1.0', '2.0', '+Inf'))
+    histogram = f'# TYPE litellm_self_latency histogram\n{buckets}litellm_self_latency_count 0.0\n'
+    page = f'# TYPE process_start_time_seconds gauge\nprocess_start_time_seconds 1.7953e+09\n{histogram}'
+
+    found = options.contexts_of(page, {option: True})
+
+    assert len([context for context in found if context.name == 'litellm.self.latency']) == expected
+
+
 def test_the_readme_states_what_the_table_of_scrapes_says() -> None:
     assert between_markers(README, 'saving').split() == scrapes.saving(written('scrapes')).split()
 
