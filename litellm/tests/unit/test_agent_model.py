@@ -17,109 +17,55 @@ COUNT = Context('requests.count', frozenset({'model:a'}))
 LATENCY = Context('latency', frozenset({'model:a'}))
 
 
-def counted(agent: AgentModel, *values: float, flush_first_value: bool) -> float | None:
+# What is flushed of one monotonic count, run by run: its samples, whether they come with `flush_first_value`, and the
+# result, None if nothing is flushed.
+COUNTS = {
+    'the rises between samples are flushed': [([2, 3, 6, 7], False, 5), ([10, 11], False, 4)],
+    'a first sample is a starting point': [([100], False, None), ([103], False, 3)],
+    'a first sample counts from zero with flush_first_value': [([100], True, 100)],
+    'a lone first sample waits for the next, however many runs later': [
+        ([100], False, None),
+        ([], False, None),
+        ([104], False, 4),
+    ],
+    'a fall is skipped without flush_first_value': [([10], True, 10), ([4], False, 0), ([6], False, 2)],
+    'a fall counts from zero with flush_first_value': [([10], True, 10), ([4], True, 4)],
+    # 10 -> 15 is a rise of 5; 15 -> 3 replaces it by 3; 3 -> 4 adds 1.
+    'a fall discards what the run had gathered': [([10], True, 10), ([15, 3, 4], True, 4)],
+    # Nothing happened at the proxy, and yet: 4 < 15 sets 4, 1 < 4 sets 1, 15 adds 14.
+    'series that share a context are read as resets': [([4, 1, 15], False, 14), ([4, 1, 15], True, 15)],
+    'an unchanged count is zero': [([7], True, 7), ([7], True, 0)],
+    'an absent count is nothing': [([7], True, 7), ([], True, None)],
+    'what is not finite is dropped': [([7], True, 7), ([math.nan, math.inf, -math.inf, 9], True, 2)],
+}
+
+
+@pytest.mark.parametrize('runs', COUNTS.values(), ids=COUNTS)
+def test_a_monotonic_count_flushes(runs: list[tuple[list[float], bool, float | None]]) -> None:
+    agent = AgentModel()
+
+    assert [counted(agent, *values, flush_first_value=first) for values, first, _ in runs] == [
+        flushed for _, _, flushed in runs
+    ]
+
+
+def counted(agent: AgentModel, *values: float, flush_first_value: bool = True) -> float | None:
     """Submit the values to one monotonic count in one run; return what is flushed, None if nothing is."""
     samples = [Sample('monotonic_count', COUNT.name, value, ('model:a',), '', flush_first_value) for value in values]
     return agent.commit(Submissions(samples)).counts.get(COUNT)
 
 
-def bucketed(agent: AgentModel, *values: int, flush_first_value: bool = True, monotonic: bool = True) -> int | None:
-    """Submit the values to one bucket in one run; return the observations flushed, None if there are none."""
-    buckets = [
-        Bucket(LATENCY.name, value, 0.0, 1.0, monotonic, ('model:a',), '', flush_first_value, False) for value in values
-    ]
-    return agent.commit(Submissions(buckets=buckets)).buckets.get((LATENCY, (0.0, 1.0)))
-
-
-def test_a_monotonic_count_flushes_the_rises_between_samples() -> None:
-    agent = AgentModel()
-    assert counted(agent, 2, 3, 6, 7, flush_first_value=False) == 5
-    assert counted(agent, 10, 11, flush_first_value=False) == 4
-
-
-def test_a_first_sample_is_a_starting_point() -> None:
-    agent = AgentModel()
-    assert counted(agent, 100, flush_first_value=False) is None
-    assert counted(agent, 103, flush_first_value=False) == 3
-
-
-def test_a_first_sample_counts_from_zero_with_flush_first_value() -> None:
-    assert counted(AgentModel(), 100, flush_first_value=True) == 100
-
-
-def test_a_lone_first_sample_waits_for_the_next_sample_however_many_runs_later() -> None:
-    agent = AgentModel()
-    assert counted(agent, 100, flush_first_value=False) is None
-    assert counted(agent, flush_first_value=False) is None
-    assert counted(agent, 104, flush_first_value=False) == 4
-
-
-def test_a_fall_is_skipped_without_flush_first_value() -> None:
-    agent = AgentModel()
-    counted(agent, 10, flush_first_value=True)
-    assert counted(agent, 4, flush_first_value=False) == 0
-    assert counted(agent, 6, flush_first_value=False) == 2
-
-
-def test_a_fall_counts_from_zero_with_flush_first_value() -> None:
-    agent = AgentModel()
-    counted(agent, 10, flush_first_value=True)
-    assert counted(agent, 4, flush_first_value=True) == 4
-
-
-def test_a_fall_discards_what_the_run_had_gathered() -> None:
-    agent = AgentModel()
-    counted(agent, 10, flush_first_value=True)
-    # 10 -> 15 is a rise of 5; 15 -> 3 replaces it by 3; 3 -> 4 adds 1.
-    assert counted(agent, 15, 3, 4, flush_first_value=True) == 4
-
-
-def test_series_that_share_a_context_are_read_as_resets() -> None:
-    agent = AgentModel()
-    counted(agent, 4, 1, 15, flush_first_value=False)
-    # Nothing happened at the proxy, and yet: 4 < 15 sets 4, 1 < 4 sets 1, 15 adds 14.
-    assert counted(agent, 4, 1, 15, flush_first_value=True) == 15
-
-
-def test_an_unchanged_count_flushes_zero() -> None:
-    agent = AgentModel()
-    counted(agent, 7, flush_first_value=True)
-    assert counted(agent, 7, flush_first_value=True) == 0
-
-
-def test_an_absent_count_flushes_nothing() -> None:
-    agent = AgentModel()
-    counted(agent, 7, flush_first_value=True)
-    assert counted(agent, flush_first_value=True) is None
-
-
-def test_a_count_that_was_absent_for_less_than_25_hours_goes_on_from_its_last_value() -> None:
+@pytest.mark.parametrize(('hours', 'flushed'), [(24, 2), (26, 9)])
+def test_a_count_that_was_absent_goes_on_from_its_last_value_for_25_hours(hours: float, flushed: float) -> None:
     now = 0.0
     agent = AgentModel(lambda: now)
-    counted(agent, 7, flush_first_value=True)
+    counted(agent, 7)
     for _ in range(10):
-        counted(agent, flush_first_value=True)
-    now = 24 * 3600.0
-    counted(agent, flush_first_value=True)
-    assert counted(agent, 9, flush_first_value=True) == 2
+        counted(agent)
+    now = hours * 3600.0
+    counted(agent)
 
-
-def test_a_count_that_was_absent_for_longer_starts_over() -> None:
-    now = 0.0
-    agent = AgentModel(lambda: now)
-    counted(agent, 7, flush_first_value=True)
-    for _ in range(3):
-        counted(agent, flush_first_value=True)
-    now = 26 * 3600.0
-    counted(agent, flush_first_value=True)
-    assert counted(agent, 9, flush_first_value=True) == 9
-
-
-@pytest.mark.parametrize('value', [math.nan, math.inf, -math.inf])
-def test_values_that_are_not_finite_are_dropped(value: float) -> None:
-    agent = AgentModel()
-    counted(agent, 7, flush_first_value=True)
-    assert counted(agent, value, 9, flush_first_value=True) == 2
+    assert counted(agent, 9) == flushed
 
 
 def test_order_and_repetition_of_tags_do_not_make_a_context() -> None:
@@ -152,41 +98,37 @@ def test_a_gauge_flushes_its_last_value_and_only_when_sampled() -> None:
     assert agent.gauge('g') is None
 
 
-def test_a_monotonic_bucket_flushes_its_rise() -> None:
+# The same of one bucket: its values, `flush_first_value`, and the observations that are flushed.
+BUCKETS = {
+    'its rise is flushed': [([4], True, 4), ([9], True, 5), ([9], True, None)],
+    'a first value is a starting point without flush_first_value': [([4], False, None), ([9], False, 5)],
+    'a fall counts from zero only with flush_first_value': [([9], True, 9), ([4], False, None), ([2], True, 2)],
+    'a zero is not looked at': [([9], True, 9), ([0], True, None), ([11], True, 2)],
+    'it is kept for a run without it': [([9], True, 9), ([], True, None), ([10], True, 1)],
+    'it is forgotten after two runs without it': [
+        ([9], True, 9),
+        ([], True, None),
+        ([], True, None),
+        ([11], True, 11),
+    ],
+}
+
+
+@pytest.mark.parametrize('runs', BUCKETS.values(), ids=BUCKETS)
+def test_a_monotonic_bucket_flushes(runs: list[tuple[list[int], bool, int | None]]) -> None:
     agent = AgentModel()
-    assert bucketed(agent, 4) == 4
-    assert bucketed(agent, 9) == 5
-    assert bucketed(agent, 9) is None
+
+    assert [bucketed(agent, *values, flush_first_value=first) for values, first, _ in runs] == [
+        flushed for _, _, flushed in runs
+    ]
 
 
-def test_a_first_bucket_is_a_starting_point_without_flush_first_value() -> None:
-    agent = AgentModel()
-    assert bucketed(agent, 4, flush_first_value=False) is None
-    assert bucketed(agent, 9, flush_first_value=False) == 5
-
-
-def test_a_falling_bucket_counts_from_zero_only_with_flush_first_value() -> None:
-    agent = AgentModel()
-    bucketed(agent, 9)
-    assert bucketed(agent, 4, flush_first_value=False) is None
-    assert bucketed(agent, 2, flush_first_value=True) == 2
-
-
-def test_a_bucket_of_zero_is_not_looked_at() -> None:
-    agent = AgentModel()
-    bucketed(agent, 9)
-    assert bucketed(agent, 0) is None
-    assert bucketed(agent, 11) == 2
-
-
-def test_a_bucket_is_forgotten_after_two_runs_without_it() -> None:
-    agent = AgentModel()
-    bucketed(agent, 9)
-    bucketed(agent)
-    assert bucketed(agent, 10) == 1
-    bucketed(agent)
-    bucketed(agent)
-    assert bucketed(agent, 11) == 11
+def bucketed(agent: AgentModel, *values: int, flush_first_value: bool = True, monotonic: bool = True) -> int | None:
+    """Submit the values to one bucket in one run; return the observations flushed, None if there are none."""
+    buckets = [
+        Bucket(LATENCY.name, value, 0.0, 1.0, monotonic, ('model:a',), '', flush_first_value, False) for value in values
+    ]
+    return agent.commit(Submissions(buckets=buckets)).buckets.get((LATENCY, (0.0, 1.0)))
 
 
 def test_a_bucket_that_is_not_monotonic_flushes_its_value() -> None:
