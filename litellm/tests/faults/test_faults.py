@@ -24,7 +24,6 @@ import logging
 import re
 import time
 import zlib
-from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from email.utils import formatdate
@@ -862,45 +861,6 @@ def test_a_page_that_fails_leaves_no_connection_open(endpoint: Endpoint, caplog:
         gc.enable()
 
     assert endpoint.heard_ends == 1
-
-
-def test_a_redirect_is_followed_to_the_page(endpoint: Endpoint) -> None:
-    answers = [answer(b'', 'Location: /metrics/there', status='308 X'), answer(page_of(COUNT))]
-    watch = Watch(endpoint, {})
-
-    assert_outcome(is_read(), *watch.scrape(Fault('', lambda page: answers.pop(0), is_read())))
-
-
-@pytest.mark.parametrize(
-    'options',
-    [
-        {'extra_headers': {'Authorization': f'Bearer {SECRET}'}},
-        {'extra_headers': {'x-litellm-api-key': SECRET}},
-        {'headers': {'api-key': SECRET}},
-        {'username': 'datadog', 'password': SECRET},
-    ],
-    ids=['Authorization', 'x-litellm-api-key', 'api-key', 'password'],
-)
-def test_a_key_is_not_sent_on_to_another_host(options: Mapping[str, Any], endpoint: Endpoint) -> None:
-    """A port is another host as well: who listens there need not be who was trusted with the key."""
-    secrets = SECRET, b64encode(f'datadog:{SECRET}'.encode()).decode()
-    with Endpoint() as other:
-        other.script = lambda: answer(page_of(COUNT))
-        watch = Watch(endpoint, options)
-        watch.scrape(Fault('', status('307 X', f'Location: {other.url}'), is_read()))
-        other.end()
-
-        assert [any(secret in request for secret in secrets) for request in endpoint.requests] == [True]
-        assert [any(secret in request for secret in secrets) for request in other.requests] == [False]
-
-
-def test_the_body_of_a_redirect_is_not_read(endpoint: Endpoint) -> None:
-    """What follows of it never arrives: who waits for it runs into the timeout."""
-    cut = answer(b'', 'Location: /metrics/there', status='307 X', length=50_000_000)
-    answers = [[*cut, STALL], answer(page_of(COUNT))]
-    fault = Fault('', lambda page: answers.pop(0), is_read(), timeout=2.0)
-
-    assert_outcome(fault.outcome, *Watch(endpoint, {}).scrape(fault))
 
 
 # What customers of LiteLLM call themselves: the text on the page, where it is not the value.

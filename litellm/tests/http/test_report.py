@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -38,6 +37,7 @@ from tests.support.endpoint import (
     OPENMETRICS,
     PROMETHEUS,
     Answer,
+    Stall,
     answering,
     answering_json,
     serving,
@@ -586,38 +586,23 @@ def test_a_refused_connection_is_one_line(report: Report) -> None:
     assert 'refused' in printed.error
 
 
-def test_a_missing_key_says_where_to_put_one(report: Report) -> None:
-    with serving(locked(page())) as url:
-        printed = report(url)
+@pytest.mark.parametrize(
+    ('answer', 'arguments', 'says'),
+    [
+        (locked(page()), [], '--key-file'),
+        (locked(page()), ['--key', 'sk-another-key'], '401'),
+        (Stall(), ['--timeout', '0.2'], 'timeout'),
+        (answering(200, '<html>Sign in</html>', {'Content-Type': 'text/html'}), [], 'text/html'),
+    ],
+    ids=['missing key', 'wrong key', 'silence', 'no metrics'],
+)
+def test_a_failure_is_one_line_without_the_key(report: Report, answer: Answer, arguments: list[str], says: str) -> None:
+    with serving(answer) as url:
+        printed = report(url, *arguments)
 
     assert (printed.code, printed.out) == (1, '')
-    assert '401' in printed.error
-    assert '--key-file' in printed.error
-
-
-def test_a_wrong_key_is_one_line_without_it(report: Report) -> None:
-    with serving(locked(page())) as url:
-        printed = report(url, '--key', 'sk-another-key')
-
-    assert (printed.code, printed.out) == (1, '')
-    assert '401' in printed.error
+    assert says in printed.error
     assert 'sk-another-key' not in printed.error
-
-
-def test_a_silent_proxy_is_a_timeout(report: Report) -> None:
-    with socket.create_server(('127.0.0.1', 0)) as silent:
-        printed = report(f'http://127.0.0.1:{silent.getsockname()[1]}/metrics/', '--timeout', '0.2')
-
-    assert (printed.code, printed.out) == (1, '')
-    assert 'timeout' in printed.error
-
-
-def test_a_page_without_metrics_is_one_line(report: Report) -> None:
-    with serving(answering(200, '<html>Sign in</html>', {'Content-Type': 'text/html'})) as url:
-        printed = report(url)
-
-    assert (printed.code, printed.out) == (1, '')
-    assert 'text/html' in printed.error
 
 
 def test_a_second_scrape_that_fails_is_reported(report: Report) -> None:

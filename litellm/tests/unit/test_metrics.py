@@ -152,9 +152,3 @@ def test_every_known_family_arrives_as_all_its_metrics(
     submission_types = {'count': AggregatorStub.COUNT, 'gauge': AggregatorStub.GAUGE}
     arrived = {(sample.name, sample.type) for name in aggregator.metric_names for sample in aggregator.metrics(name)}
     assert {(metric, submission_types[kind]) for metric, kind in expected.items()} - arrived == set()
-
-
-def test_the_start_of_the_process_arrives_as_its_uptime(aggregator: AggregatorStub, dd_run_check: RunCheck) -> None:
-    scrape(exposition(), dd_run_check)
-
-    aggregator.assert_metric('litellm.process.uptime.seconds', metric_type=AggregatorStub.GAUGE, count=1)

@@ -21,13 +21,11 @@ from tools.preview.__main__ import THEMES
 ASSETS = Path(__file__).parents[3] / 'litellm' / 'assets'
 DASHBOARDS = sorted((ASSETS / 'dashboards').glob('*.json'))
 MONITORS = sorted((ASSETS / 'monitors').glob('*.json'))
-MANIFEST = json.loads((ASSETS.parent / 'manifest.json').read_text())['assets']
 
 # Groups not counted: they hold the others.
 MOST_WIDGETS = 33
 # What these tell of is no service: tags that are missing, and Agents.
 OF_AGENTS = ('check_replaced', 'untagged')
-OF_SCALARS = ('query_table', 'query_value', 'toplist')
 
 
 def content(path: Path) -> dict[str, Any]:
