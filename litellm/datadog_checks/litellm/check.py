@@ -46,11 +46,11 @@ class LitellmCheck(OpenMetricsBaseCheckV2):
         return any(isinstance(probe, HealthProbe) for probe in self.probes)
 
     def load_configuration_models(self, *args: Any, **kwargs: Any) -> None:
-        try:
-            super().load_configuration_models(*args, **kwargs)
-        except RecursionError:
-            option = recursive_option({**self.init_config, **self.instance})
-            raise ConfigurationError(f'The setting `{option}` contains itself, or is nested too deep') from None
+        # Not when the base package is at the limit of recursion: whatever runs there fails, such as a finalizer.
+        option = recursive_option({**self.init_config, **self.instance})
+        if option is not None:
+            raise ConfigurationError(f'The setting `{option}` contains itself, or is nested too deep')
+        super().load_configuration_models(*args, **kwargs)
 
     def check(self, instance: Any) -> None:
         """Scrape, send the heartbeat, and query the other endpoints, even if the scrape failed."""
