@@ -18,8 +18,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from datadog_checks.base.errors import ConfigurationError
+from datadog_checks.litellm.options import unknown_options
 from datadog_checks.litellm.report.cli import positive_seconds
-from datadog_checks.litellm.report.configuration import KEY_VARIABLE, UsageError, configuration, unknown_options
+from datadog_checks.litellm.report.configuration import KEY_VARIABLE, UsageError, configuration
 from datadog_checks.litellm.report.measure import create_check
 from datadog_checks.litellm.secrets import Redactor, secrets_of
 from tools.datadog_model import Dashboard, Store, Window
@@ -53,8 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             init_config, instance = configuration(options)
             redact = Redactor(secrets_of(instance))
-            for sentence in unknown_options(init_config, instance):
-                print(f'warning: {redact(sentence)}', file=sys.stderr)
+            for unknown in unknown_options(init_config, instance):
+                print(f'warning: {redact(unknown.sentence)}', file=sys.stderr)
             check = create_check(init_config, instance)
             host = urlsplit(instance['openmetrics_endpoint']).hostname
             _announce(host, options, bool(instance.get('litellm_health_endpoint')))

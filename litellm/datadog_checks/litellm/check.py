@@ -9,7 +9,7 @@ from datadog_checks.base import ConfigurationError, OpenMetricsBaseCheckV2
 
 from .__about__ import __version__
 from .metrics import CHECK_INFO, metrics_config
-from .options import Options, recursive_option, refuse_handles, refuse_patterns
+from .options import Options, recursive_option, refuse_at_once, refuse_handles, unknown_options
 from .probes.health import HealthProbe, health_probe
 from .probes.readiness import ReadinessProbe, readiness_probe
 from .scrapers.base import LitellmScraper
@@ -31,10 +31,10 @@ class LitellmCheck(OpenMetricsBaseCheckV2):
     def __init__(self, name: str, init_config: dict[str, Any], instances: list[dict[str, Any]]) -> None:
         self.secrets = Redactor(secrets_of(init_config, *instances))
         """Hides what this instance knows and must not tell."""
-        for instance in instances:
-            # The base package compiles some of them when it makes a check, and does not name the option.
-            if recursive_option(instance) is None:
-                refuse_patterns(instance)
+        for options in (init_config, *instances):
+            # The base package compiles patterns when it makes a check, and does not name the option.
+            if recursive_option(options) is None:
+                refuse_at_once(options)
         super().__init__(name, init_config, instances)
         guard_logs(self.log.logger, self.secrets)
         self.probes: list[HealthProbe | ReadinessProbe] = []
@@ -97,7 +97,8 @@ class LitellmCheck(OpenMetricsBaseCheckV2):
             super().set_metadata(name, value, **options)
 
     def configure_scrapers(self) -> None:
-        self._standing_warnings = []
+        unknown = unknown_options(self.init_config, self.instance)
+        self._standing_warnings = [one.sentence for one in unknown if one.advice]
         super().configure_scrapers()
         # The base package shows these keys in logs, exceptions and issues, and its own may hold a password.
         self.scrapers = {scraper.endpoint: scraper for scraper in self.scrapers.values()}

@@ -8,21 +8,26 @@ from __future__ import annotations
 import json
 import os
 import re
+import ssl
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from datadog_checks.base.config import is_affirmative
 from datadog_checks.base.errors import ConfigurationError
 from datadog_checks.base.utils.http import AUTH_TYPES, SUPPORTED_PROTOCOL_VERSIONS  # type: ignore[attr-defined]
 
 from .config_models import defaults
+from .config_models.instance import InstanceConfig
+from .config_models.shared import SharedConfig
 from .secrets import HEADER_OPTIONS, scalars_in
 
-__all__ = ['Options', 'recursive_option', 'refuse_handles', 'refuse_patterns']
+__all__ = ['Options', 'UnknownOption', 'recursive_option', 'refuse_at_once', 'refuse_handles', 'unknown_options']
 
 
 # Options that are a number greater than 0. Those of the base package are only refused when they are used, by then
@@ -63,11 +68,74 @@ _PATTERNS = (
 # What the other options may have that means something else there: `%%host%%`, or `ENC[…]` in a regular expression.
 _WITH_ANY_TEXT = frozenset({*_PATTERNS, 'exclude_labels', 'include_labels', 'keep_labels'})
 
+# Options that the Agent and the base package read beside those of the models, in an instance and in `init_config`.
+_OF_THE_AGENT = frozenset(
+    {
+        'collect_histograms_as_distributions',
+        'debug_metrics',
+        'kerberos',
+        'loader',
+        'max_returned_metrics',
+        'name',
+        'no_index',
+        'no_proxy',
+        'process_isolation',
+        'target_info',
+        'tls_intermediate_ca_certs',
+        'tls_private_key_password',
+        'tls_validate_hostname',
+    }
+)
+_OF_THE_AGENT_FOR_ALL = frozenset(
+    {
+        'debug_metrics',
+        'loader',
+        'log_requests',
+        'min_collection_interval',
+        'process_isolation',
+        'profile_memory',
+        'tls_ignore_warning',
+        'use_agent_proxy',
+    }
+)
+
 _KEYS_OF_METRIC_PATTERNS = ('include', 'exclude')
+
+_KEYS_OF_PROXY = ('http', 'https', 'no_proxy')
+_SCHEMES_OF_PROXIES = ('http', 'https', 'socks4', 'socks4a', 'socks5', 'socks5h')
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _TEMPLATE_VARIABLE = re.compile(r'%%[A-Za-z]\w*%%')
 _HANDLE = re.compile(r'ENC\[[^\]]*\]')
+
+
+class UnknownOption(NamedTuple):
+    """An option that neither the check nor the Agent reads."""
+
+    name: str
+    is_shared: bool
+    """Whether it is in `init_config`."""
+    advice: str
+    """A way to mend it, if it looks like a mistake. Empty if it looks like nothing that is known."""
+
+    @property
+    def sentence(self) -> str:
+        """The words for the user."""
+        return f'`{self.name}` is not an option of {self.advice or "this check"}'
+
+
+def unknown_options(shared: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[UnknownOption]:
+    """Yield the options of `init_config` and of an instance that nobody reads, such as misspelt ones."""
+    of_an_instance = InstanceConfig.model_fields.keys() | _OF_THE_AGENT
+    of_all = SharedConfig.model_fields.keys() | _OF_THE_AGENT_FOR_ALL
+    for options, known, is_shared in ((shared, of_all, True), (config, of_an_instance, False)):
+        for name in sorted(map(str, options.keys() - known)):
+            if is_shared and name in of_an_instance:
+                advice = '`init_config`: move it into the instance'
+            else:
+                similar = get_close_matches(name, known, n=1)
+                advice = f'this check; did you mean `{similar[0]}`?' if similar else ''
+            yield UnknownOption(name, is_shared, advice)
 
 
 def recursive_option(config: Mapping[str, Any]) -> str | None:
@@ -106,10 +174,27 @@ def _refuse_headers(config: Mapping[str, Any]) -> None:
                 raise ConfigurationError(f'Entry #{position} of the setting `{option}` must have a string as its value')
 
 
-def refuse_patterns(config: Mapping[str, Any]) -> None:
-    """Raise a `ConfigurationError` that names the option if a regular expression is none."""
+def refuse_at_once(config: Mapping[str, Any]) -> None:
+    """Raise a `ConfigurationError` that names the option for what the base package trips over when it makes a check."""
+    if not isinstance(config.get('debug_metrics') or {}, Mapping):
+        raise ConfigurationError('The setting `debug_metrics` must be a mapping')
+    limit = config.get('max_returned_metrics')
+    try:
+        is_number = limit is None or (not isinstance(limit, bool) and 0 <= float(limit) <= sys.maxsize)
+    except (OverflowError, TypeError, ValueError):
+        is_number = False
+    if not is_number:
+        raise ConfigurationError('The setting `max_returned_metrics` must be a number, or 0 for no limit')
+    _refuse_patterns(config)
+
+
+def _refuse_patterns(config: Mapping[str, Any]) -> None:
     for option in _PATTERNS:
         for pattern in _patterns_in(config.get(option)):
+            if not pattern:
+                raise ConfigurationError(
+                    f'The setting `{option}` has an empty regular expression, which would match anything'
+                )
             try:
                 re.compile(pattern)
             except (OverflowError, RecursionError, re.error) as error:
@@ -152,6 +237,45 @@ def _refuse_choices(config: Mapping[str, Any]) -> None:
             raise ConfigurationError(
                 f'The setting `tls_protocols_allowed` may have only: {", ".join(sorted(SUPPORTED_PROTOCOL_VERSIONS))}'
             )
+
+
+def _refuse_forward_proxy(config: Mapping[str, Any]) -> None:
+    """Refuse what `requests` would ignore, so that requests go another way, or what no request can go through."""
+    proxies = config.get('proxy') or {}
+    # What is no mapping is for the models to refuse.
+    for position, (name, value) in enumerate(proxies.items() if isinstance(proxies, Mapping) else (), 1):
+        if name not in _KEYS_OF_PROXY:
+            raise ConfigurationError(f'The setting `proxy` may have only: {", ".join(_KEYS_OF_PROXY)}')
+        if name != 'no_proxy' and value and not _is_forward_proxy(value):
+            # Not repeated: it may hold a password.
+            raise ConfigurationError(
+                f'Entry #{position} of the setting `proxy` must be a URL like `http://HOST:3128`. A user name or '
+                'password in it must be percent-encoded'
+            )
+
+
+def _is_forward_proxy(value: Any) -> bool:
+    if not isinstance(value, str):
+        return False
+    try:
+        parts = urlsplit(value if '://' in value else f'http://{value}')
+        # Accessing the port validates it.
+        return parts.scheme in _SCHEMES_OF_PROXIES and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+def _refuse_ciphers(config: Mapping[str, Any]) -> None:
+    ciphers = config.get('tls_ciphers')
+    if not ciphers or 'ALL' in ciphers:
+        return
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).set_ciphers(ciphers if isinstance(ciphers, str) else ':'.join(ciphers))
+    except (TypeError, ValueError, ssl.SSLError):
+        raise ConfigurationError(
+            'The setting `tls_ciphers` must have the name of a cipher that OpenSSL knows; those of TLS 1.3 are not '
+            'chosen here, and do not suffice'
+        ) from None
 
 
 def _refuse_files(config: Mapping[str, Any]) -> None:
@@ -219,9 +343,12 @@ class Options:
         """
         _refuse_numbers({**shared, **config})
         _refuse_choices(config)
+        for options in (shared, config):
+            _refuse_forward_proxy(options)
+        _refuse_ciphers(config)
         _refuse_files(config)
         _refuse_headers(config)
-        refuse_patterns(config)
+        _refuse_patterns(config)
         _refuse_template_variables(config)
         given = ((option, config.get(option.name)) for option in fields(cls))
         return cls(**{option.name: option.metadata['read'](value) for option, value in given if value is not None})

@@ -237,6 +237,7 @@ FAULTS: dict[str, Callable[[], Shown]] = {
     'not metrics': answered(answering(200, '<html></html>', {'Content-Type': 'text/html'})),
     'the page has no LiteLLM metrics': exposed('# TYPE up gauge\nup 1\n'),
     'error while loading configuration': of_a_wrong_type,
+    'is not an option of': exposed(TEXT, extra_header={}),
     'is empty. A proxy with several workers exposes a family only once it has a sample': exposed(''),
     'has samples, but no `# TYPE` lines': exposed('litellm_requests_metric_total 1.0\n'),
     'exposes its metrics only with an enterprise license': exposed(UNLICENSED),

@@ -13,7 +13,7 @@ import pytest
 from datadog_checks.base.errors import ConfigurationError
 from datadog_checks.litellm import LitellmCheck
 from datadog_checks.litellm.config_models.instance import InstanceConfig
-from datadog_checks.litellm.options import Options
+from datadog_checks.litellm.options import Options, unknown_options
 from tests.support.spec import own_options
 
 NAMES = [option.name for option in fields(Options)]
@@ -93,6 +93,98 @@ def test_metric_patterns_are_to_include_or_to_exclude(value: Any) -> None:
 def test_a_protocol_that_nobody_speaks_is_refused_by_name() -> None:
     with pytest.raises(ConfigurationError, match=r'The setting `tls_protocols_allowed` may have only: .*TLSv1\.3'):
         Options.of({'tls_protocols_allowed': ['TLSv1.2', 'TLSv9']})
+
+
+@pytest.mark.parametrize(
+    'value',
+    [
+        {'htps': 'http://proxy'}, {'HTTP': 'http://proxy'}, {'all': 'http://proxy'}, {1: 2}, {'http': 7},
+        {'http': ['http://proxy']}, {'https': 'http://'}, {'http': 'http://proxy:port'}, {'http': 'ftp://proxy'},
+        {'http': 'http://[proxy'}, {'https': 'http://proxy:0'}, {'https': 'http://proxy:99999'},
+    ],
+    ids=str,
+)  # fmt: skip
+@pytest.mark.parametrize('is_shared', [False, True], ids=['instance', 'init_config'])
+def test_a_forward_proxy_that_no_request_would_go_through_is_refused_by_name(value: Any, is_shared: bool) -> None:
+    options = {'proxy': value}
+    with pytest.raises(ConfigurationError, match='he setting `proxy` m') as refused:
+        Options.of(*(({}, options) if is_shared else (options,)))
+
+    assert 'proxy:' not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    'value',
+    [
+        None, {}, {'http': '', 'https': None}, {'http': 'http://proxy:3128', 'https': 'http://me:p%40ss@proxy'},
+        {'http': 'proxy:3128', 'no_proxy': ['a', 'b']}, {'https': 'socks5h://proxy:1080'},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_forward_proxies_that_requests_go_through_are_accepted(value: Any) -> None:
+    Options.of({'proxy': value})
+
+
+@pytest.mark.parametrize('value', [['nope'], ['TLS_AES_128_GCM_SHA256'], [''], 'nope', [1], ['a\0b']], ids=str)
+def test_ciphers_that_nobody_knows_are_refused_by_name(value: Any) -> None:
+    """The base package refuses them in each run, as if the proxy could not be reached."""
+    with pytest.raises(ConfigurationError, match='The setting `tls_ciphers` must have the name of a cipher'):
+        Options.of({'tls_ciphers': value})
+
+
+@pytest.mark.parametrize(
+    'value', [None, [], ['ALL'], ['nope', 'ALL'], ['ECDHE-RSA-AES128-GCM-SHA256', 'nope']], ids=str
+)
+def test_ciphers_of_which_one_is_known_are_accepted(value: Any) -> None:
+    Options.of({'tls_ciphers': value})
+
+
+@pytest.mark.parametrize('option', ['debug_metrics', 'max_returned_metrics'])
+@pytest.mark.parametrize('value', [math.inf, True, 'nope', ['x'], -1, 1e400], ids=str)
+@pytest.mark.parametrize('is_shared', [False, True], ids=['instance', 'init_config'])
+def test_what_the_base_package_trips_over_as_it_makes_a_check_is_refused_by_name(
+    option: str, value: Any, is_shared: bool
+) -> None:
+    instance = {'openmetrics_endpoint': ENDPOINT}
+    with pytest.raises(ConfigurationError, match=f'The setting `{option}` must be a'):
+        LitellmCheck(
+            'litellm', {option: value} if is_shared else {}, [instance if is_shared else {**instance, option: value}]
+        )
+
+
+@pytest.mark.parametrize(
+    ('shared', 'instance', 'sentence'),
+    [
+        ({}, {'exclude_personal_label': True}, '`exclude_personal_label` is not an option of this check; did you mean '
+         '`exclude_personal_labels`?'),
+        ({}, {'extra_header': {}}, '`extra_header` is not an option of this check; did you mean `extra_headers`?'),
+        ({'exclude_personal_labels': True}, {}, '`exclude_personal_labels` is not an option of `init_config`: move it '
+         'into the instance'),
+        ({'timout': 3}, {}, '`timout` is not an option of this check; did you mean `timeout`?'),
+    ],
+)  # fmt: skip
+def test_an_option_that_nobody_reads_is_told_on_the_status_page(
+    shared: dict[str, Any], instance: dict[str, Any], sentence: str
+) -> None:
+    """What it is to keep from leaving the host leaves."""
+    check = LitellmCheck('litellm', shared, [{'openmetrics_endpoint': 'http://127.0.0.1:9/metrics/', **instance}])
+    for _ in range(2):
+        check.run()
+        assert sentence in check.get_warnings()
+
+
+def test_what_the_agent_reads_or_adds_is_no_mistake() -> None:
+    shared = {'min_collection_interval': 15, 'service': 'a', 'use_agent_proxy': True, 'log_requests': False}
+    own = {
+        'tls_private_key_password': 'x',
+        'name': 'x',
+        'no_proxy': True,
+        'empty_default_hostname': True,
+        'loader': 'x',
+    }
+
+    assert list(unknown_options(shared, own)) == []
+    assert [one.advice for one in unknown_options({}, {'frobnicate': 1})] == ['']
 
 
 HTTPS = {'openmetrics_endpoint': 'https://localhost:4000/metrics/'}
@@ -232,6 +324,23 @@ def test_signs_of_percent_that_are_no_variable_are_left_alone() -> None:
 )
 def test_a_regular_expression_that_is_none_is_refused_at_the_start_by_name(option: str, value: Any) -> None:
     with pytest.raises(ConfigurationError, match=f'The setting `{option}` has an invalid regular expression'):
+        LitellmCheck('litellm', {}, [{'openmetrics_endpoint': ENDPOINT, option: value}])
+
+
+@pytest.mark.parametrize(
+    ('option', 'value'),
+    [
+        ('raw_line_filters', ['']),
+        ('ignore_tags', ['a', '']),
+        ('exclude_metrics_by_labels', {'model': ['']}),
+        ('extra_metrics', [{'': 'x'}]),
+        ('metric_patterns', {'exclude': ['']}),
+    ],
+    ids=str,
+)
+def test_an_empty_regular_expression_which_matches_anything_is_refused_by_name(option: str, value: Any) -> None:
+    """Such as that of a template whose variable is empty: the page, or all tags, would be gone without a word."""
+    with pytest.raises(ConfigurationError, match=f'The setting `{option}` has an empty regular expression'):
         LitellmCheck('litellm', {}, [{'openmetrics_endpoint': ENDPOINT, option: value}])
 
 

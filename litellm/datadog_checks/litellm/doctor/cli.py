@@ -15,9 +15,9 @@ from requests.exceptions import RequestException
 from datadog_checks.base.errors import ConfigurationError
 
 from ..__about__ import __version__
-from ..options import Options
+from ..options import Options, unknown_options
 from ..report.cli import positive_seconds
-from ..report.configuration import UsageError, configuration, instances_of, unknown_options
+from ..report.configuration import UsageError, configuration, instances_of
 from ..report.measure import create_check
 from ..report.text import printable
 from ..secrets import Redactor, secrets_of
@@ -103,8 +103,8 @@ def _instances(options: argparse.Namespace) -> Iterator[_Section]:
 def _about(
     init_config: dict[str, Any], instance: dict[str, Any], redact: Redactor, options: argparse.Namespace
 ) -> Iterator[Finding]:
-    for sentence in unknown_options(init_config, instance):
-        yield Finding(Verdict.PROBLEM, 'options', redact(sentence))
+    for unknown in unknown_options(init_config, instance):
+        yield Finding(Verdict.PROBLEM, 'options', redact(unknown.sentence))
     try:
         create_check(init_config, instance).load_configuration_models()
         Options.of(instance, init_config)

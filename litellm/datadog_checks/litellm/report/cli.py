@@ -19,10 +19,11 @@ from requests.exceptions import RequestException
 
 from datadog_checks.base.errors import ConfigurationError
 
+from ..options import unknown_options
 from ..secrets import Redactor, secrets_of
 from .agent_json import to_json
 from .concealment import conceal
-from .configuration import KEY_VARIABLE, UsageError, configuration, sends_key, unknown_options
+from .configuration import KEY_VARIABLE, UsageError, configuration, sends_key
 from .measure import create_check, measure, read_page
 from .text import HEALTH_NOTE, Style, printable, render
 
@@ -59,8 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = _parse(arguments)
         init_config, instance = configuration(options)
         redact.learn(secrets_of(init_config, instance))
-        for sentence in unknown_options(init_config, instance):
-            _tell('warning', redact(sentence))
+        for unknown in unknown_options(init_config, instance):
+            _tell('warning', redact(unknown.sentence))
         return _report(init_config, instance, redact, options)
     except UsageError as error:
         return _fail(redact(str(error)), BAD_USAGE)

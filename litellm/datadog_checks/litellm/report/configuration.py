@@ -5,39 +5,21 @@ from __future__ import annotations
 import argparse
 import os
 import re
-from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import yaml
 
-from ..config_models.instance import InstanceConfig
-from ..config_models.shared import SharedConfig
 from ..secrets import HEADER_OPTIONS, KEY_HEADERS
 
-__all__ = ['KEY_VARIABLE', 'UsageError', 'configuration', 'instances_of', 'sends_key', 'unknown_options']
+__all__ = ['KEY_VARIABLE', 'UsageError', 'configuration', 'instances_of', 'sends_key']
 
 KEY_VARIABLE = 'LITELLM_METRICS_KEY'
 
 # What the Agent puts the secret in place of.
 HANDLE = re.compile(r'ENC\[[^\]]*\]')
-
-# Options that the Agent and the base package read themselves.
-AGENT_OPTIONS = frozenset(
-    {
-        'collect_histograms_as_distributions',
-        'debug_metrics',
-        'loader',
-        'max_returned_metrics',
-        'name',
-        'no_index',
-        'process_isolation',
-        'target_info',
-    }
-)
-
 
 # The path of a file that cannot be read is not repeated: somebody may have passed a key in its place.
 CONFIG_FILE = 'the file of --config'
@@ -76,16 +58,6 @@ def configuration(options: argparse.Namespace, *, decrypted: bool = True) -> tup
             f'key, use --key-file or {KEY_VARIABLE}; for anything else, a copy of the file with the value itself'
         )
     return init_config, instance
-
-
-def unknown_options(init_config: Mapping[str, Any], instance: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a sentence for each option that neither the check nor the Agent reads, such as a misspelt one."""
-    for options, model in ((init_config, SharedConfig), (instance, InstanceConfig)):
-        known = {*model.model_fields, *AGENT_OPTIONS}
-        for name in sorted(map(str, options.keys() - known)):
-            similar = get_close_matches(name, known, n=1)
-            hint = f'; did you mean `{similar[0]}`?' if similar else ''
-            yield f'`{name}` is not an option of this check{hint}'
 
 
 def _paths_of_handles(value: Any, path: str = '') -> Iterator[str]:

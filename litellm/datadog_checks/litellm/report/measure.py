@@ -18,6 +18,7 @@ from datadog_checks.base.stubs import aggregator, datadog_agent
 from ..base_package import metadata_of
 from ..check import LitellmCheck
 from ..metrics import is_litellm_family
+from ..options import unknown_options
 from ..page.exposition import BadLineError
 from ..page.family_types import is_creation_time, parse_declaration
 from ..scrapers.exact import ExactScraper
@@ -36,9 +37,6 @@ __all__ = [
 
 # Seconds between the runs of a check, unless its instance says otherwise.
 DEFAULT_INTERVAL = 15.0
-
-# The base package logs some misspelt options. `unknown_options` finds these and others.
-TYPO = 'Detected potential typo in configuration option'
 
 
 class ServiceCheck(NamedTuple):
@@ -113,11 +111,15 @@ class Measurement:
 def create_check(init_config: dict[str, Any], instance: dict[str, Any]) -> LitellmCheck:
     """Return a check to run. Raises a `ConfigurationError` if an option is invalid at first sight.
 
-    It submits counts whether they move or not: what is looked at is what there is.
+    It submits counts whether they move or not: what is looked at is what there is. Options that nobody reads are not
+    among its own: whoever makes it tells of them.
     """
     # The stub aggregator is made for tests, and refuses tags that the Agent accepts.
     os.environ['DDEV_SKIP_GENERIC_TAGS_CHECK'] = 'true'
-    check = LitellmCheck('litellm', init_config, [{**instance, 'idle_counts': 'always'}])
+    unknown = {(one.name, one.is_shared) for one in unknown_options(init_config, instance)}
+    shared = {name: value for name, value in init_config.items() if (str(name), True) not in unknown}
+    own = {name: value for name, value in instance.items() if (str(name), False) not in unknown}
+    check = LitellmCheck('litellm', shared, [{**own, 'idle_counts': 'always'}])
     check.check_id = 'litellm:report'
     return check
 
@@ -160,7 +162,7 @@ def measure(check: LitellmCheck, pause: Callable[[], object]) -> Measurement:
         contexts=frozenset(contexts),
         service_checks=list(_service_checks()),
         warnings=_unique(warnings),
-        log=_unique(message for message in log.messages if message not in warnings and TYPO not in message),
+        log=_unique(message for message in log.messages if message not in warnings),
         runs=runs,
         interval=started - previous,
         duration=duration,
