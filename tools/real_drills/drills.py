@@ -144,6 +144,16 @@ def _each_asks_for(guardrail: str) -> tuple[Ask, ...]:
     return tuple(Ask(ask.key, more={**ask.more, **more}) for ask in _USUAL)
 
 
+_MEMORY, _GROWTH_BYTES = 'litellm.process.resident_memory_bytes', 400 << 20
+
+
+def _memory_is_told(scene: Scene) -> list[str]:
+    """Say that what the proxy has kept does not show in what the check reports."""
+    (memory,) = scene.recorder.store.series(_MEMORY)
+    first, last = memory.values[0], memory.values[-1]
+    return [] if last - first > _GROWTH_BYTES else [f'the memory was {first:g} bytes, and {last:g} in the end']
+
+
 @contextmanager
 def _without_redis(scene: Scene) -> Iterator[None]:
     redis = scene.proxy.redis
@@ -247,6 +257,18 @@ _ONE_PROCESS = (
         _USUAL,
         _USUAL,
         like='Redis down',
+    ),
+    Drill(
+        'memory growing',
+        'one process',
+        'A guardrail keeps eight MB of each request.',
+        _clients_only,
+        _each_asks_for('hoarding') * 2,
+        _USUAL,
+        minutes=7,
+        calm=3,
+        runs=1,
+        proves=_memory_is_told,
     ),
     Drill(
         'proxy gone',
@@ -483,13 +505,45 @@ def _with_hanging_database(scene: Scene) -> Iterator[None]:
     scene.wait_until(lambda: _is_well(scene), 'LiteLLM did not notice that its database answers', 90)
 
 
+@contextmanager
+def _with_hanging_lookups(scene: Scene) -> Iterator[None]:
+    """Lock the table of keys: the database answers, but whoever looks up a key waits."""
+    lookups = [Ask(ask.key, patience=15) for ask in _IMPATIENT]
+    with postgres_of(scene.proxy).locked('LiteLLM_VerificationToken'):
+        scene.send_without_waiting(lookups)
+        _wait_until_noticed(scene)
+        # LiteLLM tells of a lookup that was given up for half a minute.
+        scene.send_without_waiting(lookups)
+        yield
+    scene.wait_until(lambda: _is_well(scene), 'LiteLLM did not notice that keys are found again', 90)
+
+
 def _give_agent_a_key(scene: Scene) -> None:
     scene.give_agent('agent')
 
 
+_ALLOWING = Options(
+    with_database=True,
+    **_WITHOUT_WAITING,
+    general_settings={**_LOOKED_UP_OFTEN, 'allow_requests_on_db_unavailable': True},
+)
+
+
 def _allow(scene: Scene) -> None:
-    allow = {**_LOOKED_UP_OFTEN, 'allow_requests_on_db_unavailable': True}
-    scene.proxy.reconfigure(Options(with_database=True, **_WITHOUT_WAITING, general_settings=allow))
+    if scene.proxy.options != _ALLOWING:
+        scene.proxy.reconfigure(_ALLOWING)
+
+
+@contextmanager
+def _started_allowing(scene: Scene) -> Iterator[None]:
+    """Start the proxy while its database is gone, which it may do without, and let it find it later by itself."""
+    postgres = postgres_of(scene.proxy)
+    scene.proxy.stop()
+    postgres.stop()
+    scene.proxy.reconfigure(_ALLOWING)
+    yield
+    postgres.start()
+    scene.wait_until(lambda: _is_well(scene), 'LiteLLM did not find the database that it had started without')
 
 
 @contextmanager
@@ -538,6 +592,7 @@ _DATABASE = (
         minutes=6,
         runs=1,
         unjudged=_JOBS_OF_ITS_OWN,
+        like='database down, key of the Agent',
         before=_give_agent_a_key,
     ),
     Drill(
@@ -552,13 +607,35 @@ _DATABASE = (
         unjudged={**_JOBS_OF_ITS_OWN, 'clients_refused': _PATIENT, 'postgres_failing': _PATIENT},
     ),
     Drill(
+        'key lookups hang',
+        'another database',
+        'A session holds the table of keys: the database answers, and lookups of keys do not.',
+        _with_hanging_lookups,
+        tuple(Ask(ask.key, patience=1) for ask in _IMPATIENT),
+        _USUAL,
+        minutes=5,
+        runs=1,
+        unjudged={**_JOBS_OF_ITS_OWN, 'clients_refused': _PATIENT, 'postgres_failing': _PATIENT},
+    ),
+    Drill(
+        'started without its database, requests allowed',
+        'another database',
+        'The proxy is started while PostgreSQL is stopped, and `allow_requests_on_db_unavailable` is on.',
+        _started_allowing,
+        _IMPATIENT * 2,
+        _USUAL,
+        minutes=4,
+        runs=1,
+        unjudged=_JOBS_OF_ITS_OWN,
+    ),
+    Drill(
         'database down, requests allowed',
         'another database',
         'PostgreSQL is stopped, and `allow_requests_on_db_unavailable` is on.',
         _without_database,
         _IMPATIENT * 2,
         _USUAL,
-        minutes=7,
+        minutes=5,
         runs=1,
         unjudged=_JOBS_OF_ITS_OWN,
         before=_allow,
@@ -675,13 +752,18 @@ ONLY_HERE = (
     Expectation('proxy_failure_rate', 'rate-limit storm', 5, 'Clients get the 429 of the provider.'),
     Expectation('deployment_failure_rate', 'rate-limit storm', 5, 'All calls of deployments fail.'),
     Expectation('complete_outage', 'rate-limit storm', 12, 'No deployment works.'),
-    Expectation('database_disconnected', 'database down, key of the Agent', 3, 'The readiness needs no key.', 2),
-    Expectation('not_ready', 'database down, key of the Agent', 3, 'The readiness needs no key.', 2),
-    Expectation('scrape_down', 'database down, key of the Agent', 3, 'LiteLLM cannot look up the key.', 2),
-    Expectation('clients_refused', 'database down, key of the Agent', 12, 'Its page tells of it, once it is over.'),
-    Expectation('postgres_failing', 'database down, key of the Agent', 12, 'Its page tells of it, once it is over.'),
     Expectation('database_disconnected', 'database hangs', 3, 'Once LiteLLM has noticed.', 2),
     Expectation('not_ready', 'database hangs', 3, 'Once LiteLLM has noticed.', 2),
+    Expectation('database_disconnected', 'key lookups hang', 3, 'LiteLLM says that its database is stalled.', 2),
+    Expectation('not_ready', 'key lookups hang', 3, 'LiteLLM says that its database is stalled.', 2),
+    Expectation(
+        'database_disconnected',
+        'started without its database, requests allowed',
+        3,
+        'The body of the readiness tells.',
+        2,
+    ),
+    Expectation('postgres_failing', 'started without its database, requests allowed', 6, 'All of its calls fail.'),
     Expectation('database_disconnected', 'database down, requests allowed', 3, 'The body of the readiness tells.', 2),
     Expectation('postgres_failing', 'database down, requests allowed', 6, 'All of its calls fail.'),
     Expectation('key_budget', 'key deleted', 5, 'It has spent most of its budget.', 75),

@@ -9,8 +9,8 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .kept import HarnessError
@@ -93,6 +93,29 @@ class PostgresServer:
     def resume(self) -> None:
         """Let a suspended server go on."""
         self._signal(signal.SIGCONT)
+
+    @contextmanager
+    def locked(self, table: str) -> Iterator[None]:
+        """Let a session of its own hold a table while the block lasts, as a migration may: who reads it waits."""
+        command = [str(self._command('psql')), *self._address(_NAME), '-q', '-f', '-']
+        session = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=self._directory,
+            env={'LANG': 'C.UTF-8'},
+            user=self._account.get('user'),
+        )
+        with session:
+            assert session.stdin is not None
+            assert session.stdout is not None
+            # Its end ends the transaction.
+            session.stdin.write(f'begin; lock table "{table}" in access exclusive mode;\n\\echo locked\n')
+            session.stdin.flush()
+            if session.stdout.readline() != 'locked\n':
+                raise HarnessError(f'PostgreSQL did not lock {table}')
+            yield
 
     def query(self, statement: str) -> list[list[str]]:
         """Run a statement and return its rows, all values as text."""
