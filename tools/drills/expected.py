@@ -105,5 +105,10 @@ EXPECTED = (
     Expectation('complete_outage', 'restart in an outage', 12, 'As in a provider outage, and through the restart.'),
     Expectation('unhealthy_endpoints', 'restart in an outage', 12, 'As in a provider outage, and through the restart.'),
     Expectation('unhealthy_endpoints', 'outage at night', 12, 'Nothing else calls these models.'),
+    Expectation('database_disconnected', 'database down, key of the Agent', 3, 'The readiness needs no key.', 2),
+    Expectation('not_ready', 'database down, key of the Agent', 3, 'The readiness needs no key.', 2),
+    Expectation('scrape_down', 'database down, key of the Agent', 4, 'LiteLLM cannot look up the key.', 2),
+    Expectation('clients_refused', 'database down, key of the Agent', 12, 'Its page tells of it, once it is over.'),
+    Expectation('postgres_failing', 'database down, key of the Agent', 12, 'Its page tells of it, once it is over.'),
     Expectation('check_replaced', 'Agent upgraded', 7, 'The bundled check sends no heartbeat.', recovers=2),
 )

@@ -14,6 +14,7 @@ from tests.fixture_proxy.releases import NEWEST
 
 from .clients import Mix, chat, delete, post
 from .scenarios import START, Phase, Scenario, video
+from .stage import MASTER_KEY
 
 __all__ = ['DAY_SECONDS', 'FULL', 'busier']
 
@@ -134,4 +135,5 @@ FULL = Scenario(
     ),
     start=_MIDNIGHT - 7 * DAY_SECONDS,
     release=str(NEWEST),
+    metrics_key=MASTER_KEY,
 )

@@ -14,7 +14,7 @@ from tools.datadog_model import Recorder, Store
 
 from .clock import VirtualClock
 from .scenarios import Phase, Scenario
-from .stage import AGENT_KEY, Stage, Surroundings
+from .stage import Stage, Surroundings
 
 __all__ = ['record']
 
@@ -36,12 +36,12 @@ def record(scenario: Scenario, rewritten: Callable[[str], str] = str) -> Store:
 class _Pod:
     """A proxy, and the instance of the check that the Agent runs for it."""
 
-    def __init__(self, stage: Stage, options: Mapping[str, Any]) -> None:
+    def __init__(self, stage: Stage, metrics_key: str, options: Mapping[str, Any]) -> None:
         self.stage = stage
         self._instance = {
             'openmetrics_endpoint': f'{stage.url}/metrics/',
             'litellm_health_endpoint': f'{stage.url}/health',
-            'extra_headers': {'Authorization': f'Bearer {AGENT_KEY}'},
+            'extra_headers': {'Authorization': f'Bearer {metrics_key}'},
             **options,
         }
         self.check: LitellmCheck | StockCheck = LitellmCheck('litellm', {}, [self._instance])
@@ -95,7 +95,7 @@ class _Run:
     def _new_pod(self) -> _Pod:
         scenario = self._scenario
         stage = Stage(self._surroundings, self._clock, scenario.release)
-        return _Pod(self._stack.enter_context(stage), scenario.options)
+        return _Pod(self._stack.enter_context(stage), scenario.metrics_key, scenario.options)
 
     def _step(self, phase: Phase, requests: int, began: float) -> None:
         """Let half of a step's time pass, serve its requests, let the other half pass, and run the checks."""

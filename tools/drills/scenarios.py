@@ -12,7 +12,7 @@ from typing import Any
 from tests.fixture_proxy.settings import DEFAULT_RELEASE
 
 from .clients import Mix, Plan, chat, post
-from .stage import AGENT_KEY
+from .stage import AGENT_KEY, MASTER_KEY
 
 __all__ = ['SCENARIOS', 'START', 'USUAL', 'Phase', 'Scenario', 'video']
 
@@ -53,7 +53,7 @@ class Phase:
 
 @dataclass(frozen=True)
 class Scenario:
-    """A drill. `options` are those of the instance, beside the addresses and the key.
+    """A drill. `options` are those of the instance, beside the addresses and the key, which is `metrics_key`.
 
     With `health_checks` the proxy calls its models in the background, and counts these calls as any others: twice the
     series, and twice the time that the drill takes, so only where it may matter. `tags` are those of the Agent.
@@ -67,6 +67,7 @@ class Scenario:
     start: float = START
     release: str = DEFAULT_RELEASE
     health_checks: bool = False
+    metrics_key: str = AGENT_KEY
     options: Mapping[str, Any] = field(default_factory=dict)
     tags: tuple[str, ...] = ('env:production', 'service:litellm')
     cause: str | None = None
@@ -364,13 +365,15 @@ SCENARIOS: dict[str, Scenario] = {
         _with_fault('Redis down', 'Redis refuses connections.', _fault(redis='down'), 'redis_circuit_open'),
         Scenario(
             'database down',
-            'Postgres refuses connections, so the proxy is not ready and refuses its clients.',
+            'Postgres refuses connections, so the proxy is not ready and refuses its clients. The Agent has the master '
+            'key.',
             (
                 Phase(6, mix=USUAL),
                 _fault(14, (*USUAL, chat('ci', 'gpt-4o-mini')), db='down'),
                 Phase(60, 4, USUAL, step_seconds=60),
             ),
             cause='database_disconnected',
+            metrics_key=MASTER_KEY,
         ),
         Scenario(
             'jobs fail',
@@ -493,6 +496,12 @@ SCENARIOS: dict[str, Scenario] = {
             'An upgrade of the Agent puts back the check that it bundles. The wheel is installed again later.',
             replace(_fault(), bundled=True),
             'check_replaced',
+        ),
+        _with_fault(
+            'database down, key of the Agent',
+            'Postgres refuses connections. The Agent has a key of its own, which the proxy cannot look up.',
+            _fault(8, db='down'),
+            'database_disconnected',
         ),
     )
 }

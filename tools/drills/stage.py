@@ -16,21 +16,21 @@ from typing import Any
 import uvicorn
 from tests.fixture_proxy.accounts import VIRTUAL_KEYS
 from tests.fixture_proxy.app import create_app
-from tests.fixture_proxy.settings import DEFAULT_RELEASE, Settings
+from tests.fixture_proxy.settings import DEFAULT_KEY, DEFAULT_RELEASE, Settings
 from tests.fixture_proxy.shared import Controls, Shared
 
 from .clients import Planned
 from .clock import VirtualClock
 
-__all__ = ['AGENT_KEY', 'Stage', 'Surroundings']
+__all__ = ['AGENT_KEY', 'MASTER_KEY', 'Stage', 'Surroundings']
 
 _HOST = '127.0.0.1'
 _START_SECONDS = 30.0
 _ANSWER_SECONDS = 60.0
 _IDLE_SECONDS = 600
 
-# The Agent has a key of its own, as the README advises.
-AGENT_KEY = VIRTUAL_KEYS['ci']
+# The Agent has a key of its own, as the README advises, which LiteLLM has to look up in its database.
+AGENT_KEY, MASTER_KEY = VIRTUAL_KEYS['ci'], DEFAULT_KEY
 
 
 class Surroundings:

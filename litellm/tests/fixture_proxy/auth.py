@@ -21,9 +21,12 @@ _FALLBACK = 'failed-to-connect-to-db'
 _ANYBODY = Caller(_FALLBACK, _FALLBACK, user=Owner('__db_unavailable_fallback__', _FALLBACK))
 # LiteLLM 1.110.2 without its database: the label says nothing of the 503. By the state of the database, the refusal and
 # the seconds that it takes; while the database hangs, whom a key belongs to is waited for until the client gives up.
+_UNREACHABLE = 'Service Unavailable, the authentication database is temporarily unreachable. Please retry shortly.'
+_GIVEN_UP = (Failure(503, 'DBLookupDeadlineExceeded', _UNREACHABLE, 'None', 'None', label_status='None'), 10.0)
 _WITHOUT_DB = {
-    'down': (Failure(503, 'ConnectError', 'All connection attempts failed', 'None', 'None', label_status='None'), 4.0),
-    'hangs': (Failure(503, 'DBLookupDeadlineExceeded', 'No answer in time', 'None', 'None', label_status='None'), 10.0),
+    'down': (Failure(503, 'ConnectError', _UNREACHABLE, 'None', 'None', label_status='None'), 4.0),
+    'hangs': _GIVEN_UP,
+    'locked': _GIVEN_UP,
 }
 _STUCK_SECONDS = 60.0
 
@@ -42,9 +45,7 @@ def authenticate(request: HTTPConnection, bearer_only: bool = False, model: str 
     key = _bearer_key(request) if bearer_only else _key(request)
     proxy = proxy_of(request)
     caller, controls = proxy.accounts.caller(key), proxy.shared.controls
-    # The key of the Agent is taken to be in the cache.
-    is_scrape = request.url.path.startswith('/metrics')
-    if controls.db != 'up' and not is_scrape and key != proxy.settings.key:
+    if controls.db != 'up' and key != proxy.settings.key:
         return _authenticate_without_db(request, key, caller, model)
     if caller is None or key in controls.blocked_keys:
         failure = _refusal(key, proxy.settings.profile)
@@ -60,15 +61,21 @@ def _authenticate_without_db(request: HTTPConnection, key: str, caller: Caller |
     proxy = proxy_of(request)
     controls = proxy.shared.controls
     is_cached = caller is not None and proxy.accounts.remembers(caller, proxy.clock.now)
-    if caller is not None and is_cached and (controls.requests_without_db or not caller.needs_db):
+    knows_enough = controls.requests_without_db or controls.db == 'locked' or not (caller and caller.needs_db)
+    if caller is not None and is_cached and knows_enough:
         return caller
-    proxy.services.call_postgres('get_data')
+    if controls.db == 'down':
+        proxy.services.call_postgres('get_data')
+    else:
+        proxy.given_up_at = proxy.clock.now
     if controls.requests_without_db:
         return _ANYBODY
     failure, seconds = _WITHOUT_DB[controls.db]
     if is_cached and controls.db == 'hangs':
         raise RefusedError(failure, _STUCK_SECONDS)
-    _record(request, key, failure, model, caller if is_cached else None)
+    # A scrape that is refused for this is not counted.
+    if not request.url.path.startswith('/metrics'):
+        _record(request, key, failure, model, caller if is_cached else None)
     raise RefusedError(failure, 0.0 if is_cached else seconds)
 
 

@@ -17,6 +17,8 @@ from .proxy import Proxy, proxy_of
 __all__ = ['ROUTES']
 
 _CONNECTED_SECONDS = 15.0
+# For which lookups that were given up show, since this release.
+_STALLED_SECONDS, _TELLS_STALLED = 30.0, (1, 104, 0)
 # Of LiteLLM, by the state of the database: a connection that is refused is tried again.
 _SECONDS_TO_FAIL = {'down': 4.0, 'hangs': 2.0}
 
@@ -48,13 +50,17 @@ async def _readiness_details(request: Request) -> Response:
 
 
 def _db(proxy: Proxy) -> str:
-    """Tell the state of the database: for fifteen simulated seconds after it was connected, that it still is."""
+    """Tell the state of the database: for fifteen simulated seconds after it was connected, that it still is.
+
+    One that answers, though lookups of keys were given up lately, is stalled.
+    """
     now = proxy.clock.now
     if now - proxy.connected_at >= _CONNECTED_SECONDS:
-        if proxy.shared.controls.db != 'up':
+        if proxy.shared.controls.db in ('down', 'hangs'):
             return 'disconnected'
         proxy.connected_at = now
-    return 'connected'
+    is_stalled = now - proxy.given_up_at < _STALLED_SECONDS and proxy.settings.profile.release >= _TELLS_STALLED
+    return 'stalled' if is_stalled else 'connected'
 
 
 def _details(proxy: Proxy) -> dict[str, Any]:

@@ -32,6 +32,8 @@ class Proxy:
         self.services = Services(self.series, self.shared, self.clock, settings.seed)
         # When the readiness last found the database, in simulated seconds.
         self.connected_at = float('-inf')
+        # When a lookup of a key was last given up.
+        self.given_up_at = float('-inf')
         self.probes = Probes(settings, self.shared, self.telemetry)
         self.jobs = Jobs(settings, self.series, self.shared, self.accounts, self.clock, self.services, self.probes)
 

@@ -13,16 +13,16 @@ from .catalogue import UPSTREAM_ERRORS
 
 __all__ = ['DATABASE_STATES', 'Controls', 'Shared']
 
-DATABASE_STATES = ('up', 'down', 'hangs')
+DATABASE_STATES = ('up', 'down', 'hangs', 'locked')
 
 
 @dataclass(frozen=True)
 class Controls:
-    """What tests may change while the proxy runs. A `lens` that is down refuses the rows that it is sent,
-    and whoever comes with one of the `blocked_keys` is refused. A database may be down, or hang; meanwhile keys are
-    refused, unless `requests_without_db` are allowed: that is LiteLLM's `allow_requests_on_db_unavailable`. A proxy
-    that is `hung` is not ready, and has requests in flight. Jobs among `failing_jobs` fail, whatever the state of the
-    database.
+    """What tests may change while the proxy runs. A `lens` that is down refuses the rows that it is sent, and whoever
+    comes with one of the `blocked_keys` is refused. A database may be down, or hang, or have its table of keys locked,
+    upon which it answers all but lookups of keys. Meanwhile keys are refused, those of scrapes, too, unless
+    `requests_without_db` are allowed: that is LiteLLM's `allow_requests_on_db_unavailable`. A proxy that is `hung` is
+    not ready, and has requests in flight. Jobs among `failing_jobs` fail, whatever the state of the database.
 
     By provider: `failing_providers` are the HTTP status that all its calls fail with, `slow_providers` what its
     latencies are multiplied by, `used_elsewhere` the share of its limits that others use up. `load` multiplies the time
@@ -51,7 +51,7 @@ class Controls:
             raise ValueError(f'unknown control: {", ".join(unknown)}')
         controls = replace(self, **changes)
         if not {controls.redis, controls.lens} <= {'up', 'down'} or controls.db not in DATABASE_STATES:
-            raise ValueError('redis, db and lens are "up" or "down", and only db may be "hangs"')
+            raise ValueError(f'redis and lens are "up" or "down", and db is one of {", ".join(DATABASE_STATES)}')
         if not isinstance(controls.broken_callbacks, (list, tuple)):
             raise ValueError('broken_callbacks is a list of callback names')
         if not isinstance(controls.failing_jobs, (list, tuple)):

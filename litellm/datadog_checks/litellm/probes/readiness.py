@@ -51,7 +51,8 @@ class Readiness(NamedTuple):
 
 NOT_CONNECTED = 'Not connected'
 
-# By LiteLLM's names for the state of its database. Stalled: it is connected, but lookups for requests hang.
+# By LiteLLM's names for the state of its database. Stalled, since 1.104: it is connected, but within thirty seconds a
+# lookup for a request was given up, which takes ten.
 DATABASE = {
     'connected': Status(ServiceCheck.OK),
     'disconnected': Status(
@@ -61,7 +62,8 @@ DATABASE = {
     ),
     'stalled': Status(
         ServiceCheck.CRITICAL,
-        'database lookups hang: requests wait for them, some for over a minute, and then fail with 503.',
+        'database lookups hang, or did within half a minute: requests wait for them, some for over a minute, and then '
+        'fail with 503. Look for locks and long transactions in the database.',
     ),
     NOT_CONNECTED: Status(
         ServiceCheck.UNKNOWN,
