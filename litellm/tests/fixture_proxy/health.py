@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Any
 
 from starlette.requests import Request
@@ -72,13 +73,16 @@ def _details(proxy: Proxy) -> dict[str, Any]:
         'show_no_redis_warning': False,
     }
     told = proxy.settings.profile.readiness_keys
+    db = _db(proxy)
+    as_database = {'status': db, 'last_updated': datetime.fromtimestamp(proxy.connected_at, UTC).isoformat()}
     return {
         'status': 'healthy',
-        'db': _db(proxy),
+        'db': db,
         'cache': 'redis',
         'litellm_version': proxy.settings.release,
         'success_callbacks': [*CALLBACKS, *(['PrometheusLogger'] if proxy.settings.prometheus else [])],
         **{name: value for name, value in since_some_release.items() if name in told},
+        **(as_database if proxy.settings.profile.ready_as_database else {}),
     }
 
 

@@ -1,4 +1,8 @@
-"""What each LiteLLM release exposes: its families, as the lineage has them, and how its endpoints behave."""
+"""What each LiteLLM release exposes: its families, as the lineage has them, and how its endpoints behave.
+
+Releases that `Profile` compares with are the first whose source has the behaviour, and the last patch of the line
+before has not; the releases of `tests/pages` were compared with real proxies besides.
+"""
 
 from __future__ import annotations
 
@@ -171,6 +175,11 @@ class Profile:
         return frozenset().union(*(names for since, names in keys.items() if self.release >= since))
 
     @property
+    def ready_as_database(self) -> bool:
+        """Whether the readiness tells the state of the database as its own status, and since when it is known."""
+        return self.release < (1, 83, 0)
+
+    @property
     def has_model_hub(self) -> bool:
         """Whether `/public/model_hub/info` tells the version to all."""
         return self.release >= (1, 75, 0)
@@ -193,57 +202,52 @@ class Profile:
     @property
     def tells_status_of_refusals(self) -> bool:
         """Whether the failure of a wrong key or a spent budget has its status as a label."""
-        return self.release >= (1, 81, 0)
+        return self.release >= (1, 80, 13)
 
     @property
     def counts_refusals_by_provider(self) -> bool:
         """Whether a 401 of a provider counts for models; in between, LiteLLM takes it for a wrong key of the client."""
-        return self.release < (1, 81, 0) or self.release >= (1, 110, 0)
+        return self.release < (1, 80, 13) or self.release >= (1, 109, 0)
 
     @property
     def counts_refusals(self) -> bool:
         """Whether a 401, whoever's it is, counts as a failed request of the client."""
-        return self.release < (1, 81, 0) or self.release >= (1, 96, 0)
+        return self.release < (1, 80, 13) or self.release >= (1, 103, 0)
 
     @property
     def names_key_of_refusals(self) -> bool:
         """Whether the failure of a 401 names the key, of whoever's it is."""
-        return self.release < (1, 81, 0)
+        return self.release < (1, 80, 13)
 
     @property
     def names_model_of_unrouted_failures(self) -> bool:
         """Whether a failure before a deployment was chosen has the requested model as its deployment's name."""
-        return self.release < (1, 81, 0)
+        return self.release < (1, 81, 8)
 
     @property
     def counts_fallbacks_for_requested_model(self) -> bool:
         """Whether a request that is not streamed and that a fallback answered counts for the model it asked for."""
-        return self.release < (1, 81, 0) or self.release >= (1, 110, 0)
+        return self.release < (1, 81, 14) or self.release >= (1, 109, 0)
 
     @property
     def tells_provider_of_failures(self) -> bool:
         """Whether a failed request of a client names the provider, by the model if none was called."""
-        return self.release >= (1, 96, 0)
+        return self.release >= (1, 103, 0)
 
     @property
     def unrouted_model_id(self) -> str | None:
         """The deployment that a failed request names if none was chosen."""
-        return '' if self.release >= (1, 110, 0) else None
+        return '' if self.release >= (1, 109, 0) else None
 
     @property
-    def cooled_down_at_once(self) -> frozenset[int]:
-        """Failures after which the router does not use a deployment for a while."""
-        return frozenset({404, 429} if self.release >= (1, 110, 0) else {401, 404, 408, 429})
-
-    @property
-    def knows_used_up_limits(self) -> bool:
-        """Whether what remains of a key's limit can be 0; otherwise it is written as if there was none."""
-        return self.release >= (1, 110, 0)
+    def tells_limits_of_keys(self) -> bool:
+        """Whether what remains of a key's limit for a model is told; otherwise it is written as if there was none."""
+        return self.release >= (1, 94, 0)
 
     @property
     def names_unknown_models(self) -> bool:
         """Whether a failure names the model that a client asked for even if there is none of that name."""
-        return self.release < (1, 96, 0)
+        return self.release < (1, 101, 0)
 
     @property
     def exception_of_unknown_key(self) -> str:
@@ -258,4 +262,6 @@ class Profile:
     @property
     def budget_exceeded_status(self) -> int:
         """HTTP status of a refusal because a budget is spent."""
-        return 422 if self.release >= (1, 106, 0) else 429
+        if self.release >= (1, 104, 0):
+            return 422
+        return 429 if self.release >= (1, 83, 14) else 400

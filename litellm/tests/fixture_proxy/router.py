@@ -13,6 +13,9 @@ from .shared import Shared
 
 __all__ = ['Clock', 'Router']
 
+# LiteLLM does not use a deployment for a while after a rate limit, and after what a retry does not help, in every
+# release; its rule for failures in general is a share of them.
+_COOLED_DOWN_AT_ONCE = frozenset({401, 404, 429})
 _FAILURES_IN_A_ROW = 3
 _FAILING_SECONDS = 0.2
 _RANDOM_FAILURES = (408, 429, 500, 503)
@@ -188,7 +191,7 @@ class Router:
         """Keep a failing deployment out of use for a while, unless its group has no other."""
         self._failures_in_a_row[deployment.id] += 1
         often = self._failures_in_a_row[deployment.id] >= _FAILURES_IN_A_ROW
-        at_once = status in self._settings.profile.cooled_down_at_once
+        at_once = status in _COOLED_DOWN_AT_ONCE
         if len(deployments_of(group)) == 1 or not (at_once or (status >= 500 and often)):
             return False
         self._cooled_until[deployment.id] = self._clock.now + self._shared.controls.cooldown_seconds

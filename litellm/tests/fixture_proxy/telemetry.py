@@ -342,11 +342,8 @@ class Telemetry:
         # Of the key for this model group. Where LiteLLM knows no limit, it writes the largest integer.
         group = {**values, 'model': answer.group or None}
         remaining = {'requests': sys.maxsize, 'tokens': sys.maxsize}
-        if caller.model_limits:
-            used_up = 0 if self._profile.knows_used_up_limits else sys.maxsize
-            remaining |= {
-                kind: allowed - used if used < allowed else used_up for kind, allowed, used in caller.limit.usage()
-            }
+        if caller.model_limits and self._profile.tells_limits_of_keys:
+            remaining |= {kind: max(allowed - used, 0) for kind, allowed, used in caller.limit.usage()}
         for kind, left in remaining.items():
             self._series.set(f'litellm_remaining_api_key_{kind}_for_model', group, left)
 
