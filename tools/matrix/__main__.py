@@ -13,10 +13,12 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 
 from tools.real_litellm.environment import RELEASE, RELEASES, HarnessError
+from tools.real_litellm.servers import servers
 
 from .access import needs_licence
 from .release_table import README, table, write
-from .row import Result, run
+from .result import Result
+from .row import run
 
 __all__ = ['CI_RELEASES', 'main']
 
@@ -37,10 +39,11 @@ def main(arguments: list[str] | None = None) -> int:
     began = time.monotonic()
     results, failures = _run_all(releases, options.jobs, with_upkeep=not options.ci)
     print(f'\n{table(results)}\n\n{len(results)} releases in {time.monotonic() - began:.0f} seconds')
+    if not options.ci and not servers().have_database:
+        print('Untested, as this machine has no PostgreSQL or no Node: all of them with a database')
     for result in results:
-        for column, complaints in result.complaints.items():
-            for complaint in complaints:
-                print(f'{result.release} {column}: {complaint}')
+        for complaint in result.all_complaints:
+            print(f'{result.release} {complaint}')
     for failure in failures:
         print(failure, file=sys.stderr)
     if failures:
@@ -48,9 +51,11 @@ def main(arguments: list[str] | None = None) -> int:
     if options.write:
         for result in results:
             result.capture.save()
+            if result.with_database:
+                result.with_database.capture.save()
         write(results)
         print(f'Written into tests/pages and {README.name}')
-    return 1 if any(result.complaints for result in results) else 0
+    return 1 if any(result.all_complaints for result in results) else 0
 
 
 def _run_all(releases: tuple[str, ...], jobs: int, with_upkeep: bool) -> tuple[list[Result], list[HarnessError]]:
@@ -69,9 +74,9 @@ def _run_all(releases: tuple[str, ...], jobs: int, with_upkeep: bool) -> tuple[l
                     found[release] = result = done.result()
                 except HarnessError as error:
                     failures.append(error)
-                    print(f'{release}: failed', flush=True)
+                    print(f'{release}: failed: {str(error).partition(chr(10))[0]}', flush=True)
                 else:
-                    state = 'FAIL' if result.complaints else 'pass'
+                    state = 'FAIL' if result.all_complaints else 'pass'
                     print(
                         f'{release}: {state}, {result.seconds:.0f} s, {result.made_in:.0f} of them to install it',
                         flush=True,

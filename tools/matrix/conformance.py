@@ -45,19 +45,26 @@ class Difference(NamedTuple):
 
 
 class Allowed(NamedTuple):
-    """A known difference: of which releases (separated by spaces, or `*`), in which facts (a pattern), and why."""
+    """A known difference: of which releases (separated by spaces, or `*`), in which facts (a pattern), and why.
+
+    `database` tells whether it is one with a database, `without` one, or either way (`*`).
+    """
 
     releases: str
+    database: str
     fact: str
     reason: str
 
-    def covers(self, release: str, difference: Difference) -> bool:
+    def covers(self, capture: Capture, difference: Difference) -> bool:
         """Tell whether this is the known difference."""
-        return self.is_of(release) and fnmatchcase(difference.fact, self.fact)
+        return self.is_of(capture) and fnmatchcase(difference.fact, self.fact)
 
-    def is_of(self, release: str) -> bool:
-        """Tell whether the difference is one of this release."""
-        return self.releases == '*' or release in self.releases.split()
+    def is_of(self, capture: Capture) -> bool:
+        """Tell whether the difference is one of this proxy."""
+        circumstance = 'with' if capture.with_database else 'without'
+        return self.database in ('*', circumstance) and (
+            self.releases == '*' or capture.release in self.releases.split()
+        )
 
 
 @cache
@@ -69,7 +76,9 @@ def allowed() -> tuple[Allowed, ...]:
 
 def differences(capture: Capture) -> list[Difference]:
     """Return where the fixture is not like the real proxy."""
-    real, ours = _Facts(capture), _fixture(capture.release)
+    fixture = _fixture(capture.release)
+    # What was not asked of the real proxy is not asked of the fixture either.
+    real, ours = _Facts(capture), _Facts(fixture if capture.flipped else fixture._replace(flipped={}))
     # The real traffic does not reach every family, so labels and bounds are compared where both have samples.
     our_samples = {fact: value for fact, value in ours.with_samples.items() if fact in real.with_samples}
     real_facts, our_facts = real.always | real.with_samples, ours.always | our_samples
@@ -92,15 +101,15 @@ def _differing_means(real: Mapping[str, float], ours: Mapping[str, float]) -> It
             yield Difference(f'mean of {name}', f'{real[name]:.2g}', f'{ours[name]:.2g}')
 
 
-def unexplained(release: str, found: Iterable[Difference]) -> list[Difference]:
+def unexplained(capture: Capture, found: Iterable[Difference]) -> list[Difference]:
     """Return the differences that are not known."""
-    return [difference for difference in found if not any(known.covers(release, difference) for known in allowed())]
+    return [difference for difference in found if not any(known.covers(capture, difference) for known in allowed())]
 
 
-def unneeded(release: str, found: Collection[Difference]) -> list[Allowed]:
-    """Return the known differences of a release that are none."""
-    known_here = (known for known in allowed() if known.is_of(release))
-    return [known for known in known_here if not any(known.covers(release, difference) for difference in found)]
+def unneeded(capture: Capture, found: Collection[Difference]) -> list[Allowed]:
+    """Return the known differences of a proxy that are none."""
+    known_here = (known for known in allowed() if known.is_of(capture))
+    return [known for known in known_here if not any(known.covers(capture, difference) for difference in found)]
 
 
 class _Facts:
@@ -140,12 +149,12 @@ def _answer_facts(circumstances: str, answers: Answers) -> Iterator[tuple[str, s
 
 
 @cache
-def _fixture(release: str) -> _Facts:
-    """Return the facts of the fixture proxy as this release, after traffic that moves each of its families."""
+def _fixture(release: str) -> Capture:
+    """Return a capture of the fixture proxy as this release, after traffic that moves each of its families."""
     options = ['--release', release, *(['--unlicensed'] if needs_licence(release) else [])]
     with start(*options) as proxy:
         exercise(proxy.url, proxy.key)
         page, answers = proxy.scrape(), ask(proxy.url, proxy.key)
     with start(*options, '--no-auth' if asks_for_key(release) else '--auth') as proxy:
         flipped = ask_for_metrics(proxy.url, proxy.key)
-    return _Facts(Capture(release, page, answers, flipped))
+    return Capture(release, page, answers, flipped)

@@ -8,11 +8,19 @@ __all__ = ['DIFFERENCES', 'Difference']
 
 
 class Difference(NamedTuple):
-    """A sum that some releases are known to get wrong. The check has to submit what the page says all the same."""
+    """A sum that some releases are known to get wrong. The check has to submit what the page says all the same.
+
+    `database` tells whether they do with a database, `without` one, or either way (`*`).
+    """
 
     releases: tuple[str, ...]
     sums: tuple[str, ...]
     reason: str
+    database: str = '*'
+
+    def is_of(self, release: str, with_database: bool) -> bool:
+        """Tell whether a proxy is known to get the sums wrong."""
+        return release in self.releases and self.database in ('*', 'with' if with_database else 'without')
 
 
 _REQUESTS = 'litellm.proxy.total_requests.metric.count'
@@ -21,10 +29,22 @@ _FAILED = 'litellm.proxy.failed_requests.metric.count'
 
 DIFFERENCES = (
     Difference(
+        ('1.60.8', '1.72.6.post2', '1.75.8'),
+        ('litellm.auth.total_requests.count',),
+        'With a database, requests with the master key are not counted.',
+        database='with',
+    ),
+    Difference(
+        ('1.80.11',),
+        (f'{_REQUESTS}{{status_code:401}}',),
+        'The one 401 is counted twice. With a database there are two, as an unknown key is refused, but as `None`.',
+        database='without',
+    ),
+    Difference(
         ('1.80.11',),
         (
             _REQUESTS,
-            *(f'{_REQUESTS}{{status_code:{status}}}' for status in (200, 401, 408, 500)),
+            *(f'{_REQUESTS}{{status_code:{status}}}' for status in (200, 408, 500)),
             _OF_ADA,
             f'{_REQUESTS}{{api_key_alias:bob-key}}',
             _FAILED,
@@ -61,6 +81,6 @@ DIFFERENCES = (
     Difference(
         ('1.80.11', '1.88.6', '1.95.1', '1.106.2'),
         ('litellm.deployment.cooled_down.count',),
-        'Deployments are cooled down for a 401 and for a timeout, too.',
+        'With `allowed_fails` set, a deployment that is alone in its group and has no fallback is cooled down, too.',
     ),
 )

@@ -11,7 +11,7 @@ __all__ = ['CREDENTIALS', 'METRICS_PATHS', 'Answer', 'Answers', 'ask', 'ask_for_
 
 OPENMETRICS = 'application/openmetrics-text; version=1.0.0'
 _WRONG_KEY = 'sk-no-such-key'
-_SECONDS = 5
+_SECONDS = 15
 # `/health` calls every model, and LiteLLM makes its OpenAPI document when it is first asked for it.
 _SLOW_SECONDS = 60
 

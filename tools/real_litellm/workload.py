@@ -196,7 +196,7 @@ def fail(client: Client) -> None:
     client.chat('unauthorized', expected=401)
     client.chat('timing-out', expected=408)
     client.sent.deployment_failures.update(['limited', 'too-long', 'broken', 'unauthorized', 'timing-out'])
-    # Of these LiteLLM cools down the rate-limited one and the one that answers 500.
+    # Of these LiteLLM cools down those that have a fallback, but for the prompt that is too long.
     client.sent.cooled_down += 2
     client.chat('no-such-model', expected=400)
     # A key that nobody has; without a database LiteLLM cannot look it up.

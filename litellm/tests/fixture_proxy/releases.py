@@ -252,7 +252,7 @@ class Profile:
     @property
     def exception_of_unknown_key(self) -> str:
         """The class of the failure of a key that the database does not have."""
-        return 'KeyNotFoundError' if self.release >= (1, 110, 0) else 'ProxyException'
+        return 'KeyNotFoundError' if self.release >= (1, 91, 0) else 'ProxyException'
 
     @property
     def has_ledger(self) -> bool:

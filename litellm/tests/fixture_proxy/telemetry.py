@@ -86,6 +86,7 @@ class Telemetry:
             return
         if failure.exception_status == '401' and not self._profile.names_key_of_refusals:
             values['hashed_api_key'] = None
+        values |= self._unrouted(model)
         self._series.inc('litellm_proxy_failed_requests_metric', values)
         self._series.inc('litellm_proxy_total_requests_metric', values)
         if failure.status != 401:
@@ -211,14 +212,21 @@ class Telemetry:
         if failure.exception_status == '401' and not self._profile.names_key_of_refusals:
             values['hashed_api_key'] = None
         if failure.deployment is None:
-            values['model_id'] = self._profile.unrouted_model_id
-            values['api_provider'] = next((one.provider for one in deployments_of(call.group)), None)
+            values |= self._unrouted(call.group)
         if not self._profile.tells_provider_of_failures:
             values['api_provider'] = None
         self._series.inc('litellm_proxy_failed_requests_metric', values)
         for tag in call.tags:
             self._series.inc('litellm_proxy_failed_requests_by_tag_metric', {**values, 'tag': tag})
         self._count_proxied(call, values)
+
+    def _unrouted(self, group: str) -> LabelValues:
+        """Return what a failed request of a client tells of its deployment if none was chosen."""
+        provider = next((one.provider for one in deployments_of(group)), None)
+        return {
+            'model_id': self._profile.unrouted_model_id,
+            'api_provider': provider if self._profile.tells_provider_of_failures else None,
+        }
 
     def _count_unrouted_failure(self, values: LabelValues, requested: str, status: str, exception: str) -> None:
         """Count a failure before any deployment was chosen: LiteLLM leaves the deployment's labels empty."""

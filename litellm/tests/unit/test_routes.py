@@ -13,7 +13,7 @@ from datadog_checks.litellm.mapping.routes import WORDS, normal_route
 from datadog_checks.litellm.options import Options
 from datadog_checks.litellm.secrets import Redactor
 
-PAGES = sorted((Path(__file__).parents[1] / 'pages').glob('*.txt.gz'))
+PAGES = sorted((Path(__file__).parents[1] / 'pages').rglob('*.txt.gz'))
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_a_route_has_one_normal_form(route: str, normal: str) -> None:
     assert normal_route(normal) == normal
 
 
-@pytest.mark.parametrize('path', PAGES, ids=lambda path: path.name.removesuffix('.txt.gz'))
+@pytest.mark.parametrize('path', PAGES, ids=lambda path: f'{path.parent.name}/{path.name.removesuffix(".txt.gz")}')
 def test_the_routes_of_real_pages_are_in_normal_form(path: Path) -> None:
     routes = set(re.findall(r'\broute="([^"]*)"', gzip.decompress(path.read_bytes()).decode()))
 

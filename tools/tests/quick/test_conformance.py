@@ -21,6 +21,8 @@ from tools.matrix.conformance import Difference, allowed, differences, unexplain
 from tools.real_litellm.environment import RELEASES
 
 ROOT = Path(__file__).parents[3]
+# Each release without a database and with one.
+CAPTURES = tuple(product(RELEASES, (False, True)))
 
 
 class Compared(NamedTuple):
@@ -30,30 +32,31 @@ class Compared(NamedTuple):
     differences: list[Difference]
 
 
-@pytest.fixture(scope='module', params=RELEASES)
+@pytest.fixture(scope='module', params=CAPTURES, ids=lambda which: f'{which[0]}{" with a database" * which[1]}')
 def compared(request: pytest.FixtureRequest) -> Compared:
-    capture = Capture.load(request.param)
+    capture = Capture.load(*request.param)
     return Compared(capture, differences(capture))
 
 
 def test_the_fixture_differs_from_the_real_proxy_only_where_it_is_known_to(compared: Compared) -> None:
-    found = unexplained(compared.capture.release, compared.differences)
+    found = unexplained(compared.capture, compared.differences)
     assert [str(difference) for difference in found] == []
 
 
 def test_every_known_difference_is_one(compared: Compared) -> None:
-    assert unneeded(compared.capture.release, compared.differences) == []
+    assert unneeded(compared.capture, compared.differences) == []
 
 
-@pytest.mark.parametrize('release', RELEASES)
-def test_a_capture_tells_nothing_of_the_machine(release: str) -> None:
-    capture = Capture.load(release)
+@pytest.mark.parametrize(('release', 'with_database'), CAPTURES)
+def test_a_capture_tells_nothing_of_the_machine(release: str, with_database: bool) -> None:
+    capture = Capture.load(release, with_database)
     told = f'{capture.page} {capture.answers} {capture.flipped}'
     assert re.findall(r'(?<![\w.])/(?:home|root|tmp|usr|var|work)/\S*|sk-[0-9a-f]{16,}', told) == []
 
 
-def test_each_release_of_the_matrix_was_captured() -> None:
-    assert captured_releases() == sorted(RELEASES)
+@pytest.mark.parametrize('with_database', [False, True])
+def test_each_release_of_the_matrix_was_captured(with_database: bool) -> None:
+    assert captured_releases(with_database) == sorted(RELEASES)
 
 
 def test_a_known_difference_has_a_reason_and_is_of_releases_that_were_captured() -> None:
@@ -63,7 +66,7 @@ def test_a_known_difference_has_a_reason_and_is_of_releases_that_were_captured()
 
 
 def test_the_families_that_no_real_proxy_moved_are_those_of_the_readme() -> None:
-    moved = set().union(*(Capture.load(release).moved for release in RELEASES))
+    moved = set().union(*(Capture.load(*which).moved for which in CAPTURES))
     unmoved = Lineage.read().rows.keys() - moved
     readme = (ROOT / 'litellm' / 'tests' / 'README.md').read_text(encoding='utf-8')
     patterns = list(patterns_of_the_table_below('## What is not exercised', readme))

@@ -10,11 +10,11 @@ from tools.matrix import release_table
 from tools.matrix.__main__ import CI_RELEASES
 from tools.matrix.access import expected_status, needs_licence
 from tools.matrix.capture import Capture
-from tools.matrix.differences import DIFFERENCES
-from tools.matrix.row import Result
+from tools.matrix.differences import DIFFERENCES, Difference
+from tools.matrix.result import Result
 from tools.real_litellm.environment import RELEASES
 from tools.real_litellm.families import Coverage
-from tools.real_litellm.sums import SUMS
+from tools.real_litellm.sums import SUMS, SUMS_WITHOUT_LICENCE
 
 REQUIREMENTS = Path(__file__).parents[3] / 'requirements'
 
@@ -34,10 +34,28 @@ def test_a_row_without_complaints_passes_in_each_column() -> None:
     assert cells(result('1.95.1')) == ['1.95.1', 'no', '2', '1', '0', '3 of 3', 'pass', 'pass', 'pass', 'pass', '']
 
 
+def result_with_database() -> Result:
+    """Return a result with another one, of a run with a database that moved one family more."""
+    found, other = result('1.95.1'), result('1.95.1')
+    other.coverage = Coverage({'a', 'b'}, {'c'}, {'b', 'c'}, {'c'}, set())
+    found.with_database = other
+    return found
+
+
 def test_a_run_with_a_database_adds_its_families() -> None:
-    found = result('1.95.1')
-    found.with_database = found.coverage.with_(Coverage(set(), {'c'}, {'b', 'c'}, {'c'}, set()))
-    assert cells(found)[-1] == '3 of 3'
+    assert cells(result_with_database())[-1] == '3 of 3'
+
+
+def test_what_is_wrong_with_a_database_shows_in_its_column_and_says_so() -> None:
+    found = result_with_database()
+    assert found.with_database
+    found.complain('auth', 'GET /metrics: 200, not 401')
+    found.with_database.complain('sums', 'requests: 1 submitted, 2 sent')
+    assert (cells(found)[6], cells(found)[-1]) == ('FAIL', '3 of 3, FAIL')
+    assert found.all_complaints == [
+        'auth: GET /metrics: 200, not 401',
+        'with a database, sums: requests: 1 submitted, 2 sent',
+    ]
 
 
 @pytest.mark.parametrize(('column', 'cell'), [('auth', 6), ('redirect', 7), ('check', 8), ('fixture', 9)])
@@ -91,9 +109,17 @@ def test_ci_runs_the_oldest_and_the_newest_release_and_the_oldest_without_a_lice
 
 def test_what_a_release_is_known_to_count_otherwise_is_a_sum_with_a_reason() -> None:
     for difference in DIFFERENCES:
-        assert set(difference.sums) <= set(map(str, SUMS))
+        assert set(difference.sums) <= set(map(str, (*SUMS, *SUMS_WITHOUT_LICENCE)))
         assert set(difference.releases) <= set(RELEASES)
         assert difference.reason
+
+
+def test_a_known_sum_may_be_one_with_a_database_or_without_only() -> None:
+    known = Difference(('1.80.11',), ('requests',), 'A reason.', database='without')
+    assert known.is_of('1.80.11', with_database=False)
+    assert not known.is_of('1.80.11', with_database=True)
+    assert not known.is_of('1.88.6', with_database=False)
+    assert known._replace(database='*').is_of('1.80.11', with_database=True)
 
 
 @pytest.mark.parametrize(
