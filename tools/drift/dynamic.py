@@ -65,7 +65,6 @@ def _family(found: Mapping[str, Any], packages: Path) -> Family:
         name=found['name'],
         type=found['type'],
         labels=tuple(found['labels']),
-        buckets=tuple(found['buckets']) if found['type'] == 'histogram' else None,
         multiprocess_mode=found['multiprocess_mode'] if found['type'] == 'gauge' else '',
         help=found['help'],
         evidence=f'{file}:{line}',

@@ -71,8 +71,6 @@ def described(collector: Any, name: str) -> dict[str, Any]:
         'type': collector._type,
         'help': collector._documentation,
         'labels': list(collector._labelnames),
-        # A histogram's bounds are floats, the last is +Inf.
-        'buckets': [float(bound) for bound in getattr(collector, '_upper_bounds', [])[:-1]],
         'multiprocess_mode': getattr(collector, '_multiprocess_mode', ''),
     }
 

@@ -70,7 +70,7 @@ def scan(packages: Path) -> Scan:
         for site in sites:
             place = Place(path, site.lineno, site.end_lineno or site.lineno)
             if name := _spelled(site):
-                family = Family(name, _type_of(site), None, None, '', '', str(place), '', 'scan')
+                family = Family(name, _type_of(site), None, '', '', str(place), '', 'scan')
                 found.families.setdefault(name, family)
             else:
                 found.nameless.append(place)

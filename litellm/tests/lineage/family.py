@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from prometheus_client import Histogram
-
-__all__ = ['CLIENT_BUCKETS', 'DriftError', 'Family']
+__all__ = ['DriftError', 'Family']
 
 
 class DriftError(Exception):
@@ -16,23 +14,17 @@ class DriftError(Exception):
 class Family(NamedTuple):
     """A Prometheus family as a parser reports it: a counter without `_total`.
 
-    `labels` are those of LiteLLM's default settings, None when they could not be read. `buckets` are the upper bounds
-    of a histogram without +Inf, None for other types and when unreadable. `multiprocess_mode` is that of a gauge while
-    PROMETHEUS_MULTIPROC_DIR is set, the only time it has a meaning. `evidence` is `file:line` in the wheel,
-    `registered_by` the callable that makes it, as `module:qualified name`, '' when a module's import does. `read_by` is
-    `run`, or `scan` for one that is known from its sources only: of it no labels and no help are known.
+    `labels` are those of LiteLLM's default settings, None when they could not be read. `multiprocess_mode` is that of a
+    gauge while PROMETHEUS_MULTIPROC_DIR is set, the only time it has a meaning. `evidence` is `file:line` in the
+    wheel, `registered_by` the callable that makes it, as `module:qualified name`, '' when a module's import does.
+    `read_by` is `run`, or `scan` for one that is known from its sources only: of it no labels and no help are known.
     """
 
     name: str
     type: str
     labels: tuple[str, ...] | None
-    buckets: tuple[float, ...] | None
     multiprocess_mode: str
     help: str
     evidence: str
     registered_by: str
     read_by: str
-
-
-# Upper bounds without the last, which every histogram has.
-CLIENT_BUCKETS = tuple(map(float, Histogram.DEFAULT_BUCKETS[:-1]))

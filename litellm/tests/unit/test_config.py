@@ -130,10 +130,6 @@ def test_the_example_shows_a_key_in_the_only_form_of_this_header_that_litellm_ta
     }
 
 
-def test_the_stock_scraper_is_off_by_default() -> None:
-    assert load_models({'openmetrics_endpoint': ENDPOINT}).use_stock_scraper is False
-
-
 def test_the_uncommented_line_of_the_example_leaves_the_stock_scraper_off() -> None:
     instance = example_config(uncomment='use_stock_scraper')['instances'][0]
 

@@ -118,7 +118,7 @@ def test_a_module_that_cannot_be_read_is_reported(text: str, unread: str, tmp_pa
 
 
 def family(name: str, type_: str = 'counter', labels: tuple[str, ...] = ()) -> Family:
-    return Family(name, type_, labels, None, '', '', 'litellm/metrics.py:1', '', 'run')
+    return Family(name, type_, labels, '', '', 'litellm/metrics.py:1', '', 'run')
 
 
 def families_of(*families: Family) -> dict[str, Family]:
@@ -245,7 +245,6 @@ def test_json_holds_every_family_and_the_verdict(capsys: pytest.CaptureFixture[s
         'name': 'litellm_planted',
         'type': 'counter',
         'labels': None,
-        'buckets': None,
         'multiprocess_mode': '',
         'help': '',
         'evidence': 'litellm/metrics.py:3',
