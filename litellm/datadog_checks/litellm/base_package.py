@@ -30,6 +30,8 @@ OpenMetricsScraper.exclude_metrics_pattern    oldest   newest  apply patterns of
 OpenMetricsScraper.exclude_metrics_by_labels  oldest   newest  apply this option before labels are removed
 OpenMetricsScraper.generate_sample_data       oldest   newest  tag a label set as the base would
 OpenMetricsScraper.metric_transformer         oldest   newest  map a family that no option maps
+OpenMetricsScraper.label_aggregator           oldest   newest  choose what samples the base shares labels of
+LabelAggregator.collect                       oldest   newest  the same
 LabelAggregator.configured                    oldest   newest  know whether any family shares its labels
 LabelAggregator.populate                      oldest   newest  share labels as the base does
 LabelAggregator.label_sets                    oldest   newest  know whether what is shared has changed
@@ -57,6 +59,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from copy import copy
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 from weakref import ref
@@ -170,6 +173,19 @@ class AdaptedScraper(OpenMetricsScraper):
             return None
         search = self.raw_line_filter.search
         return lambda line: search(line.decode('utf-8', 'replace')) is not None
+
+    def share_only(self, can_share: Callable[[Sample, Iterable[str]], bool]) -> None:
+        """Have the base share labels of those samples only that can share them, given the labels to match."""
+        if not self.label_aggregator.configured:
+            return
+        collect = self.label_aggregator.collect
+
+        def collect_some(family: PrometheusFamily, config: Mapping[str, Any]) -> None:
+            sharing = copy(family)
+            sharing.samples = [one for one in family.samples if can_share(one, config.get('match', ()))]
+            collect(sharing, config)
+
+        self.label_aggregator.collect = collect_some  # type: ignore[method-assign]
 
     def map_family(self, family: str, name: str) -> None:
         """Submit a family under this name, with the type of its page, unless it is mapped already."""

@@ -128,17 +128,17 @@ def test_samples_that_are_left_out_and_forgotten_are_not_submitted(server: PageS
 
 
 def test_an_error_of_the_base_package_costs_no_other_family(server: PageServer) -> None:
-    """The label that it looks for is not there."""
-    pages = Pages(server, {'litellm_build': {'name': 'version', 'type': 'metadata', 'label': 'version'}})
-    build = '# TYPE litellm_build gauge\nlitellm_build{version="1"} 1\n'
-    pages.see(requests(40) + build)
-    flush = pages.see(requests(42) + build.replace('version', 'other'))
-    assert flush.error
-    assert flush.counts == {Context(REQUESTS_COUNT, frozenset()): 2}
+    """The label that it looks for is not there, in two of three families."""
+    versions = {f'litellm_{name}': {'name': name, 'type': 'metadata', 'label': 'version'} for name in ('a', 'b')}
+    pages = Pages(server, versions, RATE)
+    builds = ''.join(f'# TYPE {family} gauge\n{family}{{other="1"}} 1\n' for family in versions)
+    pages.see(requests(40) + builds + gauge(ann=1))
+    flush = pages.see(requests(42) + builds + gauge(ann=4))
 
-    flush = pages.see(requests(45) + build)
     assert not flush.error
-    assert flush.counts == {Context(REQUESTS_COUNT, frozenset()): 3}
+    assert flush.counts == {Context(REQUESTS_COUNT, frozenset()): 2}
+    assert flush.gauges[Context('litellm.used', frozenset({'model:a', 'user:ann'}))] == 3
+    assert [warning for warning in pages.check.get_warnings() if '2 families' in warning and '(KeyError)' in warning]
 
 
 def test_shared_labels_are_those_of_the_other_families_too(server: PageServer) -> None:

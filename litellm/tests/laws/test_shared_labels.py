@@ -145,11 +145,13 @@ def test_only_series_that_match_share_a_label(server: PageServer) -> None:
         ({'exclude_labels': ['hashed_api_key']}, ('in-clear', 'in-clear-too')),
     ],
 )
+@pytest.mark.parametrize('stock', [False, True], ids=['exact', 'stock'])
 def test_a_label_to_match_that_does_not_leave_matches_nothing(
-    server: PageServer, options: dict[str, Any], keys: tuple[str, str]
+    server: PageServer, options: dict[str, Any], keys: tuple[str, str], stock: bool
 ) -> None:
     share = {BUILD: {'match': ['hashed_api_key'], 'labels': ['version']}}
-    pages = Pages(server, share_labels=share, **options)
+    # With the scraper of the base package, `exclude_labels` is its own, and comes behind what is shared.
+    pages = Pages(server, share_labels=share, use_stock_scraper=stock, **options)
     builds = build(hashed_api_key=keys[0], version='1') + build(hashed_api_key=keys[1], version='2')
     pages.count(builds, requests(40, model='a', hashed_api_key=keys[0]))
 

@@ -26,7 +26,7 @@ from datadog_checks.base.config import is_affirmative
 from ..base_package import LabelShares
 from .labels import REDACTED
 
-__all__ = ['SharedLabels']
+__all__ = ['SharedLabels', 'can_match']
 
 TARGET = 'target_info'
 
@@ -69,7 +69,7 @@ class SharedLabels:
                 for label in OF_SAMPLES.intersection(sample.labels):
                     del sample.labels[label]
             matching = self._matching.get(family.name, ())
-            family.samples = [sample for sample in family.samples if _can_match(sample, matching)]
+            family.samples = [sample for sample in family.samples if can_match(sample, matching)]
             if self._has_target and family.name == TARGET:
                 family.samples = family.samples[:1]
                 self._target = [family] if family.samples else self._target
@@ -85,5 +85,6 @@ class SharedLabels:
         self._shares.populate(labels)
 
 
-def _can_match(sample: Sample, matching: Iterable[str]) -> bool:
+def can_match(sample: Sample, matching: Iterable[str]) -> bool:
+    """Tell whether a sample has all labels to match, none of them in place of a key that does not leave the host."""
     return all(sample.labels.get(label, REDACTED) != REDACTED for label in matching)

@@ -35,6 +35,7 @@ from .telemetry import Telemetry
 from .warnings import (
     alternating_levels,
     contexts_dropped,
+    families_failed,
     query_in_vain,
     repeated_samples,
     several_processes,
@@ -154,7 +155,9 @@ class ExactScraper(LitellmScraper):
             self.warning(alternating_levels(self.endpoint))
         left = table.families_left_to_base(reading)
         self._forget()
-        leave_to_base(self, left, with_history=with_history or bool(self.flush_first_value))
+        errors = leave_to_base(self, left, with_history=with_history or bool(self.flush_first_value))
+        if errors:
+            self.warning(families_failed(errors, self.endpoint))
 
     def _process(self, reading: Reading) -> Process:
         return Process(self._table.started(reading), self._table.cpu_seconds(reading))

@@ -32,13 +32,21 @@ def limitless_types(config: Mapping[str, Any]) -> list[str]:
     return sorted(filter(is_left_to_base, types - _WITHOUT_CONTEXTS))
 
 
-def leave_to_base(scraper: AdaptedScraper, families: Iterable[PrometheusFamily], *, with_history: bool) -> None:
-    """Submit families as the base package does. With history, what counts are at first has happened just now."""
+def leave_to_base(scraper: AdaptedScraper, families: Iterable[PrometheusFamily], *, with_history: bool) -> list[str]:
+    """Submit families as the base package does. With history, what counts are at first has happened just now.
+
+    Return the names of the kinds of errors that this has led to. A family that leads to one costs no other.
+    """
+    errors = []
     for family in families:
         if family.type == 'gauge':
             family.samples = [sample for sample in family.samples if sample.value not in NO_LIMIT]
         merge_equal(family)
-        scraper.transform(family, with_history=with_history)
+        try:
+            scraper.transform(family, with_history=with_history)
+        except Exception as error:  # noqa: BLE001, such as of a version without its label
+            errors.append(type(error).__name__)
+    return errors
 
 
 def merge_equal(family: PrometheusFamily) -> None:

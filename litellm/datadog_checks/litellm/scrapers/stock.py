@@ -6,12 +6,15 @@ Its counts are less exact, and a scrape costs more CPU: see `exact`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
+from typing import Any
 
 from prometheus_client import Metric as PrometheusFamily
 from requests.exceptions import RequestException
 
+from ..mapping.sharing import can_match
 from ..metrics import NO_LIMIT, unprefixed
+from ..options import Options
 from ..page.family_types import CREATED, CUMULATIVE_TYPES
 from ..transport.errors import NOT_AN_EXPOSITION, NotMetricsError, as_error_of_answer
 from .base import LitellmScraper
@@ -30,6 +33,10 @@ class StockScraper(LitellmScraper):
     Left out are `_created` series, which are timestamps, gauge values that mean "no limit", and labels that must not
     leave the host.
     """
+
+    def __init__(self, check: Any, config: MutableMapping[str, Any], options: Options) -> None:
+        super().__init__(check, config, options)
+        self.share_only(can_match)
 
     def read_and_submit(self) -> None:
         self.read_page(super().read_and_submit)

@@ -10,6 +10,7 @@ from collections import Counter
 __all__ = [
     'alternating_levels',
     'contexts_dropped',
+    'families_failed',
     'query_in_vain',
     'repeated_samples',
     'several_processes',
@@ -27,6 +28,15 @@ def contexts_dropped(dropped: Counter[str], endpoint: str) -> str:
         f'{dropped.total()} contexts of {endpoint} exceed `max_contexts` and are not sent. They belong to '
         f'{named}{", …" if len(dropped) > DROPPED_NAMED else ""}. Raise the limit, or exclude labels or metrics that '
         'nobody uses with `exclude_personal_labels`, `exclude_metric_groups` or `collect_histogram_buckets: false`.'
+    )
+
+
+def families_failed(errors: list[str], endpoint: str) -> str:
+    """Say that the base package could not submit some families as an option wants it."""
+    return (
+        f'{len(errors)} families of {endpoint} have a type by `metrics` or `extra_metrics` that does not fit what is '
+        f'on the page ({", ".join(sorted(set(errors)))}), and are not submitted: check what these options say of '
+        'values that are no number, and of labels.'
     )
 
 
