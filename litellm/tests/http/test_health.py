@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import threading
 import time
 import tracemalloc
@@ -168,6 +169,27 @@ def test_tags_come_from_what_an_endpoint_tells(
         dd_run_check(running.check())
 
     assert tags_of(aggregator) == [expected | {'endpoint_health:healthy'}]
+
+
+@pytest.mark.parametrize('is_escaped', [False, True])
+@pytest.mark.parametrize('name', ['größe', '通义', 'a😀b'])
+def test_a_name_is_read_in_any_script(name: str, is_escaped: bool) -> None:
+    text = json.dumps(body([{'model': name}], []), ensure_ascii=is_escaped).encode()
+
+    for mark in (b'', b'\xef\xbb\xbf'):
+        endpoints = read_health(client.Answer(200, mark + text, is_whole=True), Redactor(), has_key=True).endpoints
+        assert list(endpoints) == [('endpoint_health:healthy', f'llm_model:{name}')]
+
+
+@pytest.mark.parametrize('encoding', ['utf-16', 'utf-16-le', 'utf-32', 'utf-32-be'])
+def test_json_in_another_encoding_than_utf_8_is_none(encoding: str) -> None:
+    """The bytes of its texts look like quotes and commas, so that nobody could tell what they would take."""
+    text = json.dumps(body([], [])).encode(encoding)
+
+    with pytest.raises(NoHealthError):
+        read_health(client.Answer(200, text, is_whole=True), Redactor(), has_key=True)
+    with pytest.raises(ValueError):
+        client.Answer(200, text, is_whole=True).json()
 
 
 @pytest.mark.parametrize(
@@ -650,6 +672,15 @@ LARGE = {
     'distinct models': b'{"healthy_endpoints":[],"unhealthy_endpoints":[%b0]}'
     % b''.join(b'{"model":"m%07d","error":"litellm.Timeout: x"},' % n for n in range(34_000)),
     'distinct names': b'{%b"x":0}' % b''.join(b'"key-%012d":"%012d",' % (n, n) for n in range(45_000)),
+    'numbers of distinct names': b'{%b"x":0}' % b''.join(b'"%014d":%d,' % (n, n) for n in range(62_000)),
+    'numbers of distinct names and a sign that takes four bytes': b'{%b"x":"\xf0\x9f\x98\x80"}'
+    % b''.join(b'"%014d":%d,' % (n, n) for n in range(62_000)),
+    # Just too fine to be read, and just not.
+    'lists in lists, 11 bytes each': filled(('[' + ' ' * 10) * 500 + ']' * 500 + ','),
+    'lists in lists, 26 bytes each': filled(('[' + ' ' * 25) * 500 + ']' * 500 + ','),
+    'mappings in mappings, 22 bytes each': filled(('{"a":' + ' ' * 17) * 400 + '0' + '}' * 400 + ','),
+    'mappings in mappings, 38 bytes each': filled(('{"a":' + ' ' * 33) * 400 + '0' + '}' * 400 + ','),
+    'lists in UTF-16': filled('[[]],', '["\u2200",').decode().encode('utf-16-le'),
     'a model of 1.5 MB': filled('a:a/', '{"healthy_endpoints":[{"model":"', '"}],"unhealthy_endpoints":[]}'),
 }
 

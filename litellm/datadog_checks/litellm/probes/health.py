@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter
+from contextlib import suppress
 from functools import partial
 from itertools import islice
 from typing import NamedTuple
@@ -40,9 +41,9 @@ INTERVALS_UNTIL_OUTDATED = 3
 # Stack traces make answers long: several kB for each failing model.
 MAX_BODY_BYTES = 32 << 20
 
-# Objects of Python take many times what they take as JSON. A large body with more texts, commas and opening brackets
-# than one in so many bytes is none of LiteLLM's, and would take more than ten times its size.
-BYTES_PER_TOKEN = 10
+# Objects of Python take many times what they take as JSON. A large body with more texts, commas and opening brackets,
+# which count twice, than one in so many bytes is none of LiteLLM's, and would take more than ten times its size.
+BYTES_PER_TOKEN = 12
 SMALL_BODY_BYTES = 1 << 20
 
 # Each is a context, on top of `max_contexts`. Those that are unhealthy come first.
@@ -98,7 +99,8 @@ def read_health(answer: Answer, redact: Redactor, *, has_key: bool) -> Health:
     if _is_too_fine(answer.body):
         raise NoHealthError(_advice(answer, has_key))
     try:
-        body = answer.json()
+        # With each byte as a character, no sign makes Python take four bytes for each of all others.
+        body = answer.json('latin-1')
     except ValueError:
         raise NoHealthError(_advice(answer, has_key)) from None
     if not isinstance(body, dict):
@@ -125,8 +127,8 @@ def _is_too_fine(body: bytes) -> bool:
     """Tell whether a body consists of so many small values that they would take many times its size."""
     if len(body) <= SMALL_BODY_BYTES:
         return False
-    most = len(body) // BYTES_PER_TOKEN
-    return next(islice(_TOKEN.finditer(body), most, None), None) is not None
+    most = len(body) // BYTES_PER_TOKEN - body.count(b'[') - body.count(b'{')
+    return most < 0 or next(islice(_TOKEN.finditer(body), most, None), None) is not None
 
 
 def _tags(endpoint: object, is_healthy: bool, redact: Redactor) -> tuple[str, ...]:
@@ -151,6 +153,9 @@ def _text(value: object, redact: Redactor) -> str:
     """Return a name as it may be shown. The name of a model can be the address that serves it."""
     if not isinstance(value, str) or len(value) > LONGEST_NAME:
         return ''
+    with suppress(UnicodeError):
+        # The bytes of UTF-8. What JSON escapes is text already.
+        value = value.encode('latin-1').decode()
     # Before it is cut: of a secret, the beginning would be left.
     return redact(without_secrets(_NOT_TEXT.sub(UNREADABLE, value), is_address=True))[:MAX_TAG_VALUE]
 

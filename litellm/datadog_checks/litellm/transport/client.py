@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Mapping, Set
 from contextlib import suppress
@@ -44,12 +45,12 @@ class Answer(NamedTuple):
     is_whole: bool
     redirects: Redirects = NOT_REDIRECTED
 
-    def json(self) -> object:
-        """Return the parsed body. Raises a `ValueError` if it is not JSON, or not whole."""
+    def json(self, encoding: str = 'utf-8') -> object:
+        """Return the parsed body. Raises a `ValueError` if it is not JSON in this encoding, or not whole."""
         if not self.is_whole:
             raise ValueError('too long')
         try:
-            return json.loads(self.body)
+            return json.loads(self.body.removeprefix(codecs.BOM_UTF8).decode(encoding))
         except RecursionError:
             raise ValueError('too deep') from None
 
