@@ -433,12 +433,32 @@ def test_a_gauge_that_comes_twice_in_other_spellings_has_its_last_value(
     aggregator: AggregatorStub, dd_run_check: RunCheck
 ) -> None:
     page = '# TYPE litellm_in_flight_requests gauge\n' + ''.join(
-        f'litellm_in_flight_requests{labels} {value}\n' for value, labels in enumerate(('', '{,}', '{ , }', '{ }'), 2)
+        f'litellm_in_flight_requests{{{labels}}} {value}\n'
+        for value, labels in enumerate(('a="1",b="2"', 'b="2",a="1"', ' a = "1" , b = "2" , '), 2)
     )
     check = scrape(dd_run_check, page, tag_by_endpoint=False)
 
-    aggregator.assert_metric('litellm.in_flight_requests', 5, count=1)
+    aggregator.assert_metric('litellm.in_flight_requests', 4, tags=['a:1', 'b:2'], count=1)
     assert ['more than once' in warning for warning in check.warnings] == [True]
+
+
+def test_openmetrics_is_read_whatever_its_order(aggregator: AggregatorStub, dd_run_check: RunCheck) -> None:
+    """Prometheus' client refuses each of these pages."""
+    page = (
+        '# TYPE litellm_spend_metric counter\n# UNIT litellm_spend_metric dollars\n'
+        'litellm_spend_metric_total{a="1"} 3\nlitellm_spend_metric_total{a="2"} -3\n'
+        '# TYPE litellm_auth_latency histogram\nlitellm_auth_latency_bucket{le="1"} 2\n'
+        'litellm_spend_metric_total{a="4"} 5\n'
+        'litellm_auth_latency_bucket{le="0.5"} 1\nlitellm_auth_latency_bucket{le="+Inf"} 2\n# EOF\n'
+    )
+    scrape(dd_run_check, page, OPENMETRICS, tag_by_endpoint=False)
+
+    assert submitted(aggregator) == [
+        ('litellm.auth.latency.bucket', 1.0, ['upper_bound:0.5']),
+        ('litellm.auth.latency.bucket', 2.0, ['upper_bound:1.0']),
+        ('litellm.spend.metric.count', 3.0, ['a:1']),
+        ('litellm.spend.metric.count', 5.0, ['a:4']),
+    ]
 
 
 def of_team(remaining: str, maximum: str, team: str = 'red') -> str:

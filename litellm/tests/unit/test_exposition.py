@@ -21,6 +21,7 @@ from datadog_checks.litellm.page.exposition import (
     split_bound,
     split_sample,
 )
+from datadog_checks.litellm.page.family_types import parse_declaration
 from datadog_checks.litellm.transport.errors import NotMetricsError, TruncatedPageError
 
 
@@ -84,6 +85,8 @@ def test_an_answer_of_one_unfinished_line_is_no_metrics_page() -> None:
         (b'x {a="b"} 1', b'x{a="b"}', b'1'),
         (b'  x{a="b"}\t1.5 ', b'x{a="b"}', b'1.5'),
         (b'x{a="b"}1.5', b'x{a="b"}', b'1.5'),
+        (b'x{a="b"}\r\v\f1.5', b'x{a="b"}', b'1.5'),
+        (b'x \r1.5', b'x', b'1.5'),
         (b'x{a="b"} 1.5 1795300000', b'x{a="b"}', b'1.5'),
         (b'x{a="b"} 1 # {trace="c"} 0.5', b'x{a="b"}', b'1'),
         (b'x{a="b} 2",c="d"} 1', b'x{a="b} 2",c="d"}', b'1'),
@@ -98,7 +101,6 @@ def test_an_answer_of_one_unfinished_line_is_no_metrics_page() -> None:
         (b'x{a="b"} 1 -1.5e3 # {} 2 1e3', b'x{a="b"}', b'1'),
         # What Prometheus' client refuses, and docs/exposition.md lists.
         (b'x 1 # {a="b"} many', b'x', b'1'),
-        (b'x{1a="b",c-d="e"} 1', b'x{1a="b",c-d="e"}', b'1'),
     ],
 )
 def test_a_sample_is_split_from_its_value(line: bytes, sample: bytes, value: bytes) -> None:
@@ -124,6 +126,8 @@ def test_a_sample_is_split_from_its_value(line: bytes, sample: bytes, value: byt
         b'x 1 NaN',
         b'x 1 # some words',
         b'x 1 # {a="b"}',
+        b'x\r1',
+        'x\u00a01'.encode(),
         b'x{,,} 1',
         b'x{,,a="b"} 1',
     ],
@@ -135,6 +139,13 @@ def test_a_line_that_is_no_sample_is_an_error(line: bytes) -> None:
 
 @pytest.mark.parametrize('value', [b'1_000', b'0_1', b'1e1_0', b'_1', b' 1', b'1 ', b'', b'0x1p4', b'1.2.3', b'1,5'])
 def test_a_value_that_is_a_number_to_python_alone_is_none(value: bytes) -> None:
+    with pytest.raises(BadLineError, match='with a value that is not a number'):
+        parse_value(value)
+
+
+def test_a_blank_of_another_script_belongs_to_the_value() -> None:
+    _, value = split_sample('x{a="b"}\u20281'.encode())
+
     with pytest.raises(BadLineError, match='with a value that is not a number'):
         parse_value(value)
 
@@ -242,6 +253,8 @@ def test_the_bound_is_taken_out_of_the_labels_of_a_bucket(labels: bytes, others:
         b'le="NaN"',
         b',le="1"',
         b'le="1",',
+        b'le="1",le="1"',
+        b'a="b",le="1", c="d", le = "2"',
     ],
 )
 def test_a_bucket_without_a_bound_is_an_error(labels: bytes) -> None:
@@ -295,8 +308,54 @@ def test_a_sample_is_what_prometheus_client_rendered(labels: dict[str, str], val
 
 
 @pytest.mark.parametrize(
-    'labels', ['a', 'a=', 'a=b', 'a="b', 'a="b" c="d"', '="b"', 'a="b",,c="d"', ',', ',a="b"', 'a="b",']
+    'labels',
+    [
+        'a',
+        'a=',
+        'a=b',
+        'a="b',
+        'a="b" c="d"',
+        '="b"',
+        'a="b",,c="d"',
+        ',',
+        ',a="b"',
+        'a="b",',
+        'a="b",a="b"',
+        'a="b",c="d",a="e"',
+        '1a="b"',
+        'a-b="c"',
+        'größe="b"',
+        '"a"="b"',
+        '__name__="b"',
+        '__a="b"',
+    ],
 )
 def test_what_is_no_list_of_labels_is_an_error(labels: str) -> None:
     with pytest.raises(BadLineError, match='invalid labels'):
         parse_labels(labels)
+
+
+@pytest.mark.parametrize(
+    'comment',
+    [
+        b'# TYPE',
+        b'# TYPE x',
+        b'# TYPE x many',
+        b'# TYPE x COUNTER',
+        b'# TYPE x counter more',
+        b'# TYPE 1x counter',
+        b'# TYPE "x" counter',
+        '# TYPE größe counter'.encode(),
+        '# TYPE x\u2028counter'.encode(),
+        b'# TYPE x counter\0',
+        b'# TYPE x\xff counter',
+    ],
+)
+def test_a_type_line_that_declares_nothing_is_an_error(comment: bytes) -> None:
+    with pytest.raises(BadLineError, match='with an invalid family declaration'):
+        parse_declaration(comment)
+
+
+@pytest.mark.parametrize('comment', [b'#', b'#TYPE x counter', b'# type x counter', b'# HELP x TYPE y counter', b'# \xff'])
+def test_other_comments_declare_nothing(comment: bytes) -> None:
+    assert parse_declaration(comment) is None

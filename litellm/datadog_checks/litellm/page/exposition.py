@@ -58,7 +58,7 @@ _LABELS = rb'(?:[^"}]++|%s)*+' % _STRING
 _TIMESTAMP = rb'[-+]?+(?:\d++(?:\.\d*+)?+|\.\d++)(?:[eE][-+]?+\d++)?+'
 _SAMPLE = re.compile(
     # One comma may stand before the first label.
-    rb'\s*+(%(name)s)(?:[ \t]*+\{\s*+(?:,\s*+)?+((?!,)%(labels)s)\}[ \t]*+|[ \t]++)'
+    rb'\s*+(%(name)s)(?:[ \t]*+\{\s*+(?:,\s*+)?+((?!,)%(labels)s)\}|[ \t])\s*+'
     rb'([^\s{#]\S*+)(?:[ \t]++%(timestamp)s)?+'
     # An exemplar.
     rb'(?:[ \t]++#[ \t]*+\{%(labels)s\}[ \t]*+[-+.\w]++(?:[ \t]++%(timestamp)s)?+)?+\s*+'
@@ -70,7 +70,8 @@ _BUCKET = re.compile(
     % {b'string': _STRING},
     re.DOTALL,
 )
-_LABEL = re.compile(r'([^\s="{},]++)\s*+=\s*+"((?:[^"\\]++|\\.)*+)"\s*+(?:,\s*+(?!\Z)|\Z)', re.DOTALL)
+# Names that begin with two underscores are Prometheus' own.
+_LABEL = re.compile(r'((?!__)[a-zA-Z_][a-zA-Z0-9_]*+)\s*+=\s*+"((?:[^"\\]++|\\.)*+)"\s*+(?:,\s*+(?!\Z)|\Z)', re.DOTALL)
 _IS_NAME = re.compile(_NAME)
 _ESCAPE = re.compile(r'\\(.)', re.DOTALL)
 _ESCAPED = {'n': '\n', '\\': '\\', '"': '"'}
@@ -181,15 +182,15 @@ def is_openmetrics(content_type: str) -> bool:
     return content_type.partition(';')[0].strip().lower() == OPENMETRICS
 
 
-def is_name(name: str) -> bool:
+def is_name(name: bytes) -> bool:
     """Tell whether this is a valid name of a family."""
-    return _IS_NAME.fullmatch(name.encode()) is not None
+    return _IS_NAME.fullmatch(name) is not None
 
 
 def split_bound(labels: bytes) -> tuple[bytes, bytes]:
     """Split the labels of a bucket into the labels of its series and the bound `le`.
 
-    Raises `BadLineError` if there is no bound that is a number.
+    Raises `BadLineError` if there is not one bound that is a number.
     """
     match = _BUCKET.fullmatch(labels)
     if match is None:
@@ -199,20 +200,22 @@ def split_bound(labels: bytes) -> tuple[bytes, bytes]:
         is_bound = not isnan(parse_value(bound))
     except BadLineError:
         is_bound = False
-    if not is_bound:
+    if not is_bound or (after and _BUCKET.fullmatch(after)):
         raise BadLineError(NO_BOUND)
     return (before + after if after else before.rstrip(b', \t')), bound
 
 
 def parse_labels(labels: str) -> dict[str, str]:
     """Return the labels of `name="value",…`, unescaped. Raises `BadLineError` if it is anything else."""
-    parsed = {}
+    parsed: dict[str, str] = {}
     position = 0
     while position < len(labels):
         match = _LABEL.match(labels, position)
         if match is None:
             raise BadLineError(NO_LABELS)
         name, value = match.groups()
+        if name in parsed:
+            raise BadLineError(NO_LABELS)
         parsed[name] = _ESCAPE.sub(_unescape, value) if '\\' in value else value
         position = match.end()
     return parsed

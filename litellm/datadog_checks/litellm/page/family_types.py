@@ -45,8 +45,8 @@ SUFFIXES = {
 OVERRIDES = {'counter': '.count', 'gauge': '', 'time_elapsed': ''}
 
 # By the type in a TYPE line.
-_TYPES = {type_: type_ for type_ in SUFFIXES} | dict.fromkeys(
-    ('gaugehistogram', 'info', 'stateset', 'untyped'), UNKNOWN
+_TYPES = {type_.encode(): type_ for type_ in SUFFIXES} | dict.fromkeys(
+    (b'gaugehistogram', b'info', b'stateset', b'untyped'), UNKNOWN
 )
 
 
@@ -58,13 +58,14 @@ class Declaration(NamedTuple):
     type: str
 
 
-def parse_declaration(comment: str) -> Declaration | None:
+def parse_declaration(comment: bytes) -> Declaration | None:
     """Return what a comment declares, or None if it is no TYPE line. Raises `BadLineError` if it declares nothing."""
-    match comment.split():
-        case ['#', 'TYPE', declared, type_, *_] if is_name(declared) and type_ in _TYPES:
-            family = declared.removesuffix(TOTAL) if type_ == 'counter' else declared
+    match comment.split(None, 4):
+        case [b'#', b'TYPE', name, type_] if is_name(name) and type_ in _TYPES:
+            declared = name.decode()
+            family = declared.removesuffix(TOTAL) if type_ == b'counter' else declared
             return Declaration(declared, family, _TYPES[type_])
-        case ['#', 'TYPE', *_]:
+        case [b'#', b'TYPE', *_]:
             raise BadLineError(NO_FAMILY)
     return None
 

@@ -60,7 +60,7 @@ class Recognition:
         slots: Slots,
         learn: Callable[[bytes], Slot],
         learn_next_bucket: Callable[[bytes], Slot | None],
-        read_comment: Callable[[str], None],
+        read_comment: Callable[[bytes], None],
     ) -> None:
         self._slots = slots
         self._learn = learn
@@ -245,7 +245,7 @@ class Recognition:
             return self._read_value(bucket, float(text))
         line = line.strip()
         if line.startswith(b'#') or not line:
-            self._read_comment(line.decode('utf-8', 'replace'))
+            self._read_comment(line)
             return None
         sample, text = split_sample(line)
         if b'_' in text:

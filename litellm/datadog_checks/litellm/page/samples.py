@@ -354,7 +354,7 @@ class SampleTable:
         if first is not series:
             first.is_shared = self.slots.share_contexts = True
 
-    def _read_comment(self, comment: str) -> None:
+    def _read_comment(self, comment: bytes) -> None:
         declaration = parse_declaration(comment)
         if declaration is not None:
             declared, name, type_ = declaration

@@ -250,7 +250,7 @@ def _failure(errors: str, endpoint: str) -> Failure:
 def _declared_family(line: str, prefix: str) -> str | None:
     """Return the name of the family that a comment declares, as in `metrics`, or None if it declares none."""
     try:
-        declaration = parse_declaration(line)
+        declaration = parse_declaration(line.encode())
     except BadLineError:
         return None
     return None if declaration is None else declaration.family.removeprefix(prefix)
