@@ -188,7 +188,7 @@ def test_json_in_another_encoding_than_utf_8_is_none(encoding: str) -> None:
 
     with pytest.raises(NoHealthError):
         read_health(client.Answer(200, text, is_whole=True), Redactor(), has_key=True)
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match=r'column \d|decode byte'):
         client.Answer(200, text, is_whole=True).json()
 
 

@@ -167,9 +167,7 @@ def _read(table: SampleTable, page: bytes) -> dict[object, float] | str:
         for slot in (series.slots if series is not None else ())
     }
     read = {
-        of.get(slot, slots.keys[slot]): value
-        for slot, value in enumerate(reading.values)
-        if slot not in reading.absent
+        of.get(slot, slots.keys[slot]): value for slot, value in enumerate(reading.values) if slot not in reading.absent
     }
     table.accept(reading)
     return read

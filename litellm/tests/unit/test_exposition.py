@@ -356,6 +356,8 @@ def test_a_type_line_that_declares_nothing_is_an_error(comment: bytes) -> None:
         parse_declaration(comment)
 
 
-@pytest.mark.parametrize('comment', [b'#', b'#TYPE x counter', b'# type x counter', b'# HELP x TYPE y counter', b'# \xff'])
+@pytest.mark.parametrize(
+    'comment', [b'#', b'#TYPE x counter', b'# type x counter', b'# HELP x TYPE y counter', b'# \xff']
+)
 def test_other_comments_declare_nothing(comment: bytes) -> None:
     assert parse_declaration(comment) is None
