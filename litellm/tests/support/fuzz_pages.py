@@ -182,6 +182,8 @@ def _fits_together(table: SampleTable) -> None:
     known = list(table.all_series())
     assert all(slots.series[slot] in known for slot in owned)
     submitted = [slot for slot, kind in enumerate(slots.kinds) if kind.metric is not None and slots.series[slot]]
+    # A series also has its buckets without a metric.
+    owned = [slot for slot in owned if slots.kinds[slot].metric is not None]
     assert sorted(submitted) == sorted(owned)
     gauges = [slot for context in table.gauges.values() for slot in context.slots]
     counts = [slot for slot in submitted if slots.kinds[slot].is_count]
