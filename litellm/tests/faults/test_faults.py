@@ -996,8 +996,12 @@ def test_families_that_a_page_declares_and_never_fills_are_not_kept(endpoint: En
         ({'Date': 'no date'}, True),
         ({'Date': 'Fri, 31 Dec 9999 23:59:59 GMT'}, False),
         ({'Date': formatdate(time.time() - 3600, usegmt=True)}, False),
+        ({'Date': time.asctime(time.gmtime(time.time() - 3600))}, False),
+        ({'Date': formatdate(time.time() - 3600, usegmt=True), 'Age': '3600'}, True),
+        ({'Date': formatdate(usegmt=True), 'Age': '9' * 400}, True),
+        ({'Date': formatdate(usegmt=True), 'Age': '9' * 5000}, True),
     ],
-    ids=['none', 'no date', 'in the far future', 'an hour ago'],
+    ids=['none', 'no date', 'in the far future', 'an hour ago', 'as C has it', 'kept', 'kept for ever', 'too long'],
 )
 def test_the_clock_of_the_proxy_counts_if_it_tells_it(headers: dict[str, str], is_ours: bool) -> None:
     response = Response()

@@ -21,6 +21,7 @@ from tests.support.simulated_proxy import Clock, PageServer, SimulatedProxy, Sta
 from tests.support.watch import LATENCY, REQUESTS, TOKENS, Watch, every_label, true_counts
 
 HOUR = 3600.0
+START = Clock().now()
 # Longer than what a sample may be absent before it is forgotten.
 FORGOTTEN = 12
 
@@ -192,6 +193,17 @@ def test_pages_of_two_caches_of_different_age_count_what_happened(created: str, 
 
     assert counted <= total - 5_000 if created else counted <= total
     assert not created or counted == total - 5_000
+
+
+@pytest.mark.parametrize('count', [4, 5, 6])
+def test_a_line_of_an_old_page_counts_in_full_when_it_is_that_of_a_new_process(count: int, pages: Pages) -> None:
+    def show(count: int, age: float) -> float:
+        created = f'{REQUESTS}_created{{n="0"}} {START - age}'
+        return pages.show(f'{REQUESTS}_total{{n="0"}} {count}', created)
+
+    pages.show(f'{REQUESTS}_total{{n="0"}} 8', f'{REQUESTS}_created{{n="0"}} {START - 60}')
+
+    assert [show(5, 60), show(count, -20), show(count + 1, -20)] == [0, count, 1]
 
 
 # Multiprocess mode.

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
-from typing import Any, Self, cast
+from typing import Any, NamedTuple, Self, cast
 from unittest.mock import patch
 from urllib.parse import parse_qs, urlsplit
 
@@ -57,11 +57,19 @@ Labels = tuple[tuple[str, str], ...]
 SeriesKey = tuple[str, Labels]
 
 
+# When the Agent's host was booted, where its monotonic clock begins.
+BOOTED = 1_795_000_000.0
+
+
 class Clock:
-    """The Agent's time in seconds since the epoch; it moves only when told to."""
+    """The true time in seconds since the epoch, which moves only when told to, and what the Agent's host makes of it.
+
+    The host's monotonic clock is always right, but begins at another time. Its time of day may be `set` wrong.
+    """
 
     def __init__(self, now: float = 1_795_330_000.25) -> None:
         self._now = now
+        self._ahead = 0.0
 
     def now(self) -> float:
         return self._now
@@ -69,10 +77,17 @@ class Clock:
     def advance(self, seconds: float) -> None:
         self._now += seconds
 
+    def step(self, seconds: float) -> None:
+        """Set the time of day of the Agent's host, forward or back."""
+        self._ahead += seconds
+
     @contextmanager
     def is_the_time(self) -> Iterator[None]:
-        """Let the standard library tell this clock's time inside the block."""
-        with patch('time.time', self.now), patch('time.monotonic', self.now):
+        """Let the standard library tell the time of the Agent's host inside the block."""
+        with (
+            patch('time.time', lambda: self._now + self._ahead),
+            patch('time.monotonic', lambda: self._now - BOOTED),
+        ):
             yield
 
 
@@ -89,9 +104,10 @@ class Series:
     first_shown: dict[str, float] | None = None
     last_shown: dict[str, float] | None = None
 
-    def show(self) -> None:
-        """Remember that a whole page with the present values has left for the scraper."""
-        self.last_shown = dict(self.values)
+    def show(self, values: dict[str, float]) -> None:
+        """Remember that a whole page with these values has left for the scraper, maybe older ones than it has seen."""
+        before = self.last_shown or {}
+        self.last_shown = {suffix: max(value, before.get(suffix, value)) for suffix, value in values.items()}
         self.first_shown = self.first_shown or self.last_shown
 
 
@@ -166,6 +182,15 @@ class _Page:
     def collect(self) -> Iterator[Metric]:
         # In multiprocess mode only families with samples are on the page.
         return (metric for metric in self._metrics.values() if self._single_process or metric.samples)
+
+
+class _Shown(NamedTuple):
+    """A page as it was made: for the scraper, or for a cache."""
+
+    made_at: float
+    date: float
+    registry: CollectorRegistry
+    series: list[tuple[Series, dict[str, float]]]
 
 
 class _LoopbackServer:
@@ -274,6 +299,7 @@ class SimulatedProxy(_LoopbackServer):
         self._processes = [_Process(self.clock.now(), skew) for skew in self._skews[: 1 if multiprocess else workers]]
         self._instances: dict[SeriesKey, list[Series]] = defaultdict(list)
         self._asked_at = 0.0
+        self._cached: _Shown | None = None
         self._watched_since: float | None = None
         self._last_failure: float | None = None
         self.load: float | None = None
@@ -283,6 +309,10 @@ class SimulatedProxy(_LoopbackServer):
         """How long an answer takes until its page is made, and from then until its headers arrive."""
         self.dates: list[str] | None = None
         """The `Date` headers, if not one with the time of the process."""
+        self.gateway_ahead: float | None = None
+        """How far the clock of a gateway is ahead that sets the `Date` of all answers. None without a gateway."""
+        self.answers_from_cache = False
+        """Whether a cache answers with the page that it was filled with last, and its `Age`."""
         super().__init__()
         if not up:
             self.stop_listening()
@@ -318,9 +348,13 @@ class SimulatedProxy(_LoopbackServer):
         self.clock.advance(0.5)
         self._processes[0 if self._multiprocess else worker] = _Process(self.clock.now(), self._skews[worker])
 
-    def step_clocks(self, seconds: float) -> None:
-        """Set the clocks of all processes, forward or back: what they have stamped before stays as it is."""
-        self._skews = [skew + seconds for skew in self._skews]
+    def step_clocks(self, seconds: float, worker: int | None = None) -> None:
+        """Set the clocks of all processes or of one, forward or back: what they have stamped stays as it is."""
+        self._skews = [skew + seconds * (worker in (None, n)) for n, skew in enumerate(self._skews)]
+
+    def fill_cache(self, worker: int = 0) -> None:
+        """Let a cache keep the present page of a process, which somebody else has asked for."""
+        self._cached = self._page_of(worker)
 
     def _process(self, worker: int) -> _Process:
         return self._processes[0 if self._multiprocess else worker]
@@ -341,12 +375,13 @@ class SimulatedProxy(_LoopbackServer):
         """Take note that a scrape has failed at this moment."""
         self._last_failure = self.clock.now()
 
-    def visible_events(self) -> dict[SeriesKey, dict[str, float]]:
+    def visible_events(self, later: float = 0.0) -> dict[SeriesKey, dict[str, float]]:
         """Return how far each series' totals went up since the first scrape, over all processes and restarts.
 
         Of an instance of a series this counts what whole pages have shown of it. If it is older than the first
         scrape, what its first page showed had happened before. The watch begins when the first page is asked for, or
-        with the last failed attempt before it: what is younger has happened under the scraper's eyes.
+        with the last failed attempt before it: what is younger has happened under the scraper's eyes. `later` is by how
+        many seconds it is taken to begin later than that. A page out of a cache begins it when it was made.
         """
         events: dict[SeriesKey, dict[str, float]] = {}
         for key, instances in self._instances.items():
@@ -354,16 +389,17 @@ class SimulatedProxy(_LoopbackServer):
             for series in instances:
                 if series.type == 'gauge' or series.last_shown is None or series.first_shown is None:
                     continue
-                older = self._watched_since is None or series.created <= self._watched_since
+                older = self._watched_since is None or series.created <= self._watched_since + later
                 for suffix, value in series.last_shown.items():
                     totals[suffix] += value - (series.first_shown[suffix] if older else 0)
         return events
 
-    def _shown(self, series: list[Series]) -> None:
+    def _has_shown(self, page: _Shown) -> None:
         if self._watched_since is None:
-            self._watched_since = self._asked_at if self._last_failure is None else self._last_failure
-        for one in series:
-            one.show()
+            begin = self._asked_at if self._last_failure is None else self._last_failure
+            self._watched_since = min(begin, page.made_at)
+        for series, values in page.series:
+            series.show(values)
 
     # How a page leaves.
 
@@ -379,41 +415,61 @@ class SimulatedProxy(_LoopbackServer):
         if isinstance(fault, Status):
             self._send(request, fault.status, 'text/plain', fault.body.encode())
             return
-        series = dict(self._process(self.answering).series)
-        started = self._process(self.answering).stamp
+        page = self._cached if self.answers_from_cache and self._cached else self._page_of(self.answering, fault)
+        names = parse_qs(urlsplit(request.path).query).get('name[]') if self._selects else None
+        encode, content_type = choose_encoder(request.headers.get('Accept', ''))
+        registry = page.registry
+        body = encode(cast(CollectorRegistry, registry.restricted_registry(names)) if names else registry)
+        if isinstance(fault, Cut):
+            self._send(request, 200, content_type, body, page, cut=fault)
+        else:
+            self._has_shown(page)
+            self._send(request, 200, content_type, body, page)
+
+    def _page_of(self, worker: int, fault: Fault | None = None) -> _Shown:
+        """Return the present page of a process."""
+        process = self._process(worker)
+        series, started, stamp = dict(process.series), process.started, process.stamp
         if isinstance(fault, RestartInside):
             old_families = list(self._families)[: list(self._families).index(fault.family)]
-            self.restart(self.answering)
+            self.restart(worker)
             series = {key: one for key, one in series.items() if key[0] in old_families}
         page = _Page(self._families, not self._multiprocess)
         for key, one in series.items():
             page.add(key, one)
         if not self._multiprocess:
-            page.add_start_time(started)
+            page.add_start_time(stamp)
             if self.load is not None:
-                # By the Agent's clock: the proxy's may be set.
-                age = self.clock.now() - self._process(self.answering).started
-                page.add_cpu_seconds(self.load * age)
+                # By the true time: the clock of the process may be set.
+                page.add_cpu_seconds(self.load * (self.clock.now() - started))
         registry = CollectorRegistry(auto_describe=not self._multiprocess)
         registry.register(cast(Any, page))
-        names = parse_qs(urlsplit(request.path).query).get('name[]') if self._selects else None
-        encode, content_type = choose_encoder(request.headers.get('Accept', ''))
-        body = encode(cast(CollectorRegistry, registry.restricted_registry(names)) if names else registry)
-        if isinstance(fault, Cut):
-            self._send(request, 200, content_type, body, fault)
-        else:
-            self._shown(list(series.values()))
-            self._send(request, 200, content_type, body)
+        shown = [(one, dict(one.values)) for one in series.values()]
+        return _Shown(self.clock.now(), self._date(worker), registry, shown)
+
+    def _date(self, worker: int) -> float:
+        """Return the time by the clock that sets the `Date` of an answer."""
+        ahead = self._skews[worker] if self.gateway_ahead is None else self.gateway_ahead
+        return self.clock.now() + ahead - self._date_lag
 
     def _send(
-        self, request: BaseHTTPRequestHandler, status: int, content_type: str, body: bytes, cut: Cut | None = None
+        self,
+        request: BaseHTTPRequestHandler,
+        status: int,
+        content_type: str,
+        body: bytes,
+        page: _Shown | None = None,
+        *,
+        cut: Cut | None = None,
     ) -> None:
-        now = self.clock.now() + self._skews[self.answering]
-        own = [formatdate(math.floor(now - self._date_lag), usegmt=True)]
+        made_at = self.clock.now() if page is None else page.made_at
+        own = [formatdate(math.floor(self._date(self.answering) if page is None else page.date), usegmt=True)]
         self.clock.advance(self.seconds_to_send)
         request.send_response_only(status)
         for date in own if self.dates is None else self.dates:
             request.send_header('Date', date)
+        if page is not None and page is self._cached:
+            request.send_header('Age', str(math.floor(self.clock.now() - made_at)))
         request.send_header('Server', 'uvicorn')
         request.send_header('Content-Type', content_type)
         if cut is None and 'gzip' in request.headers.get('Accept-Encoding', ''):

@@ -24,9 +24,11 @@ __all__ = [
     'WORKERS',
     'TagsOf',
     'Watch',
+    'durations',
     'every_label',
     'only',
     'play_step',
+    'series',
     'steps',
     'true_counts',
 ]
@@ -69,6 +71,7 @@ class Watch:
         if fault:
             self.proxy.faults.clear()
         self.warnings += self.check.get_warnings()
+        assert all(value >= 0.0 for value in flush.counts.values()), 'a count cannot fall'
         if flush.error:
             self.proxy.failed()
         return flush
@@ -95,10 +98,13 @@ def only(*names: str) -> TagsOf:
     return lambda labels: every_label(tuple(label for label in labels if label[0] in names))
 
 
-def true_counts(proxy: SimulatedProxy, tags_of: TagsOf) -> dict[Context, float]:
-    """Return the events of each count's context; `tags_of` tells a series' tags, or None if it is not collected."""
+def true_counts(proxy: SimulatedProxy, tags_of: TagsOf, later: float = 0.0) -> dict[Context, float]:
+    """Return the events of each count's context; `tags_of` tells a series' tags, or None if it is not collected.
+
+    The watch is taken to begin so many seconds `later`.
+    """
     totals: defaultdict[Context, float] = defaultdict(float)
-    for (family, labels), events in proxy.visible_events().items():
+    for (family, labels), events in proxy.visible_events(later).items():
         tags = tags_of(labels)
         if tags is None:
             continue

@@ -48,7 +48,7 @@ class Watch:
             elif value != values[slot]:
                 values[slot] = value
                 moved.append(slot)
-        reading = Reading(values, moved, frozenset(absent), frozenset(), array('q'), array('i'))
+        reading = Reading(values, moved, frozenset(absent), frozenset(), array('q'), array('i'), set())
         asked = NOW + self.time
         date = DATE + self.time + ahead if date is None else date
         increments = self.ledger.settle(reading, Times(asked, asked + took, date), unread=0)

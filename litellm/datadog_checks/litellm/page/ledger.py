@@ -19,8 +19,13 @@ answers do not matter. Only for a process that was never seen, a restarted one o
 less than the time between the requests for the first page and for this one: what a process counts before its own first
 page is lost if it came to be after the first request by less than that page takes to arrive. `Date` has whole seconds,
 and a busy server updates it late: what another worker counted in the few seconds before the first page may be taken for
-new. Without `Date` the process is taken to have our time, and does not count before its own first page if it is a day
-ahead.
+new. Without `Date` the process is taken to have our time.
+
+That `Date` is on another clock, of a gateway or ours, or that the clock was set back, shows when a page has something
+that is newer than its `Date`. Then no age is known, for `BEHIND_LASTS` pages or until a known process shows something
+new, which tells by how much `Date` is behind. Until then, what a process counts before its own first page is lost. A
+`Date` that is ahead loses it as well, for as long after the first page as it is ahead. One that is behind without
+showing it counts in full what came to be before the first page, by up to as much as it is behind.
 
 Without `_created` (several workers in multiprocess mode) a page covers all processes, and nothing but a restart of them
 all makes a counter lower. So one that fell from one page to the next proves that all have started over, and the values
@@ -28,10 +33,13 @@ of all count in full. What is new from the second page on counts in full, and on
 that refused the connection one run before. See `levels` for several such pods.
 
 What is forgotten and returns goes on from where it was, within the limits of the `archive`. What other processes hold
-is remembered for `PARKED_PAGES`; beyond that, only incarnations younger than the forgotten ones count in full.
+is remembered for `PARKED_PAGES`. Beyond that, only incarnations count in full that are younger than all that was seen,
+by the clock of a known process, or came to be after what is forgotten was seen. A clock that is set back then costs
+what a page disproves the `Date` of.
 
 Not exact, because a page does not tell: what a process counts before its own first page, if it is older than our first
-page; incarnations that stay away for longer than they are remembered; observations below zero.
+page; incarnations that stay away for longer than they are remembered, and return on an old page out of a cache;
+observations below zero.
 """
 
 from __future__ import annotations
@@ -62,8 +70,11 @@ MOST_KNOWN = 1.5
 RETURN_LASTS = PARKED_PAGES
 AGE_LASTS = 10
 
-# A time of creation that is so many seconds ahead of `Date` does not tell the age.
-CLOCKS_DIFFER = 24 * 3600.0
+# For how many pages it is remembered that `Date` is on another clock.
+BEHIND_LASTS = 80
+
+# What is no time of creation on any clock, however wrong: seconds since the epoch in the year 5138.
+LATEST_CREATED = 1e11
 
 # How far in seconds `Date` may lag behind: it has whole seconds, and a server updates it once a second.
 DATE_IS_BEHIND = 3.0
@@ -86,8 +97,14 @@ class Ledger:
         self._levels = Levels(slots)
         # On our clock. Incarnations of unknown processes that are younger count in full.
         self._watching_since = math.inf
-        # The same, for incarnations of any process: those that are older may have been forgotten.
+        # The same, for incarnations of any process: those that are older may have been seen and forgotten.
         self._forgotten_until = -math.inf
+        # By how much more than usual `Date` is behind the clock that times of creation are on, infinite if not known,
+        # and for which pages that holds.
+        self._date_is_behind = 0.0
+        self._date_is_behind_until = 0
+        # The newest time of creation that was ever seen.
+        self._newest = 0.0
         # When the last page was asked for, and the last one with all families.
         self._page_asked = 0.0
         self._whole_page_asked = 0.0
@@ -145,7 +162,7 @@ class Ledger:
             self._fewest_unread = unread
             reveals = True
         increments, stamped, odd = self._compare(reading)
-        changed = self._changed(stamped, reading, times.date)
+        changed = self._changed(stamped, reading)
         self._date(changed, reading, times, is_whole, reveals)
         settled = set()
         for series, before in changed:
@@ -179,19 +196,16 @@ class Ledger:
             odd = list(dict.fromkeys(odd))
         return increments, stamped, odd
 
-    def _changed(self, stamped: Iterable[Slot], reading: Reading, date: float) -> list[tuple[Series, float]]:
+    def _changed(self, stamped: Iterable[Slot], reading: Reading) -> list[tuple[Series, float]]:
         """Return the series of which the page shows another incarnation, with the time of the former one."""
         changed = []
         for slot in stamped:
             series, created = self._slots.series[slot], reading.values[slot]
-            if series is None or slot in reading.absent or not 0.0 < created < math.inf or created == series.created:
+            if series is None or slot in reading.absent or not 0.0 < created < LATEST_CREATED:
                 continue
-            before = series.created
-            if before < date + CLOCKS_DIFFER <= created:
-                # A broken time of the same incarnation, most likely.
-                continue
-            series.created = created
-            changed.append((series, math.nan if created < date + CLOCKS_DIFFER <= before else before))
+            if created != series.created:
+                changed.append((series, series.created))
+                series.created = created
         return changed
 
     def _date(
@@ -206,30 +220,29 @@ class Ledger:
         if not changed:
             return
         returns = any(series.parked is not None and series.created in series.parked for series, _ in changed)
-        is_same = self._has_others(changed, reading)
+        follows = self._has_others(changed, reading)
+        is_same = follows or self._has_others(changed, reading, out_of_archive=True)
         is_known = (is_same or returns) and not reveals
-        latest_datable = times.date + CLOCKS_DIFFER
-        newest = max((series.created for series, _ in changed if series.created < latest_datable), default=0.0)
         page_before = self._whole_page_asked if is_whole else self._page_asked
+        newest_before, newest = self._newest, max(series.created for series, _ in changed)
+        self._judge_date(newest, times, page_before if follows and not reveals else None)
+        # Of a known process it is enough that this page does not disprove its own `Date`.
+        is_dated = is_known and newest <= times.date + DATE_IS_BEHIND
+        made_at = times.date + (0.0 if is_dated else self._date_is_behind)
         older = 0
         for series, before in changed:
-            # A page cannot be older than anything on it.
-            made_at = max(times.date, series.created if is_known else newest)
-            age = made_at - series.created
+            age = max(made_at - series.created, 0.0)
             # The page was made at some time between these.
             earliest, latest = times.asked - age, times.answered - age
-            former, series.born = series.born, latest
-            if former == -math.inf:
-                # Out of the archive, which only has the time on the proxy's clock.
-                former = min(times.answered - (times.date - before), self._page_asked)
-            is_datable = series.created < latest_datable
-            series.is_young = earliest > self._forgotten_until and (
-                is_known or (is_datable and earliest > self._watching_since)
+            # By the clock of a known process, what is newer than all that was ever seen was never seen.
+            series.is_young = (is_known and series.created > newest_before) or (
+                earliest >= self._forgotten_until and (is_known or earliest > self._watching_since)
             )
             if before == before:
-                self._park(series, before, former)
+                self._park(series, before)
+            series.seen = times.answered
             # A single process would have shown there already whatever is older than that page.
-            is_older = is_datable and latest < page_before - DATE_IS_BEHIND
+            is_older = latest < page_before - DATE_IS_BEHIND
             if is_older and not is_known and not reveals and (before == before or self._is_new(series)):
                 older += 1
         if older and self._had_dates():
@@ -237,12 +250,35 @@ class Ledger:
         if returns and not is_same:
             self._several_until = self.pages + RETURN_LASTS
 
-    def _has_others(self, changed: list[tuple[Series, float]], reading: Reading) -> bool:
-        """Tell whether the page has an incarnation that was on the page before."""
+    def _judge_date(self, newest: float, times: Times, page_before: float | None) -> None:
+        """Find out whether `Date` is on the clock of the times of creation, of which the newest that is new is given.
+
+        If the page before was of the same process, it was asked for at the time given.
+        """
+        behind = newest - times.date
+        if self.pages >= self._date_is_behind_until:
+            self._date_is_behind = 0.0
+        if behind > self._date_is_behind + DATE_IS_BEHIND:
+            self._date_is_behind = math.inf
+            self._date_is_behind_until = self.pages + BEHIND_LASTS
+        if page_before is not None and newest > self._newest:
+            # It came to be since the page before: what returns is not newer than all that was ever seen.
+            self._date_is_behind = behind + times.answered - page_before if behind > DATE_IS_BEHIND else 0.0
+        self._newest = max(self._newest, newest)
+
+    def _has_others(
+        self, changed: list[tuple[Series, float]], reading: Reading, *, out_of_archive: bool = False
+    ) -> bool:
+        """Tell whether the page has an incarnation that was on the page before, or on one before it was forgotten."""
         slots, absent = self._slots, reading.absent
         new = {id(series) for series, _ in changed}
         for slot, kind in enumerate(slots.kinds):
-            if kind.is_created and slot not in absent and slot not in self._absent_since:
+            if (
+                kind.is_created
+                and slots.is_new[slot] == out_of_archive
+                and slot not in absent
+                and slot not in self._absent_since
+            ):
                 series = slots.series[slot]
                 if series is not None and id(series) not in new and series.created == series.created:
                     return True
@@ -255,12 +291,12 @@ class Ledger:
     def _is_new(self, series: Series) -> bool:
         return all(map(self._slots.is_new.__getitem__, series.slots))
 
-    def _park(self, series: Series, before: float, born: float) -> None:
+    def _park(self, series: Series, before: float) -> None:
         """Keep what the incarnation before had counted, should its process answer again."""
         values = array('d', [self._slots.last[slot] for slot in series.slots])
         if series.parked is None:
             series.parked = {}
-        series.parked[before] = Parked(values, born, self.pages)
+        series.parked[before] = Parked(values, series.seen, self.pages)
 
     def _change(self, series: Series, before: float, reading: Reading, increments: dict[Slot, float]) -> bool:
         """Count what another incarnation has beyond what it had; tell whether it is another one at all."""
@@ -274,7 +310,8 @@ class Ledger:
             start = known.values[position] if known is not None and position < len(known.values) else math.nan
             if start == start:
                 rise = values[slot] - start
-                values[slot] = max(values[slot], start)
+                if rise < 0.0:
+                    _keep(slot, start, reading)
             else:
                 rise = values[slot] if series.is_young else 0.0
             if rise > 0.0:
@@ -309,7 +346,7 @@ class Ledger:
                 if (is_young or with_history) and values[slot] > 0.0:
                     increments[slot] = values[slot]
             elif not _is_dateless(series) and series.created_slot not in reading.absent:
-                values[slot] = before
+                _keep(slot, before, reading)
             else:
                 fallen.append(slot)
         return fallen
@@ -326,6 +363,7 @@ class Ledger:
             )
             and (started is None or started != self._started)
             and not self._has_others(changed, reading)
+            and not self._has_others(changed, reading, out_of_archive=True)
         )
 
     def _settle_fallen(
@@ -345,7 +383,7 @@ class Ledger:
                     increments[slot] = values[slot]
             else:
                 # A sum that fell alone has observed something negative.
-                values[slot] = slots.last[slot]
+                _keep(slot, slots.last[slot], reading)
 
     def _was_on_page_before(self, slot: Slot) -> bool:
         return not self._slots.is_new[slot] and slot not in self._absent_since
@@ -396,15 +434,22 @@ class Ledger:
                 if one.absent_since > horizon and not is_gone:
                     kept[created] = one
                 else:
-                    newest = max(newest, one.born)
+                    newest = max(newest, one.seen)
             series.parked = kept or None
         self._forgotten_until = max(self._forgotten_until, newest + DATE_IS_BEHIND)
 
-    def forget(self, gone: Set[Slot]) -> None:
-        """Forget the samples in these slots."""
+    def forget(self, gone: Set[Slot], until: float) -> None:
+        """Forget the samples in these slots. Nothing at all is known any more of some that were seen until then."""
+        self._forgotten_until = max(self._forgotten_until, until + DATE_IS_BEHIND)
         self._absent_since = {slot: page for slot, page in self._absent_since.items() if slot not in gone}
         self._never_read -= gone
         self._levels.forget(gone)
+
+
+def _keep(slot: Slot, value: float, reading: Reading) -> None:
+    """Go on from a value that is higher than that of the page."""
+    reading.values[slot] = value
+    reading.kept.add(slot)
 
 
 def _is_dateless(series: Series | None) -> bool:

@@ -50,6 +50,8 @@ class Reading(NamedTuple):
     """The slots that more than one line gives a value to. The last line holds."""
     hashes: array[int]
     order: array[int]
+    kept: set[Slot]
+    """The slots whose value is no longer what their line says: of an incarnation the highest one is kept."""
 
 
 class Recognition:
@@ -120,10 +122,15 @@ class Recognition:
         if order != self._order or self._without_value:
             absent, repeated = self._left_out(hashes, order)
         self._forget_hashes(hashes, order, repeated)
-        return Reading(self._values, self._moved, absent, repeated, hashes, order)
+        return Reading(self._values, self._moved, absent, repeated, hashes, order, set())
 
     def accept(self, reading: Reading) -> None:
         """Compare the next page with this one."""
+        if reading.kept:
+            # The same line may come from another process, of which it says something.
+            for place, slot in enumerate(reading.order):
+                if slot in reading.kept:
+                    reading.hashes[place] = 0
         self._hashes, self._order = reading.hashes, reading.order
         self._absent, self._repeated = reading.absent, reading.repeated
         self._values, self._moved, self._without_value = array('d'), array('i'), set()

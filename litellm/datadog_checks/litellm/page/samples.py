@@ -150,15 +150,21 @@ class SampleTable:
             if slots.series[slot] is not None and (kinds[slot].is_count or kinds[slot].is_created)
         }
         new.pop(UNLEARNED, None)
-        for key, value in self._archive.take(new.keys()):
+        counts = []
+        for key, value, seen in self._archive.take(new.keys()):
             slot = new[key]
             series = slots.series[slot]
             if kinds[slot].is_created and series is not None:
-                series.created = value
-            else:
-                slots.last[slot] = value
-                if slot in reading.absent:
-                    reading.values[slot] = value
+                series.created, series.seen = value, seen
+            elif series is not None:
+                counts.append((slot, series, value))
+        for slot, series, value in counts:
+            if series.created_slot is not None and isnan(series.created):
+                # Which incarnation had counted that has given way already.
+                continue
+            slots.last[slot] = value
+            if slot in reading.absent:
+                reading.values[slot] = value
 
     def accept(self, reading: Reading) -> None:
         """Make this page the last one."""
@@ -297,8 +303,8 @@ class SampleTable:
         all_series, contexts = set(), set()
         for slot in gone:
             kind, series = slots.kinds[slot], slots.series[slot]
-            if (kind.is_count or kind.is_created) and not isnan(slots.last[slot]):
-                self._archive.put(slots.keys[slot], slots.last[slot])
+            if series is not None and (kind.is_count or kind.is_created) and not isnan(slots.last[slot]):
+                self._archive.put(slots.keys[slot], slots.last[slot], series.seen)
             if kind.family.whole:
                 kind.family.whole.pop(slot, None)
             if series is not None:
@@ -317,6 +323,11 @@ class SampleTable:
         self._recognition.forget(gone)
         slots.forget(gone)
         self._forget_series()
+
+    @property
+    def forgotten_until(self) -> float:
+        """The time when the latest incarnation of which nothing is known any more was first seen."""
+        return self._archive.dropped_until
 
     def forget_families(self) -> None:
         """Forget families without a known sample. They are learned again when a page declares them again."""

@@ -143,7 +143,7 @@ class Parked(NamedTuple):
 
     values: array[float]
     """In the order of the series' slots."""
-    born: float
+    seen: float
     absent_since: int
     """The number of the first page that left it out."""
 
@@ -152,13 +152,13 @@ class Series:
     """The samples of a family that share one label set, and the incarnation that the last page showed of them."""
 
     __slots__ = (
-        'born',
         'created',
         'created_slot',
         'first',
         'is_shared',
         'is_young',
         'parked',
+        'seen',
         'slots',
         'tags',
         'workers',
@@ -177,8 +177,8 @@ class Series:
         # The slot of `_created`, and its last value: seconds on the proxy's clock.
         self.created_slot: Slot | None = None
         self.created = ABSENT
-        # About the same time on our monotonic clock.
-        self.born = -math.inf
+        # When a page first showed this incarnation, on our monotonic clock.
+        self.seen = -math.inf
         # Whether this incarnation has counted only what happened while we were watching.
         self.is_young = False
         # The incarnations that other processes hold, by their creation time.

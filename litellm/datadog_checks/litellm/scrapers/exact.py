@@ -179,7 +179,7 @@ class ExactScraper(LitellmScraper):
         ledger.forget_parked(table.all_series(), gone)
         if gone:
             table.forget(gone, take_turns=ledger.processes_take_turns)
-            ledger.forget(gone)
+            ledger.forget(gone, table.forgotten_until)
         table.forget_families()
 
     def _counts_history(self, started: float | None) -> bool:

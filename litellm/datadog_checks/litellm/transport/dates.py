@@ -18,8 +18,8 @@ __all__ = ['answered_at']
 # No cache has kept an answer for longer than so many digits of seconds say, which is three years.
 LONGEST_AGE = 8
 
-# One date in a header that may have several of them.
-_DATE = re.compile(r'[^,]+,[^,]+')
+# The first date in a header that may have several of them, in any of the three forms that HTTP knows.
+_DATE = re.compile(r'\w+,[^,]+|[^,]+')
 
 
 def answered_at(response: Response) -> float:
