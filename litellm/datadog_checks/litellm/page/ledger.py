@@ -73,8 +73,8 @@ AGE_LASTS = 10
 # For how many pages it is remembered that `Date` is on another clock.
 BEHIND_LASTS = 80
 
-# What is no time of creation on any clock, however wrong: seconds since the epoch in the year 5138.
-LATEST_CREATED = 1e11
+# What is no time of creation but a broken number, on all clocks that are not decades ahead: a day in 2049.
+LATEST_CREATED = 2.5e9
 
 # How far in seconds `Date` may lag behind: it has whole seconds, and a server updates it once a second.
 DATE_IS_BEHIND = 3.0
