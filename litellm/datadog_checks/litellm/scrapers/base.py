@@ -75,11 +75,11 @@ class LitellmScraper(AdaptedScraper):
         # The base asks for OpenMetrics only if `headers` is not set, and then parses any answer as OpenMetrics.
         # Here `headers` makes no difference, and the content type of the answer decides on the parser.
         headers = self.http.options['headers']
-        if self.take_use_latest_spec() and 'accept' not in {name.lower() for name in headers}:
+        self._chosen_headers = {name.lower() for option in HEADER_OPTIONS for name in config.get(option) or {}}
+        if self.take_use_latest_spec() and 'accept' not in self._chosen_headers:
             headers['Accept'] = OPENMETRICS_ACCEPT
 
         # Without this, `requests` would ask for whatever encodings it finds libraries for.
-        self._chosen_headers = {name.lower() for option in HEADER_OPTIONS for name in config.get(option) or {}}
         compresses = 'accept-encoding' not in self._chosen_headers
         if compresses:
             headers['Accept-Encoding'] = ACCEPTED_ENCODINGS
