@@ -62,7 +62,10 @@ class LitellmScraper(AdaptedScraper):
         self.address = read_address('openmetrics_endpoint', config['openmetrics_endpoint'])
         config = ChainMap({'openmetrics_endpoint': self.address.shown}, config)
         super().__init__(check, config)
+        # What the base has made of these is what it asks for: a format.
+        headers = self.http.options['headers']
         self.http = self._new_http()
+        self.http.options['headers'] = headers
         self.options = options
         self._client = Client(self.http, self.address, check.secrets)
         self.exclude(families_of_groups(options.exclude_metric_groups))
@@ -74,7 +77,6 @@ class LitellmScraper(AdaptedScraper):
 
         # The base asks for OpenMetrics only if `headers` is not set, and then parses any answer as OpenMetrics.
         # Here `headers` makes no difference, and the content type of the answer decides on the parser.
-        headers = self.http.options['headers']
         self._chosen_headers = {name.lower() for option in HEADER_OPTIONS for name in config.get(option) or {}}
         if self.take_use_latest_spec() and 'accept' not in self._chosen_headers:
             headers['Accept'] = OPENMETRICS_ACCEPT
