@@ -15,6 +15,8 @@ from .telemetry import Telemetry
 __all__ = ['Probe', 'Probes']
 
 _TOKENS = Usage(prompt=8, completion=5)
+# Before, LiteLLM counts none of these calls, as was measured on seven releases from 1.80.11 to 1.87.0.
+_COUNTED_SINCE = (1, 88, 0)
 
 
 class Probe(NamedTuple):
@@ -26,7 +28,7 @@ class Probe(NamedTuple):
 
 
 class Probes:
-    """The deployments as the proxy itself finds them. Only `call` moves families, as a call for real does."""
+    """The deployments as the proxy itself finds them. Only `call` moves families, as far as the release counts it."""
 
     def __init__(self, settings: Settings, shared: Shared, telemetry: Telemetry) -> None:
         self._settings = settings
@@ -44,6 +46,8 @@ class Probes:
     def call(self) -> list[Probe]:
         """Call each deployment."""
         probes = list(self.look())
+        if self._settings.profile.release < _COUNTED_SINCE:
+            return probes
         for deployment, status, seconds in probes:
             answer = None
             if status is None:
