@@ -18,7 +18,7 @@ from typing import NamedTuple
 from tools.markdown import between_markers, put_table
 from tools.real_litellm.environment import RELEASE
 
-from . import litellm, loads, options, scrapes
+from . import litellm, loads, options, scrapes, worst
 
 __all__ = ['PARTS', 'README', 'Part', 'main']
 
@@ -31,7 +31,9 @@ _SAMPLES, _RUNS = 146_000, 3
 # Proxies, and samples of each.
 _LOADS = ((1, 1_000), (1, 10_000), (1, 50_000), (1, _SAMPLES), (1, 500_000), (10, 10_000), (50, 10_000))
 _KEYS = (60, 300)
+_WORST = 29_200
 _QUICK_SAMPLES, _QUICK_RUNS = 29_200, 2
+_QUICK_WORST = 5_840
 _QUICK_LOADS = ((1, 1_000), (1, 10_000), (10, 1_000))
 
 
@@ -52,6 +54,7 @@ def _scrapes(quick: bool) -> str:
 PARTS: Mapping[str, Part] = {
     'scrapes': Part(_SCALE, _scrapes),
     'loads': Part(_SCALE, lambda quick: loads.table(list(loads.loads(_QUICK_LOADS if quick else _LOADS)))),
+    'worst': Part(_SCALE, lambda quick: worst.table(list(worst.worst(_QUICK_WORST if quick else _WORST)))),
     'litellm': Part(_SCALE, lambda quick: litellm.table(list(litellm.costs(*_KEYS)))),
     'options': Part(_SCALE, lambda quick: options.table(list(options.savings()))),
     'contexts': Part(_DATA, lambda quick: options.contexts(options.pages()), is_timed=False),

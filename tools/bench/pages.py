@@ -13,7 +13,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 from functools import partial
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -21,7 +21,16 @@ from packaging.version import Version
 
 from datadog_checks.litellm.mapping.labels import KEY_LABEL, PLACEHOLDERS, is_personal
 
-__all__ = ['NEWEST_CAPTURE', 'CapturedPage', 'Page', 'SyntheticPage', 'busy_page', 'captured']
+__all__ = [
+    'NEWEST_CAPTURE',
+    'CapturedPage',
+    'Page',
+    'PagesByTurns',
+    'ShuffledPage',
+    'SyntheticPage',
+    'busy_page',
+    'captured',
+]
 
 _CAPTURES = Path(__file__).parents[2] / 'litellm' / 'tests' / 'pages'
 NEWEST_CAPTURE = max(_CAPTURES.glob('*.txt.gz'), key=lambda path: Version(path.name.removesuffix('.txt.gz')))
@@ -53,6 +62,10 @@ BOUNDS = (
 )
 # A counter has its sample and `_created`; a histogram its buckets, `_count`, `_sum` and `_created`.
 SAMPLES_OF_A_LABEL_SET = 2 * len(COUNTERS) + (len(BOUNDS) + 3) * len(HISTOGRAMS)
+
+
+# When the first label set came to be. A stamp with all the digits that a real page has.
+_STARTED = 1_795_320_000.0625
 
 
 class Page(Protocol):
@@ -129,7 +142,8 @@ class SyntheticPage:
     that were not there before.
     """
 
-    def __init__(self, samples: int, active: float, new: float = 0.0) -> None:
+    def __init__(self, samples: int, active: float, new: float = 0.0, started: float = _STARTED) -> None:
+        self._started = started
         self._active = active
         self._new = new
         self._choice = random.Random(0)
@@ -138,9 +152,8 @@ class SyntheticPage:
         self._add(max(1, samples // SAMPLES_OF_A_LABEL_SET))
 
     def _add(self, label_sets: int) -> None:
-        # Stamps with all the digits that a real page has.
         self._label_sets += [
-            _LabelSet(number, 1_795_320_000.0625 + number * 1.0000219)
+            _LabelSet(number, self._started + number * 1.0000219)
             for number in range(self._made, self._made + label_sets)
         ]
         self._made += label_sets
@@ -154,15 +167,44 @@ class SyntheticPage:
                 label_set.move(self._choice)
 
     def render(self) -> bytes:
-        return ''.join(self._parts()).encode()
+        return ''.join(chain.from_iterable(self.blocks())).encode()
 
-    def _parts(self) -> Iterator[str]:
+    def blocks(self) -> Iterator[list[str]]:
+        """Yield the lines of each family, of its samples and of its times of creation, some of them in one piece."""
         for name in (*COUNTERS, *HISTOGRAMS):
             declared, type_ = (f'{name}_total', 'counter') if name in COUNTERS else (name, 'histogram')
-            yield f'# HELP {declared} Help.\n# TYPE {declared} {type_}\n'
-            yield from (label_set.lines[name] for label_set in self._label_sets)
-            yield f'# HELP {name}_created Help.\n# TYPE {name}_created gauge\n'
-            yield from (label_set.created_lines[name] for label_set in self._label_sets)
+            yield [f'# HELP {declared} Help.\n# TYPE {declared} {type_}\n']
+            yield [label_set.lines[name] for label_set in self._label_sets]
+            yield [f'# HELP {name}_created Help.\n# TYPE {name}_created gauge\n']
+            yield [label_set.created_lines[name] for label_set in self._label_sets]
+
+
+class ShuffledPage(SyntheticPage):
+    """A page on which every label set moves, and the lines of each family come in another order each time."""
+
+    def __init__(self, samples: int) -> None:
+        super().__init__(samples, 1.0)
+        self._order = random.Random(0)
+
+    def blocks(self) -> Iterator[list[str]]:
+        for block in super().blocks():
+            lines = block if block[0].startswith('#') else ''.join(block).splitlines(keepends=True)
+            self._order.shuffle(lines)
+            yield lines
+
+
+class PagesByTurns:
+    """The pages of so many proxies with the same label sets, of which the next one answers after each `advance`."""
+
+    def __init__(self, samples: int, proxies: int) -> None:
+        self._pages = [SyntheticPage(samples, 1.0, started=_STARTED + proxy / 1024) for proxy in range(proxies)]
+
+    def advance(self) -> None:
+        self._pages.append(self._pages.pop(0))
+        self._pages[0].advance()
+
+    def render(self) -> bytes:
+        return self._pages[0].render()
 
 
 class CapturedPage:
