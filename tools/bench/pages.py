@@ -10,6 +10,7 @@ import gzip
 import hashlib
 import random
 import re
+import time
 from collections import defaultdict
 from collections.abc import Iterator
 from functools import partial
@@ -143,25 +144,23 @@ class SyntheticPage:
     """
 
     def __init__(self, samples: int, active: float, new: float = 0.0, started: float = _STARTED) -> None:
-        self._started = started
         self._active = active
         self._new = new
         self._choice = random.Random(0)
         self._made = 0
         self._label_sets: list[_LabelSet] = []
-        self._add(max(1, samples // SAMPLES_OF_A_LABEL_SET))
+        self._add(max(1, samples // SAMPLES_OF_A_LABEL_SET), started)
 
-    def _add(self, label_sets: int) -> None:
+    def _add(self, label_sets: int, created: float) -> None:
         self._label_sets += [
-            _LabelSet(number, self._started + number * 1.0000219)
-            for number in range(self._made, self._made + label_sets)
+            _LabelSet(number, created + number / 1024) for number in range(self._made, self._made + label_sets)
         ]
         self._made += label_sets
 
     def advance(self) -> None:
         replaced = round(len(self._label_sets) * self._new)
         del self._label_sets[:replaced]
-        self._add(replaced)
+        self._add(replaced, time.time() - self._made / 1024 - 1)
         for label_set in self._label_sets:
             if _is_active(label_set.number, self._active):
                 label_set.move(self._choice)

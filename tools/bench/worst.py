@@ -23,8 +23,8 @@ HEAD = ('page', 'samples', 'base package, CPU ms', 'this check, CPU ms', 'ratio'
 # The check may take so many times what the base package's scraper takes.
 MOST = 2.0
 
-# Pages until every pod has answered and all that is gone was forgotten once, and how many of them are measured. The base
-# package's scraper remembers nothing, so a few of its pages tell.
+# Pages until every pod has answered and all that is gone was forgotten once, and how many of them are measured. A few
+# tell of the base package's scraper, which remembers nothing.
 _PAGES = {OURS: 32, STOCK: 5}
 _MEASURED = {OURS: 12, STOCK: 3}
 

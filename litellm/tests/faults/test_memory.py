@@ -111,10 +111,10 @@ def peak_of_churn(check_class: type[OpenMetricsBaseCheckV2], processes: int) -> 
 
 
 @pytest.mark.skipif(not Path('/proc/self/clear_refs').exists(), reason='Linux tells the peak of a process')
-# Series that several processes show have an incarnation of each to remember.
-@pytest.mark.parametrize(('processes', 'most'), [(1, 2.0), (3, 2.5)])
+# Series that several processes show have an incarnation of each to remember. Measured: 1.65 times stock, and 1.7.
+@pytest.mark.parametrize('processes', [1, 3])
 def test_a_churn_of_ten_thousand_series_a_page_takes_a_bounded_multiple_of_the_memory_of_stock(
-    processes: int, most: float
+    processes: int,
 ) -> None:
     stock = peak_of_churn(StockCheck, processes)
-    assert peak_of_churn(LitellmCheck, processes) <= most * stock
+    assert peak_of_churn(LitellmCheck, processes) <= 2.0 * stock

@@ -45,7 +45,6 @@ observations below zero.
 from __future__ import annotations
 
 import math
-from array import array
 from collections import Counter, deque
 from collections.abc import Iterable, Set
 from typing import NamedTuple
@@ -293,21 +292,21 @@ class Ledger:
 
     def _park(self, series: Series, before: float) -> None:
         """Keep what the incarnation before had counted, should its process answer again."""
-        values = array('d', [self._slots.last[slot] for slot in series.slots])
+        values = [self._slots.last[slot] for slot in series.slots]
         if series.parked is None:
-            series.parked = {}
-        series.parked[before] = Parked(values, series.seen, self.pages)
+            series.parked = Parked()
+        series.parked.put(before, series.seen, self.pages, values)
 
     def _change(self, series: Series, before: float, reading: Reading, increments: dict[Slot, float]) -> bool:
         """Count what another incarnation has beyond what it had; tell whether it is another one at all."""
         if before != before:
             return False
         slots, values = self._slots, reading.values
-        known = None if series.parked is None else series.parked.pop(series.created, None)
+        known = () if series.parked is None else series.parked.take(series.created)
         for position, slot in enumerate(series.slots):
             if slot in reading.absent or not slots.kinds[slot].is_count:
                 continue
-            start = known.values[position] if known is not None and position < len(known.values) else math.nan
+            start = known[position] if position < len(known) else math.nan
             if start == start:
                 rise = values[slot] - start
                 if rise < 0.0:
@@ -429,13 +428,9 @@ class Ledger:
             if series.parked is None:
                 continue
             is_gone = all(slot in gone for slot in series.slots)
-            kept = {}
-            for created, one in series.parked.items():
-                if one.absent_since > horizon and not is_gone:
-                    kept[created] = one
-                else:
-                    newest = max(newest, one.seen)
-            series.parked = kept or None
+            newest = max(newest, series.parked.forget(self.pages if is_gone else horizon))
+            if not series.parked:
+                series.parked = None
         self._forgotten_until = max(self._forgotten_until, newest + DATE_IS_BEHIND)
 
     def forget(self, gone: Set[Slot], until: float) -> None:

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Container, Iterable, Iterator, Set
-from itertools import compress, count
+from collections.abc import Container, Iterable, Iterator, Sequence, Set
+from itertools import compress, count, repeat
 from typing import NamedTuple, TypeAlias
 
 from prometheus_client.samples import Sample
@@ -138,14 +138,63 @@ class TagSet:
 UNWANTED = TagSet([], '')
 
 
-class Parked(NamedTuple):
-    """An incarnation of a series that another process holds, as it was when that process answered last."""
+class Parked:
+    """The incarnations of a series that other processes hold, each as it was when its process answered last.
 
-    values: array[float]
-    """In the order of the series' slots."""
-    seen: float
-    absent_since: int
-    """The number of the first page that left it out."""
+    Each of many series may have many, so they are the rows of an array: the time of creation, when it was first seen,
+    the number of the first page that left it out, and the values in the order of the series' slots.
+    """
+
+    __slots__ = ('_rows', '_width')
+
+    # What a row has before the values.
+    HEAD = 3
+
+    def __init__(self) -> None:
+        self._rows = array('d')
+        self._width = self.HEAD
+
+    def __len__(self) -> int:
+        return len(self._rows) // self._width
+
+    def __contains__(self, created: float) -> bool:
+        return created in self._rows[:: self._width]
+
+    def put(self, created: float, seen: float, absent_since: int, values: Sequence[float]) -> None:
+        """Keep an incarnation in place of what was kept of it."""
+        self.take(created)
+        if self.HEAD + len(values) > self._width:
+            self.keep(range(len(values)))
+        self._rows.extend((created, seen, absent_since, *values))
+        self._rows.extend(repeat(ABSENT, -len(self._rows) % self._width))
+
+    def take(self, created: float) -> Sequence[float]:
+        """Return the values of an incarnation, which is no longer kept; none if it was not."""
+        if created not in self:
+            return ()
+        start = self._rows[:: self._width].index(created) * self._width
+        values = self._rows[start + self.HEAD : start + self._width]
+        del self._rows[start : start + self._width]
+        return values
+
+    def forget(self, until: int) -> float:
+        """Forget those that this page left out, or one before it. Returns when the last of them was first seen."""
+        newest = -math.inf
+        for start in reversed(range(0, len(self._rows), self._width)):
+            _, seen, absent_since = self._rows[start : start + self.HEAD]
+            if absent_since <= until:
+                newest = max(newest, seen)
+                del self._rows[start : start + self._width]
+        return newest
+
+    def keep(self, positions: Sequence[int]) -> None:
+        """Let the rows have the values in these positions, in order, and no others."""
+        rows, width = self._rows, self._width
+        self._rows, self._width = array('d'), self.HEAD + len(positions)
+        for start in range(0, len(rows), width):
+            values = rows[start + self.HEAD : start + width]
+            self._rows.extend(rows[start : start + self.HEAD])
+            self._rows.extend(values[position] if position < len(values) else ABSENT for position in positions)
 
 
 class Series:
@@ -181,17 +230,13 @@ class Series:
         self.seen = -math.inf
         # Whether this incarnation has counted only what happened while we were watching.
         self.is_young = False
-        # The incarnations that other processes hold, by their creation time.
-        self.parked: dict[float, Parked] | None = None
+        self.parked: Parked | None = None
 
     def forget(self, gone: Set[Slot]) -> None:
         """Forget the samples in these slots."""
         kept = [position for position, slot in enumerate(self.slots) if slot not in gone]
-        if self.parked and len(kept) < len(self.slots):
-            self.parked = {
-                created: one._replace(values=array('d', [one.values[n] for n in kept if n < len(one.values)]))
-                for created, one in self.parked.items()
-            }
+        if self.parked is not None and len(kept) < len(self.slots):
+            self.parked.keep(kept)
         self.slots = array('i', [self.slots[position] for position in kept])
         if self.created_slot in gone:
             self.created_slot = None
