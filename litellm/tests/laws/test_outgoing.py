@@ -326,6 +326,12 @@ def test_what_identifies_somebody_is_left_but_for_secrets(value: str, left: str,
         'Bearer hunter2hunter2',
         'authorization: bearer  hunter2hunter2',
         'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJodW50ZXIyIn0.hunter2hunter2',
+        'x-api-key: hunter2',
+        r'{\"api_key\": \"hunter2\"}',
+        r'{\"private_key\":\"hunter2\"}',
+        'Basic hunter2hunter2==',
+        'authorization: basic  hunter2hunter2',
+        'https://hooks.slack.com/services/T0/B0/hunter2',
     ],
 )
 def test_a_secret_is_known_by_its_place_or_form_whatever_label_has_it(
@@ -372,6 +378,44 @@ def test_what_only_resembles_a_secret_is_sent(value: str, scraper: dict[str, Any
     assert tags_of(requests_page((f'model="{value}"', 1)), scraper) == [[f'model:{value}']]
 
 
+def test_a_key_is_known_by_the_form_that_its_issuer_gives_it() -> None:
+    prefixes = (
+        *(
+            'ya29.',
+            'ghp_',
+            'github_pat_',
+            'glpat-',
+            'xoxb-',
+            'hf_',
+            'gsk_',
+            'pplx-',
+            'xai-',
+            'nvapi-',
+            'r8_',
+            'tgp_v1_',
+        ),
+        *('sk_live_', 'AIza'),
+    )
+    keys = [*(f'{prefix}{"hunter2" * 9}' for prefix in prefixes), 'AKIAHUNTER2HUNTER2AB', 'ASIAHUNTER2HUNTER2AB']
+    outgoing = OutgoingLabels(Options.of({}), {}, Redactor())
+    for key in (*keys, '-----BEGIN RSA PRIVATE KEY-----hunter2'):
+        for label in ('model', 'end_user', 'api_base', 'metadata_x'):
+            assert outgoing.of({label: key}) == {label: 'redacted'}
+            assert outgoing.of({label: f'a/{key} b'})[label].startswith('a/redacted')  # type: ignore[index]
+
+
+@pytest.mark.parametrize('label', ['model', 'end_user', 'metadata_x', 'user_agent'])
+def test_names_that_begin_like_the_keys_of_an_issuer_are_sent(label: str) -> None:
+    names = (
+        *('basic authentication', 'the basic-plan', 'xai/grok-2-latest', 'pplx-70b-online', 'hf_team/hf_model-8b'),
+        *('groq/gsk_model', 'akia/model', 'ghost-writer', 'ollama/key:latest', '2026-11-29T01:02:03Z'),
+        '3fa85f64-5717-4562-b3fc-2c963f66afa6',
+    )
+    outgoing = OutgoingLabels(Options.of({}), {}, Redactor())
+    for name in names:
+        assert outgoing.of({label: name}) == {label: name}
+
+
 def test_a_key_that_is_the_name_of_a_label_never_leaves(scraper: dict[str, Any]) -> None:
     page = requests_page(('sk_hunter2hunter2hunter2="x",model="a"', 1))
 
@@ -380,7 +424,25 @@ def test_a_key_that_is_the_name_of_a_label_never_leaves(scraper: dict[str, Any])
 
 @pytest.mark.parametrize(
     'part',
-    ['a:a/', '?key', 'eyJ-', 'eyJaaaaaaaa.', '%2525', ' bearer', '@:', '://', ';', 'sk-', 'a=', '?a;a#a&'],
+    [
+        'a:a/',
+        '?key',
+        'eyJ-',
+        'eyJaaaaaaaa.',
+        '%2525',
+        ' bearer',
+        ' basic a',
+        'key: ',
+        'AKIA',
+        'xoxb-',
+        '-----BEGIN ',
+        '@:',
+        '://',
+        ';',
+        'sk-',
+        'a=',
+        '?a;a#a&',
+    ],
     ids=str,
 )
 def test_the_gate_takes_linear_time_whatever_the_text(part: str) -> None:

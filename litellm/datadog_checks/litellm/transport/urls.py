@@ -28,16 +28,27 @@ _QUERY = re.compile(r'[?#].*', re.DOTALL)
 _USER_INFO = re.compile(r'(?<=://)[^/?#\s]*@')
 
 # All repetitions that may begin at many places of a text are bounded, so that matching takes linear time.
-# By their names, what holds a secret: a parameter, or anything that ends like `api_key=`.
+# By their names, what holds a secret: a parameter, or anything that ends like `api_key=`, `api-key: ` or `"api_key":"`.
 _SECRET_PARAMETER = re.compile(
     r'(?<=[?&#;])[\w.-]{0,64}(?:auth|key|pass|secret|sig|token)[\w.-]{0,64}=[^&#;\s]*'
-    r'|(?<![\w.-])(?:[\w.-]{0,64}[_.-])?(?:key|pass|passw(?:or)?d|secret|sig|signature|token)=[^&#;,\s]*',
+    r'|(?<![\w.-])(?:[\w.-]{0,64}[_.-])?(?:key|pass|passw(?:or)?d|secret|sig|signature|token)'
+    r'(?:=|["\']?\s?:\s["\']?|["\']:["\'])[^&#;,\s]*',
     re.IGNORECASE,
 )
 # By their form: keys that LiteLLM generates are `sk-` and 22 characters, and a JSON Web Token has three parts.
 _SECRET_FORM = re.compile(
-    r'\bsk-[\w-]{16,}|(?<![\w-])eyJ[\w-]{8,}+\.[\w-]{8,}+\.[\w-]*+|(?<=\bbearer )\s*+[^\s,;"]{8,}',
+    r'\bsk-[\w-]{16,}|(?<![\w-])eyJ[\w-]{8,}+\.[\w-]{8,}+\.[\w-]*+|(?<=\bbearer )\s*+[^\s,;"]{8,}'
+    r'|(?<=\bbasic )\s*+(?=[a-z+/]{0,64}[0-9=])[a-z0-9+/]{8,}={0,2}',
     re.ASCII | re.IGNORECASE,
+)
+# By the forms of those who issue them: AWS, Google, GitHub, GitLab, Slack, and providers of models.
+_ISSUED_FORM = re.compile(
+    r'(?<![A-Za-z0-9])(?:A(?:KI|SI)A[A-Z0-9]{16}(?![A-Za-z0-9])|AIza[\w-]{35,}|ya29\.[\w-]{16,}'
+    r'|gh[oprsu]_[A-Za-z0-9]{36,}|github_pat_\w{22,}|glpat-[\w-]{20,}|xox[abeoprs]-[\w-]{16,}|hf_[A-Za-z0-9]{30,}'
+    r'|gsk_[A-Za-z0-9]{40,}|pplx-[A-Za-z0-9]{40,}|xai-[A-Za-z0-9]{60,}|nvapi-[\w-]{50,}|r8_[A-Za-z0-9]{37,}'
+    r'|tgp_v1_[\w-]{30,}|sk_(?:live|test)_[A-Za-z0-9]{20,})'
+    r'|(?<=hooks\.slack\.com/)\S+|-----BEGIN [A-Z ]{0,32}PRIVATE KEY-----.*',
+    re.ASCII | re.DOTALL,
 )
 # Without `://`, what is before an @ is user-info only if it has a colon, and a host is behind it.
 _BARE_USER_INFO = re.compile(
@@ -46,7 +57,11 @@ _BARE_USER_INFO = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 # Without any of these, a text has no such secret: most have none.
-_MAY_HAVE_SECRET = re.compile('[=%@?#]|sk-|eyj|bearer', re.IGNORECASE)
+_MAY_HAVE_SECRET = re.compile(
+    r'[=%@?#]|:\s|[\'"]:|sk[-_]|eyj|bearer|basic |a(?:ki|si)a|aiza|ya29|gh[oprsu]_|github_|glpat|xox|hf_|gsk_|pplx'
+    r'|xai-|nvapi|r8_|tgp_|slack|-----',
+    re.IGNORECASE,
+)
 
 
 class Address(NamedTuple):
@@ -99,7 +114,8 @@ def without_secrets(text: str, *, is_address: bool) -> str:
 
     In an address, such as that of a model, these are user-info in any spelling, query and fragment. What identifies
     somebody may be a URL as well, or hold an `@` for other reasons: of that goes user-info as it should be spelt. Of
-    both go keys in the form of LiteLLM's, tokens, and what parameters with names like `key` hold.
+    both go keys in the form of LiteLLM's and of well-known issuers, tokens, and what parameters with names like `key`
+    hold.
     """
     if _MAY_HAVE_SECRET.search(text) is None:
         return text
@@ -123,7 +139,7 @@ def _without_secrets(text: str, is_address: bool) -> str:
         text = _BARE_USER_INFO.sub('', text)
     else:
         text = without_user_info(text)
-    return _SECRET_FORM.sub(UNCLEAR, _SECRET_PARAMETER.sub('', text))
+    return _ISSUED_FORM.sub(UNCLEAR, _SECRET_FORM.sub(UNCLEAR, _SECRET_PARAMETER.sub('', text)))
 
 
 def one_spelling(url: str) -> str:
