@@ -239,7 +239,8 @@ class Ledger:
             )
             if before == before:
                 self._park(series, before)
-            series.seen = times.answered
+            # What is on the first page is older than the watch, if its process is to be believed.
+            series.seen = times.answered if self.pages else latest
             # A single process would have shown there already whatever is older than that page.
             is_older = latest < page_before - DATE_IS_BEHIND
             if is_older and not is_known and not reveals and (before == before or self._is_new(series)):
