@@ -46,28 +46,11 @@ NEW_GROUP_DELAY = 60
 SERVICE_CHECK_STATUSES = ('ok', 'warning', 'critical', 'unknown')
 
 # Options that tell how people are notified, and change no status.
-_OPTIONS_WITHOUT_EFFECT = frozenset(
-    {
-        'avalanche_window',
-        'enable_logs_sample',
-        'escalation_message',
-        'include_tags',
-        'locked',
-        'notification_preset_name',
-        'notify_audit',
-        'notify_by',
-        'renotify_interval',
-        'renotify_occurrences',
-        'renotify_statuses',
-        'restriction_query',
-        'silenced',
-    }
-)
+_OPTIONS_WITHOUT_EFFECT = frozenset({'include_tags', 'notify_audit', 'notify_by', 'renotify_interval'})
 _OPTIONS = frozenset(
     {
         'evaluation_delay',
         'new_group_delay',
-        'new_host_delay',
         'notify_no_data',
         'on_missing_data',
         'require_full_window',
@@ -129,6 +112,8 @@ class Monitor:
             raise AssetError(f'the model does not know the options {", ".join(sorted(unknown))}')
         if options.get('on_missing_data', 'default') not in _MISSING_DATA:
             raise AssetError(f'on_missing_data is none of {", ".join(sorted(_MISSING_DATA))}')
+        if options.get('renotify_interval'):
+            raise AssetError('the model tells of a status once: it does not know renotify_interval')
         if options.get('notify_no_data'):
             raise AssetError('on_missing_data takes the place of notify_no_data, which the model does not know')
         if not 0 <= (options.get('timeout_h') or 0) <= _LONGEST_TIMEOUT_HOURS:

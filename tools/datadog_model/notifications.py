@@ -7,9 +7,6 @@
   the status told about is the gravest one of all groups.
 - **Changes**: triggered, from one trigger to another, and recovered (Notifications,
   https://docs.datadoghq.com/monitors/notify/). Missing data is told of only if the options say so.
-- **Again**: `renotify_interval` minutes after the last notification while the status stays, if it is among
-  `renotify_statuses`, or any that is triggered if these are not given (Monitor API Options,
-  https://docs.datadoghq.com/monitors/guide/monitor_api_options/).
 """
 
 from __future__ import annotations
@@ -25,7 +22,6 @@ from .monitors import Evaluation, Monitor, Status
 __all__ = ['Notification', 'notifications']
 
 _GRAVITY: dict[Status, int] = {'OK': 0, 'Warn': 1, 'No Data': 2, 'Alert': 3}
-_RENOTIFIED: dict[str, Status] = {'alert': 'Alert', 'no data': 'No Data', 'warn': 'Warn'}
 
 
 class Notification(NamedTuple):
@@ -34,7 +30,6 @@ class Notification(NamedTuple):
     time: float
     group: Group
     status: Status
-    again: bool = False
 
 
 def notifications(monitor: Monitor, evaluations: Iterable[Evaluation]) -> Iterator[Notification]:
@@ -42,10 +37,7 @@ def notifications(monitor: Monitor, evaluations: Iterable[Evaluation]) -> Iterat
 
     Raises AssetError if it notifies by a tag that it does not group by.
     """
-    options = monitor.options
     keys = _keys(monitor)
-    minutes = options.get('renotify_interval') or 0
-    renotified = {_RENOTIFIED[name] for name in options.get('renotify_statuses') or _RENOTIFIED}
     told: dict[Group, Notification] = {}
     for time, together in groupby(evaluations, lambda one: one.time):
         statuses: dict[Group, Status] = {}
@@ -57,10 +49,8 @@ def notifications(monitor: Monitor, evaluations: Iterable[Evaluation]) -> Iterat
             statuses[about] = max(status, statuses.get(about, 'OK'), key=lambda status: _GRAVITY[status])
         for about, status in statuses.items():
             before = told.get(about, Notification(time, about, 'OK'))
-            waited = time - before.time >= minutes * 60
-            again = status == before.status and bool(minutes) and status in renotified and waited
-            if status != before.status or again:
-                told[about] = Notification(time, about, status, again)
+            if status != before.status:
+                told[about] = Notification(time, about, status)
                 yield told[about]
 
 

@@ -704,6 +704,7 @@ def test_a_change_alert_compares_with_an_earlier_time() -> None:
         (monitor('avg(last_5m):avg:m{*} > 5', critical=5, recover_soon=True), 'options recover_soon'),
         (monitor('avg(last_5m):avg:m{*} > 5', critical=5, on_missing_data='ok'), 'on_missing_data is none of'),
         (monitor('avg(last_5m):avg:m{*} > 5', critical=5, notify_no_data=True), 'takes the place of notify_no_data'),
+        (monitor('avg(last_5m):avg:m{*} > 5', critical=5, renotify_interval=60), 'does not know renotify_interval'),
         (
             monitor('sum(last_5m):default_zero(sum:m{*}) > 5', critical=5, on_missing_data='resolve'),
             'with default_zero',

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tools.datadog_model import AssetError, Evaluation, Monitor, Notification, notifications
+from tools.datadog_model import AssetError, Evaluation, Monitor, notifications
 from tools.datadog_model.monitors import Status
 
 
@@ -95,28 +95,3 @@ def test_notify_by_names_tags_that_the_query_groups_by() -> None:
 )
 def test_missing_data_is_told_of_only_if_the_monitor_says_so(options: dict[str, Any], expected: list[Any]) -> None:
     assert told(monitor(**options), {'prod a': 'Alert'}, {'prod a': 'No Data'}) == expected
-
-
-@pytest.mark.parametrize(
-    ('options', 'minutes'),
-    [
-        ({}, [0]),
-        ({'renotify_interval': 0}, [0]),
-        ({'renotify_interval': 2}, [0, 2, 4]),
-        ({'renotify_interval': 2, 'renotify_statuses': ['alert']}, [0, 2, 4]),
-        ({'renotify_interval': 2, 'renotify_statuses': ['warn']}, [0]),
-    ],
-)
-def test_a_status_that_stays_is_told_again_after_the_interval(options: dict[str, Any], minutes: list[int]) -> None:
-    alert: dict[str, Status] = {'prod a': 'Alert'}
-
-    assert [minute for minute, *_ in told(monitor(**options), *[alert] * 5)] == minutes
-
-
-def test_a_status_that_is_told_again_is_marked() -> None:
-    alert = [Evaluation(60.0 * minute, ('host:a',), 'Alert') for minute in range(2)]
-
-    assert list(notifications(monitor('{host}', renotify_interval=1), alert)) == [
-        Notification(0.0, ('host:a',), 'Alert'),
-        Notification(60.0, ('host:a',), 'Alert', again=True),
-    ]
