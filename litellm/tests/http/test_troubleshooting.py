@@ -163,6 +163,17 @@ def workers_in_turn() -> Shown:
             return shown(url, runs=6)
 
 
+def pods_in_turn() -> Shown:
+    values = iter([100, 50, 110, 60, 120, 70])
+
+    def answer_in_turn(request: BaseHTTPRequestHandler) -> None:
+        text = f'# TYPE litellm_requests_metric_total counter\nlitellm_requests_metric_total {next(values)}\n'
+        answering(200, text, {'Content-Type': PROMETHEUS})(request)
+
+    with serving(answer_in_turn) as url:
+        return shown(url, runs=6)
+
+
 def a_query_that_is_refused() -> Shown:
     with SimulatedProxy(longest_url=100) as proxy:
         proxy.count('litellm_requests_metric', 1, model='gpt-5')
@@ -244,6 +255,7 @@ FAULTS: dict[str, Callable[[], Shown]] = {
     'failed, and one for the whole page did not': a_query_that_is_refused,
     'A compressed page, or a connection that is used again, failed': compression_that_is_damaged,
     'Several processes take turns answering': workers_in_turn,
+    'Pages of several proxies alternate': pods_in_turn,
     'are not collected': exposed('# TYPE litellm_brand_new gauge\nlitellm_brand_new 1.0\n'),
     'as unlimited (+Inf)': exposed(UNLIMITED),
     'exceed `max_contexts` and are not sent': exposed(TEXT + ANOTHER, max_contexts=1),

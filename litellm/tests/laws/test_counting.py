@@ -283,6 +283,19 @@ def test_what_one_of_many_pods_shows_again_is_not_counted_again(pages: Pages) ->
     assert [show(pod) for pod in [*range(8)] * 2] == [0] * 16
 
 
+def test_pods_without_a_counter_in_common_count_once_what_they_had_counted_before(pages: Pages) -> None:
+    """Nothing tells of them: see `levels`."""
+    totals = [100, 5_000, 700]
+    counted = 0.0
+    for _ in range(20):
+        for pod in range(3):
+            for _ in range(FORGOTTEN if pod == 0 else 1):
+                counted += pages.show(f'{REQUESTS}_total{{n="{pod}"}} {totals[pod]}')
+            totals[pod] += 1
+
+    assert counted == 3 * 19 + 5_000 + 700
+
+
 def test_pods_in_multiprocess_mode_behind_one_url_are_told_and_not_added_up(pages: Pages) -> None:
     pages.show_levels(100, 1_000, 7)
     counted = pages.show_levels(50, 1_200, 3)

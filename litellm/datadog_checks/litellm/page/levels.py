@@ -6,6 +6,9 @@ One fall cannot be told from a restart. But if counters fall again, and the page
 from after it with a page in between that went on from before, the levels alternate: then each is followed on its own,
 and what was counted as a restart, at most the values of a page, is set off against what the same counters do next.
 
+Pods that have no counter in common make none fall, and are not noticed: what each further one had counted before its
+own first page counts, once, and again when it returns after the `archive` has given it up.
+
 That is as good as it gets: a proxy that restarts between two scrapes, again and again, and each time counts more than
 it did the time before is taken for two.
 """
