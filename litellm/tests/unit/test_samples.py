@@ -311,3 +311,13 @@ def test_what_is_forgotten_goes_on_from_where_it_was(table: CountingTable) -> No
     reading = table.read_page([samples('a', 'b', value=8.0).encode().split(b'\n')], Counter())
     assert list(table.slots.last) == [7.0, 7.0], 'the archived value'
     assert list(reading.values) == [8.0, 8.0]
+
+
+def test_a_family_that_nobody_wants_is_not_learned_again_with_each_type_that_a_page_gives_it(
+    table: CountingTable,
+) -> None:
+    """Each time, all samples would be searched for those of the family."""
+    page = '# TYPE litellm_new counter\nlitellm_new 1\n# TYPE litellm_new gauge\nlitellm_new 2\n' * 100
+    read(table, page)
+
+    assert table.learned == 1

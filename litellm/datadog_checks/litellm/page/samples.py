@@ -385,6 +385,9 @@ class SampleTable:
         if family.is_left_to_base or self._rules.shared.is_source(self._rules.trimmed(name)):
             family.whole = {}
         former = self._families.get(declared)
+        if former is not None and datadog_name is None and family.whole is None:
+            # Nothing of it is submitted, whatever its type is: a page that alternates costs no search for its samples.
+            return
         if former is not None:
             self._unlearn(former, is_submitted=datadog_name is not None)
             for suffix in ('', CREATED, *SUFFIXES[former.type]):
