@@ -29,6 +29,8 @@ class LitellmCheck(OpenMetricsBaseCheckV2):
     DEFAULT_METRIC_LIMIT = 0
 
     def __init__(self, name: str, init_config: dict[str, Any], instances: list[dict[str, Any]]) -> None:
+        # An option without a value has its default. The base package would take it for a value.
+        init_config = {option: value for option, value in init_config.items() if value is not None}
         self.secrets = Redactor(secrets_of(init_config, *instances))
         """Hides what this instance knows and must not tell."""
         for options in (init_config, *instances):

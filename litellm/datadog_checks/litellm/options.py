@@ -176,7 +176,7 @@ def _refuse_headers(config: Mapping[str, Any]) -> None:
 
 def refuse_at_once(config: Mapping[str, Any]) -> None:
     """Raise a `ConfigurationError` that names the option for what the base package trips over when it makes a check."""
-    if not isinstance(config.get('debug_metrics') or {}, Mapping):
+    if not isinstance(config.get('debug_metrics', {}), Mapping):
         raise ConfigurationError('The setting `debug_metrics` must be a mapping')
     limit = config.get('max_returned_metrics')
     try:

@@ -819,6 +819,19 @@ def test_a_key_takes_the_place_of_no_other_secret(report: Report, content: str, 
     assert f'`{where}` of' in printed.error
 
 
+@pytest.mark.parametrize('place', ['init_config', 'instance'])
+def test_a_report_is_made_in_its_own_process(place: str, report: Report, tmp_path: Path) -> None:
+    config = tmp_path / 'conf.yaml'
+    isolated = 'process_isolation: true'
+    with serving_page(page()) as url:
+        shared, own = (f'{{{isolated}}}', '') if place == 'init_config' else ('', f'    {isolated}\n')
+        config.write_text(f'init_config: {shared}\ninstances:\n  - openmetrics_endpoint: {url}\n{own}')
+        printed = report('--config', str(config))
+
+    assert (printed.code, printed.err) == (0, '')
+    assert 'litellm.' in printed.out
+
+
 def test_an_option_that_the_check_does_not_have_is_warned_of(report: Report) -> None:
     with serving_page(page()) as url:
         config = (

@@ -140,7 +140,7 @@ def test_ciphers_of_which_one_is_known_are_accepted(value: Any) -> None:
 
 
 @pytest.mark.parametrize('option', ['debug_metrics', 'max_returned_metrics'])
-@pytest.mark.parametrize('value', [math.inf, True, 'nope', ['x'], -1, 1e400], ids=str)
+@pytest.mark.parametrize('value', [math.inf, True, False, 'nope', ['x'], -1, 1e400], ids=str)
 @pytest.mark.parametrize('is_shared', [False, True], ids=['instance', 'init_config'])
 def test_what_the_base_package_trips_over_as_it_makes_a_check_is_refused_by_name(
     option: str, value: Any, is_shared: bool
@@ -171,6 +171,13 @@ def test_an_option_that_nobody_reads_is_told_on_the_status_page(
     for _ in range(2):
         check.run()
         assert sentence in check.get_warnings()
+
+
+@pytest.mark.parametrize('option', ['timeout', 'proxy', 'skip_proxy', 'service', 'debug_metrics'])
+def test_an_option_for_all_instances_without_a_value_is_as_good_as_none(option: str) -> None:
+    check = LitellmCheck('litellm', {option: None}, [{'openmetrics_endpoint': 'http://127.0.0.1:9/metrics/'}])
+
+    assert 'connect' in check.run()
 
 
 def test_what_the_agent_reads_or_adds_is_no_mistake() -> None:

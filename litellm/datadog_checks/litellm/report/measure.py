@@ -38,6 +38,8 @@ __all__ = [
 # Seconds between the runs of a check, unless its instance says otherwise.
 DEFAULT_INTERVAL = 15.0
 
+ISOLATION = 'process_isolation'
+
 
 class ServiceCheck(NamedTuple):
     name: str
@@ -111,12 +113,14 @@ class Measurement:
 def create_check(init_config: dict[str, Any], instance: dict[str, Any]) -> LitellmCheck:
     """Return a check to run. Raises a `ConfigurationError` if an option is invalid at first sight.
 
-    It submits counts whether they move or not: what is looked at is what there is. Options that nobody reads are not
-    among its own: whoever makes it tells of them.
+    It submits counts whether they move or not: what is looked at is what there is. It runs in this process, whatever
+    `process_isolation` says, as another one would keep what it submits. Options that nobody reads are not among its
+    own: whoever makes it tells of them.
     """
     # The stub aggregator is made for tests, and refuses tags that the Agent accepts.
     os.environ['DDEV_SKIP_GENERIC_TAGS_CHECK'] = 'true'
     unknown = {(one.name, one.is_shared) for one in unknown_options(init_config, instance)}
+    unknown |= {(ISOLATION, True), (ISOLATION, False)}
     shared = {name: value for name, value in init_config.items() if (str(name), True) not in unknown}
     own = {name: value for name, value in instance.items() if (str(name), False) not in unknown}
     check = LitellmCheck('litellm', shared, [{**own, 'idle_counts': 'always'}])
