@@ -16,12 +16,9 @@ from .measure import OURS, STOCK, FreshProcess
 from .pages import Page, PagesByTurns, ShuffledPage, SyntheticPage
 from .server import PageProcess
 
-__all__ = ['HEAD', 'MOST', 'Worst', 'table', 'worst']
+__all__ = ['HEAD', 'Worst', 'table', 'worst']
 
 HEAD = ('page', 'samples', 'base package, CPU ms', 'this check, CPU ms', 'ratio', 'base package, MB', 'MB', 'ratio')
-
-# The check may take so many times what the base package's scraper takes.
-MOST = 2.0
 
 # Pages until every pod has answered and all that is gone was forgotten once, and how many of them are measured. A few
 # tell of the base package's scraper, which remembers nothing.

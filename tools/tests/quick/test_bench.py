@@ -10,7 +10,7 @@ import pytest
 from tests.support.agent_model import recorded
 
 from datadog_checks.litellm.metrics import CHECK_INFO
-from tools.bench import litellm, loads, options, scrapes
+from tools.bench import litellm, loads, options, scrapes, worst
 from tools.bench.__main__ import PARTS, README
 from tools.bench.measure import OURS, STOCK, MeasuredCheck, Memory
 from tools.bench.native_agent import CannotCompileError
@@ -29,7 +29,13 @@ def written(part: str) -> str:
 
 @pytest.mark.parametrize(
     ('part', 'head'),
-    [('scrapes', scrapes.HEAD), ('loads', loads.HEAD), ('litellm', litellm.HEAD), ('options', options.HEAD)],
+    [
+        ('scrapes', scrapes.HEAD),
+        ('loads', loads.HEAD),
+        ('worst', worst.HEAD),
+        ('litellm', litellm.HEAD),
+        ('options', options.HEAD),
+    ],
 )
 def test_a_table_of_measurements_is_on_its_page_with_where_it_was_measured(part: str, head: Sequence[str]) -> None:
     assert cells(written(part).splitlines()[0]) == list(head)
