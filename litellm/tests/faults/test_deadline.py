@@ -125,6 +125,26 @@ def test_a_page_that_takes_its_time_is_read(endpoint: Endpoint) -> None:
     assert error_of(endpoint.url, max_page_seconds=4) == ''
 
 
+# Each would take minutes if every line were compared with those before it.
+LONG_PAGES = {
+    'buckets of one series': b'# TYPE litellm_auth_latency histogram\n'
+    + b''.join(b'litellm_auth_latency_bucket{le="%d.0"} 0.0\n' % bound for bound in range(40_000)),
+    'a family declared again and again': b'# TYPE new counter\nnew 1\n# TYPE new gauge\n' * 20_000,
+    'blanks': b' \n\r\n\t\n' * 200_000,
+}
+
+
+@pytest.mark.parametrize('name', LONG_PAGES)
+def test_a_page_takes_time_as_it_is_long(name: str, endpoint: Endpoint) -> None:
+    endpoint.script = lambda: answer(PAGE + LONG_PAGES[name])
+    check = check_of(endpoint.url, max_page_seconds=60)
+    started = time.thread_time()
+    for _ in range(2):
+        assert check.run() == ''
+
+    assert time.thread_time() - started < SOON
+
+
 def test_what_another_program_debugs_of_http_prints_no_secret(
     endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -587,6 +587,16 @@ LINES = [
         Outcome(warning='1 longer than 1 MiB'),
     ),
     Fault(
+        'more families than anybody has',
+        page(lambda page: page + b''.join(b'new_%d 1\n' % number for number in range(10_100))),
+        Outcome(warning='of more families than LiteLLM can have'),
+    ),
+    Fault(
+        'a family that is declared again and again',
+        page(lambda page: page + b'# TYPE new counter\nnew 1\n# TYPE new gauge\n' * 9_000),
+        Outcome(warning='more than once'),
+    ),
+    Fault(
         'a line feed is lost',
         page(lambda page: page.replace(b' counter\n' + LINE_OF_B, b' counter' + LINE_OF_B)),
         costs_a_line(NO_FAMILY),

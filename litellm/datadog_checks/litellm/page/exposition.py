@@ -21,6 +21,7 @@ __all__ = [
     'NO_FAMILY',
     'NO_LABELS',
     'OPENMETRICS_ACCEPT',
+    'TOO_MANY',
     'BadLineError',
     'is_name',
     'is_openmetrics',
@@ -45,6 +46,7 @@ NO_FAMILY = 'with an invalid family declaration'
 NO_NUMBER = 'with a value that is not a number'
 NO_LABELS = 'with invalid labels'
 NO_BOUND = 'with a bucket without a valid bound'
+TOO_MANY = 'of more families than LiteLLM can have'
 TOO_LONG = f'longer than {MAX_LINE_BYTES >> 20} MiB'
 
 BYTE_ORDER_MARK = b'\xef\xbb\xbf'

@@ -82,6 +82,8 @@ class Recognition:
         self._slots_by_key: dict[int, Slot] | None = None
         self._places: array[int] | None = None
         self._has_unlearned = False
+        # Whether any line of the page that is being read has nothing but blanks.
+        self._has_blanks = False
 
     def read(self, batches: Iterable[list[bytes]], bad_lines: Counter[str]) -> Reading:
         """Read a page, and count its bad lines.
@@ -91,15 +93,15 @@ class Recognition:
         """
         slots = self._slots
         self._values, self._moved, self._without_value = slots.last[:], array('i'), set()
-        self._has_unlearned = False
+        self._has_unlearned = self._has_blanks = False
         self._patience = len(self._order) // FEW_MOVED - 1
         hashes, order = array('q'), array('i')
         place = 0
         width = MOST_AT_A_TIME
         try:
             for lines in batches:
-                if not all(lines):
-                    lines = list(filter(None, lines))
+                if self._has_blanks or not all(lines):
+                    lines = list(filter(bytes.strip if self._has_blanks else None, lines))
                 new = array('q', map(hash, lines))
                 start, end = 0, len(lines)
                 while start < end:
@@ -251,7 +253,10 @@ class Recognition:
         if text.replace(b'.', b'', 1).isdigit() and (bucket := self._learn_next_bucket(sample)) is not None:
             return self._read_value(bucket, float(text))
         line = line.strip()
-        if line.startswith(b'#') or not line:
+        if not line:
+            self._has_blanks = True
+            return None
+        if line.startswith(b'#'):
             self._read_comment(line)
             return None
         sample, text = split_sample(line)

@@ -24,7 +24,7 @@ from ..mapping.rules import Rules, is_left_to_base
 from ..metrics import CPU_SECONDS, START_TIME, gauge_reduction, is_shared_state
 from ..transport.errors import NOT_AN_EXPOSITION, NotMetricsError
 from .archive import Archive
-from .exposition import NO_LABELS, BadLineError, parse_labels, split_bound
+from .exposition import NO_LABELS, TOO_MANY, BadLineError, parse_labels, split_bound
 from .family_types import CREATED, CUMULATIVE_TYPES, OVERRIDES, SUFFIXES, UNKNOWN, parse_declaration
 from .recognition import Reading, Recognition
 from .slots import (
@@ -46,6 +46,13 @@ __all__ = ['SampleTable']
 # Samples that tell of the process, which have no labels.
 START = START_TIME.raw.encode()
 CPU = CPU_SECONDS.encode()
+
+# Beyond so many families, those that are not submitted cannot be read. LiteLLM has some two hundred, and programs that
+# share a page with it have not many more.
+MOST_FAMILIES = 10_000
+
+# A series with more samples is indexed before one of them is looked for.
+FEW_SAMPLES = 64
 
 # In multiprocess mode this label tells apart the gauges of the workers. It means nothing to a user.
 PID = 'pid'
@@ -109,6 +116,8 @@ class SampleTable:
         self._first: dict[str | None, dict[TagSet, Series]] = {}
         # Of the current page, by the hash of their text.
         self._label_sets: dict[tuple[str, int], LabelSet] = {}
+        # Of the current page: the slots of series with many samples.
+        self._slots_by_kind: dict[Series, dict[SampleKind, Slot]] = {}
         # Of all series, by the hash in their family, and only if families share labels.
         self._labels: dict[int, dict[str, str]] = {}
         self._tags_by_text: dict[str, str] = {}
@@ -131,7 +140,7 @@ class SampleTable:
         try:
             reading = self._recognition.read(batches, bad_lines)
         finally:
-            self._label_sets = {}
+            self._label_sets, self._slots_by_kind = {}, {}
             self._tags_by_text, self._stored_by_tag = {}, {}
             self._bucket_before = None
         if bad_lines and not self.families_on_page:
@@ -369,17 +378,20 @@ class SampleTable:
         declaration = parse_declaration(comment)
         if declaration is not None:
             declared, name, type_ = declaration
-            self.families_on_page.add(name)
             known = self._families.get(declared)
             if known is None or (known.type != type_ and known.datadog_name is None):
                 self._declare(declared, name, type_)
+            self.families_on_page.add(name)
 
     def _declare(self, declared: str, name: str, type_: str) -> None:
         """Learn a family, and relearn what was taken for it before and not submitted.
 
-        As in the base package, a family that is submitted keeps the type that it was first declared with.
+        As in the base package, a family that is submitted keeps the type that it was first declared with. Raises a
+        `BadLineError` if there are too many.
         """
         datadog_name, submitted_type = self._rules.submission(name, type_)
+        if datadog_name is None and declared not in self._families and len(self._families) >= MOST_FAMILIES:
+            raise BadLineError(TOO_MANY)
         family = Family(name, type_, datadog_name)
         family.is_left_to_base = is_left_to_base(submitted_type)
         if family.is_left_to_base or self._rules.shared.is_source(self._rules.trimmed(name)):
@@ -513,15 +525,30 @@ class SampleTable:
                 series.created_slot = slots.add(key, kind, series)
             slots.keys[series.created_slot] = key
             return series.created_slot
-        for slot in series.slots:
-            if slots.kinds[slot] is kind:
-                slots.keys[slot] = key
-                return slot
+        known = self._slot_in(series, kind)
+        if known is not None:
+            slots.keys[known] = key
+            return known
         slot = slots.add(key, kind, series)
         series.slots.append(slot)
+        if series in self._slots_by_kind:
+            self._slots_by_kind[series][kind] = slot
         if metric is not None and metric.is_gauge:
             self._add_gauge(metric, series, slot)
         return slot
+
+    def _slot_in(self, series: Series, kind: SampleKind) -> Slot | None:
+        """Return the slot of a kind in a series."""
+        kinds = self.slots.kinds
+        if len(series.slots) <= FEW_SAMPLES:
+            # Not a generator: most samples that are learned come by here.
+            for slot in series.slots:
+                if kinds[slot] is kind:
+                    return slot
+            return None
+        if series not in self._slots_by_kind:
+            self._slots_by_kind[series] = {kinds[slot]: slot for slot in series.slots}
+        return self._slots_by_kind[series].get(kind)
 
     def _add_gauge(self, metric: Metric, series: Series, slot: Slot) -> None:
         if series.tags is UNWANTED:
