@@ -22,6 +22,8 @@ from .watcher import Watcher
 
 __all__ = ['run']
 
+_FIRST_CLEANUP_SECONDS = 150
+
 
 def run(release: str, with_upkeep: bool = True) -> Result:
     """Run one release through the matrix; raises HarnessError when it does not start or answer.
@@ -68,7 +70,7 @@ def _inspect_with_database(made: Environment) -> Result:
         sent = drive(proxy, client=client)
         watcher.scrape()
         # What its jobs have to tell is there once the slowest of them has run for the first time.
-        page = page_with(proxy, 'litellm_spend_log_cleanup_runs')
+        page = page_with(proxy, 'litellm_spend_log_cleanup_runs', seconds=_FIRST_CLEANUP_SECONDS)
         capture = Capture(made.release, page.text, ask(proxy.url, proxy.key), {}, with_database=True)
         result = Result(made.release, coverage(sent.busy_page, sent.page), capture)
         _judge(result, watcher, sent)
