@@ -15,7 +15,7 @@ import pytest
 
 from datadog_checks.base.stubs.aggregator import AggregatorStub
 from datadog_checks.litellm import LitellmCheck
-from tests.support.certificates import certificate, certificate_of_an_issuer_at
+from tests.support.certificates import certificate
 from tests.support.misbehaving import Drip, Endpoint, Flood, Step, answer
 
 PAGE = b'# TYPE litellm_in_flight_requests gauge\nlitellm_in_flight_requests 3.0\n'
@@ -175,16 +175,3 @@ def test_a_token_that_never_comes_ends_in_time_and_is_used_when_it_comes(endpoin
     wait_for(lambda: threading.active_count() <= threads)
     assert run_soon(check) == ''
     assert 'Authorization: Bearer sk-late' in endpoint.requests[-1]
-
-
-def test_certificates_that_never_come_end_in_time(tmp_path: Path) -> None:
-    """A certificate may name where that of its authority is, which need not answer."""
-    with Endpoint() as nowhere:
-        nowhere.script = lambda: FLOODS['headers']
-        with Endpoint(certificate_of_an_issuer_at(nowhere.url, tmp_path)) as endpoint:
-            endpoint.script = lambda: answer(PAGE)
-            check = check_of(endpoint.url, timeout=0.5)
-            for _ in range(3):
-                assert 'certificate is not trusted' in run_soon(check)
-
-        assert len(nowhere.requests) == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import ssl
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ from typing import Any
 
 import pytest
 import requests
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import load_pem_x509_certificate
 
 from datadog_checks.base.errors import ConfigurationError
 from datadog_checks.base.stubs.aggregator import AggregatorStub
@@ -21,6 +24,7 @@ from datadog_checks.base.utils import http
 from datadog_checks.litellm import LitellmCheck
 from datadog_checks.litellm.transport.errors import NoTokenError, is_refused
 from datadog_checks.litellm.transport.urls import Address, read_address, without_user_info
+from tests.support.certificates import certificate_with_its_issuer_at
 from tests.support.endpoint import PROMETHEUS, Answer, Pour, answering, answering_json, serving_paths
 
 RunCheck = Callable[..., object]
@@ -329,6 +333,29 @@ def test_the_body_of_a_redirect_is_not_read(aggregator: AggregatorStub, dd_run_c
         assert redirect.hung_up.wait(30)
 
     aggregator.assert_metric(REQUESTS, 3)
+
+
+@pytest.mark.parametrize('encoding', [Encoding.DER, Encoding.PEM], ids=['DER', 'PEM'])
+@pytest.mark.parametrize('options', [{}, {'use_stock_scraper': True}], ids=['exact', 'stock'])
+def test_a_certificate_cannot_vouch_for_itself(
+    options: dict[str, Any], encoding: Encoding, tmp_path: Path, dd_run_check: RunCheck
+) -> None:
+    asked: list[str] = []
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+
+    def authority(request: BaseHTTPRequestHandler) -> None:
+        asked.append(request.path)
+        answering(200, load_pem_x509_certificate(made.authority.read_bytes()).public_bytes(encoding))(request)
+
+    with serving_paths({'/authority': authority}) as elsewhere:
+        made = certificate_with_its_issuer_at(f'{elsewhere}/authority', tmp_path)
+        tls.load_cert_chain(made.file)
+        with serving_paths(ANSWERS, tls) as url:
+            with pytest.raises(Exception, match='certificate is not trusted'):
+                dd_run_check(check_of(url, **options))
+            dd_run_check(check_of(url, tls_ca_cert=str(made.authority), **options))
+
+    assert asked == []
 
 
 def test_credentials_follow_a_redirect_on_their_own_host(dd_run_check: RunCheck) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -12,7 +13,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
-__all__ = ['Certificate', 'certificate', 'certificate_of_an_issuer_at']
+__all__ = ['Certificate', 'certificate', 'certificate_with_its_issuer_at']
 
 
 class Certificate(NamedTuple):
@@ -31,24 +32,21 @@ def certificate(folder: Path, *hosts: str) -> Certificate:
     return made
 
 
-def certificate_of_an_issuer_at(url: str, folder: Path) -> Path:
-    """Write a certificate for 127.0.0.1 into a folder that says where the certificate of its issuer can be had."""
-    leaf = trustme.CA().issue_cert('127.0.0.1')
-    key = leaf.private_key_pem.bytes()
+def certificate_with_its_issuer_at(url: str, folder: Path) -> Certificate:
+    """Write the same, of a certificate that says that of its authority can be had at a URL."""
+    authority = trustme.CA()
+    leaf = authority.issue_cert('127.0.0.1')
     issued = x509.load_pem_x509_certificate(leaf.cert_chain_pems[0].bytes())
+    there = x509.AccessDescription(AuthorityInformationAccessOID.CA_ISSUERS, x509.UniformResourceIdentifier(url))
     builder = (
         x509.CertificateBuilder(issued.issuer, issued.subject, issued.public_key(), issued.serial_number)
         .not_valid_before(issued.not_valid_before_utc)
         .not_valid_after(issued.not_valid_after_utc)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName('127.0.0.1')]), critical=False)
-        .add_extension(
-            x509.AuthorityInformationAccess(
-                [x509.AccessDescription(AuthorityInformationAccessOID.CA_ISSUERS, x509.UniformResourceIdentifier(url))]
-            ),
-            critical=False,
-        )
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address('127.0.0.1'))]), critical=False)
+        .add_extension(x509.AuthorityInformationAccess([there]), critical=False)
     )
-    signed = builder.sign(cast(EllipticCurvePrivateKey, load_pem_private_key(key, None)), SHA256())
-    file = folder / 'certificate.pem'
-    file.write_bytes(key + signed.public_bytes(Encoding.PEM))
-    return file
+    key = cast(EllipticCurvePrivateKey, load_pem_private_key(authority.private_key_pem.bytes(), None))
+    made = Certificate(folder / 'certificate.pem', folder / 'authority.pem')
+    made.file.write_bytes(leaf.private_key_pem.bytes() + builder.sign(key, SHA256()).public_bytes(Encoding.PEM))
+    authority.cert_pem.write_to_path(str(made.authority))
+    return made

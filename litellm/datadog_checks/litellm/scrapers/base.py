@@ -36,7 +36,7 @@ from ..transport.errors import (
 )
 from ..transport.redirects import NOT_REDIRECTED
 from ..transport.urls import Address, read_address
-from ..transport.wrapper import TimedRequests
+from ..transport.wrapper import StrictRequests
 from .transfer import ACCEPTED_ENCODINGS, Transfer
 
 __all__ = ['LitellmScraper']
@@ -134,9 +134,9 @@ class LitellmScraper(AdaptedScraper):
             self._chosen_headers,
         )
 
-    def _new_http(self) -> TimedRequests:
+    def _new_http(self) -> StrictRequests:
         check = self.check
-        return TimedRequests(self.config, check.init_config, check.HTTP_CONFIG_REMAPPER, check.log)
+        return StrictRequests(self.config, check.init_config, check.HTTP_CONFIG_REMAPPER, check.log)
 
     def send_request(self, **options: Any) -> Response:
         return self._client.get(self.address.url, self.page_limits.max_page_seconds, **options)

@@ -234,7 +234,10 @@ def _tls_advice(problem: str) -> str:
     if 'WRONG_VERSION_NUMBER' in problem or 'record layer failure' in problem:
         return 'the port does not speak TLS: use `http://` in the URL.'
     if 'CERTIFICATE_VERIFY_FAILED' in problem:
-        return "the proxy's certificate is not trusted: set `tls_ca_cert`, or `tls_verify: false`."
+        return (
+            "the proxy's certificate is not trusted: set `tls_ca_cert` to the certificates of its authority, or "
+            '`tls_verify: false`.'
+        )
     return 'check the `tls_*` options.'
 
 
