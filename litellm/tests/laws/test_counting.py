@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from datadog_checks.litellm import LitellmCheck
 from datadog_checks.litellm.page import archive, ledger
-from tests.support.agent_model import AgentModel, Context
+from tests.support.agent_model import AgentModel, Context, Flush
 from tests.support.simulated_proxy import Clock, PageServer, SimulatedProxy, Status
 from tests.support.watch import LATENCY, REQUESTS, TOKENS, Watch, every_label, true_counts
 
@@ -47,14 +47,19 @@ class Pages:
         self, *lines: str, family: str = f'{REQUESTS}_total', type_: str = 'counter', after: float = 15.0
     ) -> float:
         """Scrape a page of one family, and return what the Agent flushes of all counts."""
-        self._clock.advance(after)
-        self._server.page = f'# TYPE {family} {type_}\n' + ''.join(f'{line}\n' for line in lines)
-        with self._clock.is_the_time():
-            flush = self.agent.run(self.check)
+        flush = self.see(f'# TYPE {family} {type_}\n' + ''.join(f'{line}\n' for line in lines), after)
         assert not flush.error
-        self.warnings += self.check.get_warnings()
         assert all(value >= 0 for value in flush.counts.values())
         return sum(flush.counts.values())
+
+    def see(self, page: str, after: float = 15.0) -> Flush:
+        """Scrape a page, and return what the Agent flushes."""
+        self._clock.advance(after)
+        self._server.page = page
+        with self._clock.is_the_time():
+            flush = self.agent.run(self.check)
+        self.warnings += self.check.get_warnings()
+        return flush
 
     def show_levels(self, *values: float) -> float:
         """Scrape a page with a counter for each value."""
@@ -176,6 +181,18 @@ def test_a_sample_that_is_on_the_page_twice_is_told(pages: Pages) -> None:
     pages.show(f'{REQUESTS}_total{{n="0"}} 1', f'{REQUESTS}_total{{n="0"}} 2')
 
     assert any('more than once' in warning for warning in pages.warnings)
+
+
+@pytest.mark.parametrize('lasted', [ledger.FORGET_AFTER, 2 * ledger.FORGET_AFTER, FORGOTTEN])
+def test_a_sample_is_no_longer_told_to_be_on_the_page_twice_once_it_is_forgotten(lasted: int, pages: Pages) -> None:
+    for _ in range(lasted):
+        pages.show(*[f'{REQUESTS}_total{{n="0"}} NaN'] * 2)
+    assert pages.warnings
+    pages.show()
+    pages.warnings.clear()
+    pages.show()
+
+    assert pages.warnings == []
 
 
 # Stale pages.
@@ -353,6 +370,19 @@ def test_a_restart_in_multiprocess_mode_that_a_counter_shows_costs_nothing(
             values = [value + rise for value, rise in zip(former, rises, strict=True)]
 
             assert pages.show_levels(*values) == sum(rises)
+
+
+@pytest.mark.parametrize('type_line', [f'# TYPE {REQUESTS} counter', f'# TYPE {REQUESTS}_total counter'])
+def test_what_a_page_declares_that_fails_is_history_on_the_next_one(type_line: str, pages: Pages) -> None:
+    """Without its TYPE line a family has no counts, so that those of the first pages are not known as what they are."""
+    other, line = f'# TYPE {TOKENS}_total counter\n', f'{REQUESTS}_total{{n="0"}} 1000\n'
+    for page in (other + line, other + line):
+        assert not pages.see(page).error
+    assert pages.see(f'{other}{type_line}\n{line[:-2]}').error
+    assert not any(pages.see(f'{other}{type_line}\n{line}').counts.values())
+    after = pages.see(f'{other}{type_line}\n{line.replace("1000", "1007")}')
+
+    assert sum(after.counts.values()) == 7
 
 
 # In the long run.

@@ -150,6 +150,7 @@ class Recognition:
     def forget(self, gone: Set[Slot]) -> None:
         """Forget the samples in these slots. Only those without a value were on the page before."""
         self._absent -= gone
+        self._repeated -= gone
         if not gone.isdisjoint(self._order):
             kept = bytes(slot not in gone for slot in self._order)
             self._hashes = array('q', compress(self._hashes, kept))

@@ -102,7 +102,8 @@ class SampleTable:
         self.slots = Slots()
         self.gauges: dict[tuple[str, TagSet], GaugeContext] = {}
         self.families_on_page: set[str] = set()
-        # Whether samples that are new on the page may be older, because they could not be told from others before.
+        # Whether samples that are new on the page may be older, because they could not be told from others before. What
+        # a page that failed has declared, the next one reveals.
         self.reveals = False
         # How many samples of the page came before their TYPE line.
         self.unlearned = 0
@@ -135,7 +136,6 @@ class SampleTable:
         pages never get here: see `read_lines`.
         """
         self.families_on_page = set()
-        self.reveals = False
         self.unlearned = 0
         try:
             reading = self._recognition.read(batches, bad_lines)
@@ -180,6 +180,7 @@ class SampleTable:
         if self._has_workers and not all(self.slots.is_new):
             self._note_workers(reading)
         self._recognition.accept(reading)
+        self.reveals = False
         self.slots.last = reading.values
         self.slots.settle()
         self._archive.settle()
