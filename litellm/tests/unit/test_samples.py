@@ -244,6 +244,19 @@ def test_a_bound_in_another_spelling_is_the_same_sample(table: CountingTable) ->
     ]
 
 
+def test_bounds_in_ever_other_spellings_take_no_more_memory(table: CountingTable) -> None:
+    for zeros in range(100):
+        read(
+            table,
+            '# TYPE litellm_auth_latency histogram\n'
+            f'litellm_auth_latency_bucket{{model="a",le="1.{"0" * zeros}"}} 1.0\n'
+            f'litellm_auth_latency_bucket{{model="b",le="1.{"0" * zeros}"}} 1.0',
+        )
+
+    assert len(table.slots) == 2
+    assert max(len(name.kinds_by_text) for name in table._names.values()) < 10
+
+
 def test_labels_in_another_order_are_the_same_series(table: CountingTable) -> None:
     def page(labels: str, value: float) -> str:
         return f'# TYPE litellm_requests_metric_total counter\nlitellm_requests_metric_total{{{labels}}} {value}'

@@ -139,12 +139,11 @@ class Recognition:
 
     def unlearn(self, unlearned: Iterable[Slot]) -> None:
         """Have the lines of these samples learned again."""
-        gone = set(unlearned)
         self._has_unlearned = True
-        for slot in gone:
+        for slot in unlearned:
             self._slots.keys[slot] = UNLEARNED
-        for place, slot in enumerate(self._order):
-            if slot in gone:
+            # Of several lines of a sample none has a hash.
+            if (place := self._place_of(slot)) >= 0:
                 self._hashes[place] = 0
 
     def forget(self, gone: Set[Slot]) -> None:
@@ -252,6 +251,7 @@ class Recognition:
         """
         sample, _, text = line.rpartition(b' ')
         if text.replace(b'.', b'', 1).isdigit() and (bucket := self._learn_next_bucket(sample)) is not None:
+            self._patience -= not self._slots.is_new[bucket]
             return self._read_value(bucket, float(text))
         line = line.strip()
         if not line:
@@ -312,12 +312,16 @@ class Recognition:
                 return order.index(slot, place, place + NEAR) + 1
             except ValueError:
                 return place
+        was_at = self._place_of(slot)
+        return place if was_at < 0 else was_at + 1
+
+    def _place_of(self, slot: Slot) -> int:
+        """Return the last place of a sample on the page before, below zero if it has none."""
         if self._places is None:
             self._places = array('i', repeat(-1, len(self._slots)))
-            for at, known in enumerate(order):
+            for at, known in enumerate(self._order):
                 self._places[known] = at
-        was_at = self._places[slot]
-        return place if was_at < 0 else was_at + 1
+        return self._places[slot] if slot < len(self._places) else -1
 
     def _forget_hashes(self, hashes: array[int], order: array[int], repeated: frozenset[Slot]) -> None:
         """Let no line be taken for a known one that has no value, is not the only one, or that a later one unlearned.

@@ -29,6 +29,7 @@ from .family_types import CREATED, CUMULATIVE_TYPES, OVERRIDES, SUFFIXES, UNKNOW
 from .recognition import Reading, Recognition
 from .slots import (
     ABSENT,
+    FEW_SAMPLES,
     UNLEARNED,
     UNWANTED,
     Family,
@@ -51,8 +52,8 @@ CPU = CPU_SECONDS.encode()
 # share a page with it have not many more.
 MOST_FAMILIES = 10_000
 
-# A series with more samples is indexed before one of them is looked for.
-FEW_SAMPLES = 64
+# A page may spell a bound anew each time: no more are remembered than so many times the bounds.
+MOST_SPELLINGS = 4
 
 # In multiprocess mode this label tells apart the gauges of the workers. It means nothing to a user.
 PID = 'pid'
@@ -461,17 +462,11 @@ class SampleTable:
 
     def _unlearn(self, family: Family, is_submitted: bool) -> None:
         """Make the lines of a family that was not submitted unknown, so that they are learned again."""
-        slots = self.slots
-        unsubmitted = {
-            slot
-            for slot, kind in enumerate(slots.kinds)
-            if kind.family is family and (kind.metric is None or slots.series[slot] is None)
-        }
         if is_submitted:
-            new = unsubmitted.intersection(slots.new())
-            self.reveals |= len(new) < len(unsubmitted)
-            self.unlearned += len(new)
-        self._recognition.unlearn(unsubmitted)
+            new = sum(map(self.slots.is_new.__getitem__, family.unsubmitted))
+            self.reveals |= new < len(family.unsubmitted)
+            self.unlearned += new
+        self._recognition.unlearn(family.unsubmitted)
 
     def _learn(self, sample: bytes) -> Slot:
         """Return the slot of a sample whose text is not known: a new one, or that of another spelling."""
@@ -594,6 +589,8 @@ class SampleTable:
                     name.family, metric, bound=bound, bound_tag=tags[0] if tags else None, is_alone=is_alone
                 )
                 name.kinds[bound] = kind
+            if len(name.kinds_by_text) > MOST_SPELLINGS * len(name.kinds):
+                name.kinds_by_text = {}
             name.kinds_by_text[text] = kind
         return kind
 

@@ -22,6 +22,7 @@ from ..metrics import Reduction
 
 __all__ = [
     'ABSENT',
+    'FEW_SAMPLES',
     'LARGEST_COUNT',
     'NEW',
     'UNLEARNED',
@@ -44,6 +45,9 @@ ABSENT = math.nan
 
 # Beyond this a double cannot count single events: such a value is broken.
 LARGEST_COUNT = 2.0**53
+
+# A series with more samples is indexed before one of them is looked for.
+FEW_SAMPLES = 64
 
 # The warmth of a sample that was on no page before.
 NEW = 255
@@ -74,6 +78,7 @@ class Family:
         'name',
         'series',
         'type',
+        'unsubmitted',
         'whole',
     )
 
@@ -85,6 +90,8 @@ class Family:
         self.has_counts = False
         # By the hash of their labels. None for a series that the instance does not want.
         self.series: dict[int, Series | None] = {}
+        # Its samples that are not submitted.
+        self.unsubmitted: array[int] = array('i')
         # Whether only the base package can submit it.
         self.is_left_to_base = False
         # Of a family that is needed whole: the samples by slot, with the labels that may leave. None for all others.
@@ -288,6 +295,8 @@ class Slots:
         self.share_contexts = False
         # Slots without a sample, highest first.
         self._free: list[Slot] = []
+        # Until samples come or go: the slots of series with many, by name and tag of the metric.
+        self._contexts: dict[Series, dict[tuple[str, str | None], Slot]] = {}
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -299,8 +308,12 @@ class Slots:
 
     def add(self, key: int, kind: SampleKind, series: Series | None) -> Slot:
         """Take a slot for one more sample."""
-        if self._free:
-            slot = self._free.pop()
+        slot = self._free.pop() if self._free else len(self.keys)
+        if kind.metric is None or series is None:
+            kind.family.unsubmitted.append(slot)
+        if self._contexts:
+            self._contexts = {}
+        if slot < len(self.keys):
             self.keys[slot], self.kinds[slot], self.series[slot] = key, kind, series
             self.warmth[slot], self.is_new[slot] = NEW, 1
             return slot
@@ -311,7 +324,7 @@ class Slots:
         self.warmth.append(NEW)
         self.held.append(0)
         self.is_new.append(1)
-        return len(self.keys) - 1
+        return slot
 
     def in_use(self) -> bytearray:
         """Return for each slot whether it has a sample."""
@@ -330,6 +343,8 @@ class Slots:
 
     def forget(self, gone: Set[Slot]) -> None:
         """Free these slots for other samples."""
+        for family in {self.kinds[slot].family for slot in gone}:
+            family.unsubmitted = array('i', [slot for slot in family.unsubmitted if slot not in gone])
         for slot in gone:
             self.keys[slot], self.kinds[slot], self.series[slot], self.last[slot] = UNLEARNED, FREE, None, ABSENT
             self.warmth[slot] = self.held[slot] = self.is_new[slot] = 0
@@ -339,6 +354,7 @@ class Slots:
         for column in (self.keys, self.kinds, self.series, self.last, self.warmth, self.held, self.is_new):
             del column[end:]
         self._free = sorted((slot for slot in (*self._free, *gone) if slot < end), reverse=True)
+        self._contexts = {}
 
     def is_first(self, slot: Slot) -> bool:
         """Tell whether a count is the first of those that share its context."""
@@ -352,11 +368,22 @@ class Slots:
         series, kind = self.series[slot], self.kinds[slot]
         if series is None or series.first is None or kind.metric is None:
             return slot
+        if len(series.first.slots) > FEW_SAMPLES:
+            return self._contexts_of(series.first).get((kind.metric.name, kind.bound_tag), slot)
         for first in series.first.slots:
             other = self.kinds[first]
             if other.metric is not None and other.metric.name == kind.metric.name and other.bound_tag == kind.bound_tag:
                 return first
         return slot
+
+    def _contexts_of(self, series: Series) -> dict[tuple[str, str | None], Slot]:
+        """Return the first slot of each context of a series."""
+        if series not in self._contexts:
+            kinds = ((slot, self.kinds[slot]) for slot in reversed(series.slots))
+            self._contexts[series] = {
+                (kind.metric.name, kind.bound_tag): slot for slot, kind in kinds if kind.metric is not None
+            }
+        return self._contexts[series]
 
     def firsts(self, slots: Iterable[Slot]) -> Iterable[Slot]:
         """Return for each of these counts the first of those that share its context."""

@@ -255,7 +255,8 @@ class Submission:
         present = [slot for slot in context.slots if slot not in absent]
         if not context.latest:
             return present
-        latest = {workers: set(slots).intersection(present) for workers, slots in context.latest.items()}
+        on_page = set(present)
+        latest = {workers: on_page.intersection(slots) for workers, slots in context.latest.items()}
         holding = []
         for slot in present:
             series = self._slots.series[slot]
