@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 from datadog_checks.base import ConfigurationError, OpenMetricsBaseCheckV2
@@ -16,7 +17,7 @@ from .scrapers.base import LitellmScraper
 from .scrapers.exact import ExactScraper
 from .scrapers.left_to_base import limitless_types
 from .scrapers.stock import StockScraper
-from .secrets import Redactor, guard_logs, secrets_of
+from .secrets import FILE_OPTIONS, Redactor, guard_logs, secrets_of
 
 __all__ = ['LitellmCheck']
 
@@ -113,6 +114,10 @@ class LitellmCheck(OpenMetricsBaseCheckV2):
     def create_scraper(self, config: dict[str, Any]) -> LitellmScraper:
         # An option without a value has its default. The base package would take it for a value.
         config = self.get_config_with_defaults({name: value for name, value in config.items() if value is not None})
+        for option in FILE_OPTIONS:
+            # Base packages differ in whether they know `~`.
+            if isinstance(config.get(option), str):
+                config[option] = os.path.expanduser(config[option])
         refuse_handles({**self.init_config, **config})
         options = Options.of(config, self.init_config)
         if not options.use_stock_scraper:

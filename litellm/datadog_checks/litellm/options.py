@@ -94,6 +94,16 @@ _OF_THE_AGENT_FOR_ALL = frozenset(
         'min_collection_interval',
         'process_isolation',
         'profile_memory',
+        'profile_memory_combine',
+        'profile_memory_diff',
+        'profile_memory_filters',
+        'profile_memory_frames',
+        'profile_memory_gc',
+        'profile_memory_limit',
+        'profile_memory_sort',
+        'profile_memory_unit',
+        'profile_memory_verbose',
+        'set_breakpoint',
         'tls_ignore_warning',
         'use_agent_proxy',
     }
@@ -282,7 +292,10 @@ def _refuse_files(config: Mapping[str, Any]) -> None:
     uses_tls = any(str(config.get(option)).lower().startswith('https:') for option in _ENDPOINTS)
     for option in (*_FILES, _AUTHORITY) if uses_tls else _FILES:
         path = config.get(option)
-        if not path or not isinstance(path, str) or (option == _AUTHORITY and os.path.isdir(path)):
+        if not path or not isinstance(path, str):
+            continue
+        path = os.path.expanduser(path)
+        if option == _AUTHORITY and os.path.isdir(path):
             continue
         try:
             with open(path, 'rb'):

@@ -24,6 +24,7 @@ from weakref import WeakSet
 from datadog_checks.base.utils import http, tls
 
 __all__ = [
+    'FILE_OPTIONS',
     'HARMLESS_HEADERS',
     'HEADER_OPTIONS',
     'KEY_HEADERS',
@@ -203,7 +204,7 @@ def secrets_of(*options: Any) -> Iterator[str]:
         if option in PASSWORD_OPTIONS:
             yield from _forms(value)
         elif option in FILE_OPTIONS:
-            if not os.path.exists(value):
+            if not os.path.exists(os.path.expanduser(value)):
                 for line in (value, *value.splitlines()):
                     yield from _forms(line)
         elif path[-2:-1] and path[-2] in HEADER_OPTIONS:

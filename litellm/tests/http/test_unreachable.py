@@ -54,3 +54,13 @@ def test_a_certificate_that_the_agent_lacks_leads_to_the_options_of_tls(tmp_path
         with pytest.raises(Exception, match='check the `tls_'):
             dd_run_check(check_of(url, tls_ca_cert=str(made.authority)))
         dd_run_check(check_of(url, tls_ca_cert=str(made.authority), tls_cert=str(made.file)))
+
+
+def test_a_path_of_tls_may_begin_with_the_home_of_the_user(
+    tmp_path: Path, dd_run_check: RunCheck, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Base packages differ in whether they know it."""
+    monkeypatch.setenv('HOME', str(tmp_path))
+    made = certificate(tmp_path)
+    with serving_over_tls(made, asks_for_certificate=True) as url:
+        dd_run_check(check_of(url, tls_ca_cert=f'~/{made.authority.name}', tls_cert=f'~/{made.file.name}'))

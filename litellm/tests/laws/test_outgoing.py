@@ -289,6 +289,39 @@ def test_the_address_of_a_deployment_may_lack_its_scheme(address: str, left: str
 
 
 @pytest.mark.parametrize(
+    'address',
+    [
+        'https://europe-west1-aiplatform.googleapis.com/v1/projects/p/models/claude-sonnet-4@20250514:streamRawPredict',
+        'europe-west1-aiplatform.googleapis.com/v1/projects/p/publishers/google/models/text-bison@001:generateContent',
+        'https://models.example:8443/v1/models/mistral-large@2411-001',
+        'https://models.example/v1/models/mistral-large@latest',
+        'projects/p/models/claude-opus-4-6@20260205',
+        'text-bison@001',
+    ],
+)
+def test_the_version_of_a_model_at_the_end_of_its_address_is_no_host(address: str, scraper: dict[str, Any]) -> None:
+    """LiteLLM makes such addresses for models of Vertex AI."""
+    assert tags_of(requests_page((f'api_base="{address}"', 1)), scraper) == [[f'api_base:{address}']]
+
+
+@pytest.mark.parametrize(
+    'address',
+    [
+        'https://bot:hunter2@latest',
+        'https://bot:hunt/er2@20250514',
+        'https://hunter2@default',
+        'https://bot:hunter2@models.example/v1/models/text-bison@001',
+        'https://models.example/v1?key=hunter2@001',
+    ],
+)
+def test_what_resembles_the_version_of_a_model_shows_no_secret(address: str, scraper: dict[str, Any]) -> None:
+    (tags,) = tags_of(requests_page((f'api_base="{address}"', 1)), scraper)
+
+    assert 'hunt' not in ''.join(tags)
+    assert 'er2' not in ''.join(tags)
+
+
+@pytest.mark.parametrize(
     ('value', 'left'),
     [
         ('https://idp.example/users/me@example.com', 'https://idp.example/users/me@example.com'),
@@ -332,6 +365,7 @@ def test_what_identifies_somebody_is_left_but_for_secrets(value: str, left: str,
         'Basic hunter2hunter2==',
         'authorization: basic  hunter2hunter2',
         'https://hooks.slack.com/services/T0/B0/hunter2',
+        'https://discord.com/api/webhooks/1/hunter2',
     ],
 )
 def test_a_secret_is_known_by_its_place_or_form_whatever_label_has_it(
@@ -378,36 +412,48 @@ def test_what_only_resembles_a_secret_is_sent(value: str, scraper: dict[str, Any
     assert tags_of(requests_page((f'model="{value}"', 1)), scraper) == [[f'model:{value}']]
 
 
-def test_a_key_is_known_by_the_form_that_its_issuer_gives_it() -> None:
-    prefixes = (
-        *(
-            'ya29.',
-            'ghp_',
-            'github_pat_',
-            'glpat-',
-            'xoxb-',
-            'hf_',
-            'gsk_',
-            'pplx-',
-            'xai-',
-            'nvapi-',
-            'r8_',
-            'tgp_v1_',
-        ),
-        *('sk_live_', 'AIza'),
-    )
-    keys = [*(f'{prefix}{"hunter2" * 9}' for prefix in prefixes), 'AKIAHUNTER2HUNTER2AB', 'ASIAHUNTER2HUNTER2AB']
+# How keys of an issuer begin, and what follows.
+LETTERS, DIGITS = 'Hunter2Hunter2Hunter2' * 4, '5f3a' * 16
+ISSUED = (
+    *(f'{prefix}{LETTERS}' for prefix in (
+        'ya29.', 'ghp_', 'github_pat_', 'glpat-', 'glrt-', 'glc_', 'glsa_', 'xoxb-', 'xapp-1-', 'hf_', 'gsk_', 'pplx-',
+        'xai-', 'nvapi-', 'r8_', 'tgp_v1_', 'sk_live_', 'rk_live_', 'whsec_', 'AIza', 'GOCSPX-', '1//0', 'npm_',
+        'pypi-', 'dckr_pat_', 'fw_', 'csk-', 'jina_', 'tvly-', 'wandb_v1_', 'lin_api_', 'ntn_', 'figd_', 'sb_secret_',
+        'hvs.', 'dp.pt.', 'ATATT', 'ABSK', 'bedrock-api-key-', 'IQoJb3JpZ2lu', 'ddapp_', 'ddpat_',
+    )),
+    *(f'{prefix}{DIGITS[:size]}' for prefix, size in (
+        ('dapi', 32), ('dop_v1_', 64), ('e2b_', 40), ('fc-', 32), ('key-', 32), ('lsv2_pt_', 32), ('sbp_', 40),
+        ('shpat_', 32), ('SK', 32),
+    )),
+    *(f'{prefix}{LETTERS.upper()}' for prefix in ('AGE-SECRET-KEY-1', 'NRAK-')),
+    'AKIAHUNTER2HUNTER2AB', 'ASIAHUNTER2HUNTER2AB', f'SG.{LETTERS[:22]}.{LETTERS[:43]}',
+    f'PMAK-{DIGITS[:24]}-{DIGITS[:34]}', 'pk-lf-5f3a5f3a-5f3a-5f3a-5f3a-5f3a5f3a5f3a',
+    '-----BEGIN RSA PRIVATE KEY-----hunter2',
+)  # fmt: skip
+
+
+@pytest.mark.parametrize('key', ISSUED)
+def test_a_key_is_known_by_the_form_that_its_issuer_gives_it(key: str) -> None:
     outgoing = OutgoingLabels(Options.of({}), {}, Redactor())
-    for key in (*keys, '-----BEGIN RSA PRIVATE KEY-----hunter2'):
-        for label in ('model', 'end_user', 'api_base', 'metadata_x'):
-            assert outgoing.of({label: key}) == {label: 'redacted'}
-            assert outgoing.of({label: f'a/{key} b'})[label].startswith('a/redacted')  # type: ignore[index]
+    for label in ('model', 'end_user', 'api_base', 'metadata_x'):
+        assert outgoing.of({label: key}) == {label: 'redacted'}
+        assert outgoing.of({label: f'a/{key} b'})[label].startswith('a/redacted')  # type: ignore[index]
 
 
 @pytest.mark.parametrize('label', ['model', 'end_user', 'metadata_x', 'user_agent'])
 def test_names_that_begin_like_the_keys_of_an_issuer_are_sent(label: str) -> None:
     names = (
         *('basic authentication', 'the basic-plan', 'xai/grok-2-latest', 'pplx-70b-online', 'hf_team/hf_model-8b'),
+        *(
+            'dapi-team',
+            'fw_model',
+            'npm_team',
+            'SG.east.models',
+            'key-of-the-team',
+            'fc-model',
+            'SKU12345',
+            'pk-lf-team',
+        ),
         *('groq/gsk_model', 'akia/model', 'ghost-writer', 'ollama/key:latest', '2026-11-29T01:02:03Z'),
         '3fa85f64-5717-4562-b3fc-2c963f66afa6',
     )
@@ -441,6 +487,10 @@ def test_a_key_that_is_the_name_of_a_label_never_leaves(scraper: dict[str, Any])
         ';',
         'sk-',
         'a=',
+        'a.',
+        'SG.a',
+        'key-',
+        '@001',
         '?a;a#a&',
     ],
     ids=str,

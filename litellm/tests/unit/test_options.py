@@ -182,6 +182,8 @@ def test_an_option_for_all_instances_without_a_value_is_as_good_as_none(option: 
 
 def test_what_the_agent_reads_or_adds_is_no_mistake() -> None:
     shared = {'min_collection_interval': 15, 'service': 'a', 'use_agent_proxy': True, 'log_requests': False}
+    # What `agent check` adds.
+    shared |= {'profile_memory': '/a', 'profile_memory_frames': '100', 'profile_memory_unit': 'b', 'set_breakpoint': 9}
     own = {
         'tls_private_key_password': 'x',
         'name': 'x',
