@@ -330,6 +330,15 @@ def test_pods_in_multiprocess_mode_behind_one_url_are_told_and_not_added_up(page
     assert pages.warnings == []
 
 
+def test_three_pods_in_multiprocess_mode_that_answer_by_turns_are_told_and_not_added_up(pages: Pages) -> None:
+    pods = (100, 1_000, 7), (50, 1_200, 3), (70, 900, 9)
+    counted = sum(pages.show_levels(*pod) for _ in range(50) for pod in pods)
+
+    # The first page of each of the others looks like a restart.
+    assert counted <= sum(pods[1]) + sum(pods[2])
+    assert any('Scrape each pod directly' in warning for warning in pages.warnings)
+
+
 @given(
     rounds=st.lists(
         st.tuples(st.booleans(), st.lists(st.integers(0, 60), min_size=4, max_size=4)), min_size=1, max_size=30

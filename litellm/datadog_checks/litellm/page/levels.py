@@ -47,7 +47,8 @@ class Levels:
 
     def __init__(self, slots: Slots) -> None:
         self._slots = slots
-        self._fall: Fall | None = None
+        # Those that are remembered, oldest first: of three pods by turns each page falls below the one before.
+        self._falls: list[Fall] = []
         # The values of each level when it was on a page last, that of the last page at the end.
         self._levels: list[array[float]] = []
         self._alternated_at = 0
@@ -63,34 +64,36 @@ class Levels:
         """Amend the increments of a page on which counters fell, or that is one of several levels."""
         if self._levels:
             self._follow(reading, increments, page)
-        elif has_fallen:
-            self._fall_to(reading, increments, page)
-        elif self._fall is not None and page - self._fall.page > FALL_LASTS:
-            self._fall = None
+        else:
+            self._falls = [fall for fall in self._falls if page - fall.page <= FALL_LASTS]
+            if has_fallen:
+                self._fall_to(reading, increments, page)
         if self._debts:
             self._pay(increments)
 
     def _fall_to(self, reading: Reading, increments: dict[Slot, float], page: int) -> None:
         counts = self._dateless(reading)
-        last, values, fall = self._slots.last, reading.values, self._fall
-        if fall is not None and page - fall.page <= FALL_LASTS:
+        last, values = self._slots.last, reading.values
+        for at, fall in enumerate(self._falls):
             # Either the level from before the fall is back, or that from after it, with the former in between.
-            reached = None
             if all(_reaches(values[slot], fall.before, slot) for slot in counts):
-                reached, counted = fall.before, fall.after
-            elif all(
+                levels, counted = [one.before for one in self._falls[at:]], [one.after for one in self._falls[at:]]
+            elif fall is self._falls[-1] and all(
                 _reaches(values[slot], fall.after, slot) and _reaches(last[slot], fall.before, slot) for slot in counts
             ):
-                reached, counted = fall.after, fall.before
-            if reached is not None:
-                self._levels = [reached, last[:]]
-                # What was taken for the news of a restart.
-                self._debts = {slot: counted[slot] for slot in counts if _has(counted, slot)}
-                self._fall = None
-                self._alternated_at = page
-                self._follow(reading, increments, page)
-                return
-        self._fall = Fall(page, last[:], values[:])
+                levels, counted = [fall.after], [fall.before]
+            else:
+                continue
+            self._levels = [*levels, last[:]]
+            # What was taken for the news of restarts.
+            self._debts = {
+                slot: debt for slot in counts if (debt := sum(one[slot] for one in counted if _has(one, slot)))
+            }
+            self._falls = []
+            self._alternated_at = page
+            self._follow(reading, increments, page)
+            return
+        self._falls.append(Fall(page, last[:], values[:]))
         for slot in counts:
             if values[slot] > 0.0:
                 increments[slot] = values[slot]
@@ -146,8 +149,7 @@ class Levels:
     def forget(self, gone: Set[Slot]) -> None:
         """Forget the samples in these slots."""
         self._debts = {slot: debt for slot, debt in self._debts.items() if slot not in gone}
-        falls = [] if self._fall is None else [self._fall.before, self._fall.after]
-        for level in (*self._levels, *falls):
+        for level in (*self._levels, *(level for fall in self._falls for level in (fall.before, fall.after))):
             for slot in gone:
                 if slot < len(level):
                     level[slot] = ABSENT
