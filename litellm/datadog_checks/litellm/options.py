@@ -71,7 +71,6 @@ _WITH_ANY_TEXT = frozenset({*_PATTERNS, 'exclude_labels', 'include_labels', 'kee
 # Options that the Agent and the base package read beside those of the models, in an instance and in `init_config`.
 _OF_THE_AGENT = frozenset(
     {
-        'collect_histograms_as_distributions',
         'debug_metrics',
         'kerberos',
         'loader',
@@ -328,6 +327,9 @@ class Options:
     """Options by their names. One that is left out, or null, has its default."""
 
     collect_histogram_buckets: bool = _option(is_affirmative, defaults.instance_collect_histogram_buckets())
+    collect_histograms_as_distributions: bool = _option(
+        is_affirmative, defaults.instance_collect_histograms_as_distributions()
+    )
     collect_readiness: bool = _option(is_affirmative, defaults.instance_collect_readiness())
     collect_unknown_metrics: bool = _option(is_affirmative, defaults.instance_collect_unknown_metrics())
     drop_empty_labels: bool = _option(is_affirmative, defaults.instance_drop_empty_labels())

@@ -58,7 +58,6 @@ AGENT_SETTINGS = {'logs_enabled': 'a setting of datadog.yaml, read by an Agent o
 OTHER_NAMES = {
     'allow_requests_on_db_unavailable': 'a setting of LiteLLM',
     'check_version': 'a tag of the check',
-    'collect_histograms_as_distributions': 'an option of the base package',
     'counter_gauge': 'a type of the base package',
     'datadog_cost_management': 'a callback of LiteLLM',
     'datadog_llm_observability': 'a callback of LiteLLM',

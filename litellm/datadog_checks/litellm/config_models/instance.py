@@ -90,6 +90,7 @@ class InstanceConfig(BaseModel):
     cache_shared_labels: Optional[bool] = None
     collect_counters_with_distributions: Optional[bool] = None
     collect_histogram_buckets: Optional[bool] = None
+    collect_histograms_as_distributions: Optional[bool] = None
     collect_readiness: Optional[bool] = None
     collect_unknown_metrics: Optional[bool] = None
     connect_timeout: Optional[float] = None

@@ -45,7 +45,7 @@ class Rules:
         config = scraper.config
         self.counts_of_distributions = is_affirmative(config.get('collect_counters_with_distributions'))
         # Buckets are submitted as what happened, so that the Agent needs no tags to tell their totals apart.
-        self.bounds_are_tags = not is_affirmative(config.get('collect_histograms_as_distributions'))
+        self.bounds_are_tags = not options.collect_histograms_as_distributions
         self.distributions = (
             self.counts_of_distributions
             or not self.bounds_are_tags
