@@ -12,8 +12,9 @@ asking `mapping` what each is called, and `scrapers` submit these. `tests/unit/t
     page/            read a page: its text, its samples, increments of counts, the limit on contexts
     mapping/         the name, tags and reduction of a family; labels that must not leave the host
     transport/       HTTP: URLs, credentials, limits on time and size, errors that say what to do
-    options.py       the check's own options, typed, with their defaults
+    options.py       the check's own options, read once and typed, with the defaults of spec.yaml
     metrics.py       which family of LiteLLM becomes which metric, and in which group it is
+    secret_forms.py  what is a secret by its form or place: keys of issuers, tokens, user-info of addresses
     secrets.py       what an instance knows and must not tell, and the gate for all text on its way out
     base_package.py  all that is taken from private parts of the base package
     config_models/   models of all options, generated from spec.yaml

@@ -22,8 +22,9 @@ from datadog_checks.base.errors import ConfigurationError
 from datadog_checks.base.stubs.aggregator import AggregatorStub
 from datadog_checks.base.utils import http
 from datadog_checks.litellm import LitellmCheck
+from datadog_checks.litellm.secret_forms import without_user_info
 from datadog_checks.litellm.transport.errors import NoTokenError, is_refused
-from datadog_checks.litellm.transport.urls import Address, read_address, without_user_info
+from datadog_checks.litellm.transport.urls import Address, read_address
 from tests.support.certificates import certificate_with_its_issuer_at
 from tests.support.endpoint import PROMETHEUS, Answer, Pour, answering, answering_json, serving_paths
 

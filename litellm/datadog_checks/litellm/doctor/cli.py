@@ -20,8 +20,8 @@ from ..report.cli import positive_seconds
 from ..report.configuration import UsageError, configuration, instances_of
 from ..report.measure import create_check
 from ..report.text import printable
+from ..secret_forms import without_user_info
 from ..secrets import Redactor, secrets_of
-from ..transport.urls import without_user_info
 from .finding import Finding, Verdict
 from .installation import look_at_installation
 from .other_check import look_at_options

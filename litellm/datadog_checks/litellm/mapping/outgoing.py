@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 from ..options import Options
+from ..secret_forms import without_secrets
 from ..secrets import Redactor
-from ..transport.urls import without_secrets
 from .labels import (
     ADDRESS_LABEL,
     DATABASE_LABEL,

@@ -23,11 +23,12 @@ from ..base_package import is_isolated
 from ..mapping.labels import UNREADABLE
 from ..metrics import ENDPOINT_AGE, ENDPOINT_HEALTHY_COUNT, ENDPOINT_INFO, ENDPOINT_UNHEALTHY_COUNT
 from ..scrapers.base import LitellmScraper
+from ..secret_forms import without_secrets
 from ..secrets import Redactor
 from ..transport.background_call import BackgroundCall
 from ..transport.client import Answer, Client
 from ..transport.errors import REDIRECTS, explain_probe_failure
-from ..transport.urls import Address, one_spelling, read_address, without_secrets
+from ..transport.urls import Address, one_spelling, read_address
 from .paid_answers import PaidAnswer, paid_answer
 
 __all__ = ['Health', 'HealthProbe', 'NoHealthError', 'NotCheckedYetError', 'error_class', 'health_probe', 'read_health']
