@@ -477,13 +477,10 @@ class SampleTable:
         kind = name.kind
         bound = None
         whole = None if name.family.whole is None or kind.is_created else _parsed(labels)
-        is_followed = self._tells_unwanted and not kind.is_created and name.family.is_mapped
-        if name.is_bucket and (name.metric is not None or is_followed):
+        if name.is_bucket and self._has_series(kind):
             labels, bound = split_bound(labels)
             kind = self._kind_of_bucket(name, bound)
-        series = None
-        if kind.metric is not None or (kind.is_created and name.family.is_submitted) or is_followed:
-            series = self._series_of(name.family, labels)
+        series = self._series_of(name.family, labels) if self._has_series(kind) else None
         slot = self._slot_of(sample, kind, series)
         if sample in (START, CPU):
             self._process_slots[sample] = slot
@@ -492,6 +489,12 @@ class SampleTable:
         elif bound is not None and series is not None:
             self._remember_bucket(sample, bound, name, series)
         return slot
+
+    def _has_series(self, kind: SampleKind) -> bool:
+        """Tell whether samples of a kind are worth a series."""
+        if kind.is_created:
+            return kind.family.is_submitted
+        return kind.metric is not None or (self._tells_unwanted and kind.family.is_mapped)
 
     def _keep_whole(self, family: Family, slot: Slot, name: bytes, labels: dict[str, str]) -> None:
         """Keep the labels of a sample whose family is needed whole."""
@@ -505,7 +508,9 @@ class SampleTable:
         if before is None or not (sample.startswith(before.start) and sample.endswith(before.end)):
             return None
         kind = before.name.kinds_by_text.get(sample[len(before.start) : len(sample) - len(before.end)])
-        return None if kind is None else self._slot_of(sample, kind, before.series)
+        if kind is None:
+            return None
+        return self._slot_of(sample, kind, before.series if self._has_series(kind) else None)
 
     def _slot_of(self, sample: bytes, kind: SampleKind, series: Series | None) -> Slot:
         """Return the slot of this kind in a series, which is a new one unless it is known in another spelling."""
