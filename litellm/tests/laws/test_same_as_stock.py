@@ -133,7 +133,7 @@ def runs(check_class: type[OpenMetricsBaseCheckV2], pages: Pages, options: dict[
         check = check_class('litellm', {}, [instance])
         found = []
         for page, later in ((pages.first, 0), (pages.second, 120)):
-            server.page = page
+            server.page, server.ahead = page, later
             with recorded() as run, patch('time.monotonic', lambda later=later: clock() + later):
                 if error := check.run():
                     raise ValueError(error)
@@ -457,6 +457,13 @@ def test_a_hostile_page_means_the_same(families: list[Family], options: dict[str
     except ValueError:
         assume(False)
     assert_same(runs(LitellmCheck, pages, options), stock)
+
+
+def test_what_comes_to_be_between_two_pages_means_the_same() -> None:
+    # The only evidence is the `Date` of the second page.
+    series = Series(labels={'id': '0'}, first=None, second=1.0)
+    pages = render([Family(REQUESTS, 'counter', [series])], False, True)
+    assert_same(runs(LitellmCheck, pages, {}), runs(StockCheck, pages, {}))
 
 
 HAND_WRITTEN = {

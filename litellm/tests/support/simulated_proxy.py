@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import gzip
 import math
+import time
 from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -250,11 +251,14 @@ class PageServer(_LoopbackServer):
     def __init__(self, page: str = '', content_type: str = 'text/plain; version=0.0.4; charset=utf-8') -> None:
         self.page = page
         self.content_type = content_type
+        self.ahead = 0.0
+        """How many seconds its `Date` is ahead of this machine's clock."""
         super().__init__()
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         body = self.page.encode()
-        request.send_response(200)
+        request.send_response_only(200)
+        request.send_header('Date', request.date_time_string(time.time() + self.ahead))
         request.send_header('Content-Type', self.content_type)
         request.send_header('Content-Length', str(len(body)))
         request.end_headers()
