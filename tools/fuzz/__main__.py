@@ -21,7 +21,8 @@ DICTIONARY = Path(__file__).parent / 'words.txt'
 def main() -> None:
     parser = argparse.ArgumentParser(prog='python -m tools.fuzz', description=__doc__)
     parser.add_argument('seconds', nargs='?', type=int, default=30, help='how long to search')
-    seconds = parser.parse_args().seconds
+    parser.add_argument('--seed', type=int, default=0, help='the same inputs again on the same code; 0 draws others')
+    arguments = parser.parse_args()
     logging.disable(logging.CRITICAL)
     with atheris.instrument_imports(include=['datadog_checks.litellm']):
         from tests.support.fuzz_pages import play
@@ -30,9 +31,10 @@ def main() -> None:
         'artifact_prefix': f'{FOUND}/broken-',
         'dict': DICTIONARY,
         'max_len': 8192,
-        'max_total_time': seconds,
+        'max_total_time': arguments.seconds,
         'print_final_stats': 1,
         'rss_limit_mb': 2048,
+        'seed': arguments.seed,
         'timeout': 30,
         'verbosity': 0,
     }
