@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datadog_checks.base.stubs import datadog_agent
@@ -151,6 +151,7 @@ def command(*arguments: str, **environment: str) -> Printed:
 # What the Agent makes of two runs
 
 
+@settings(deadline=None, derandomize=True)
 @given(
     st.lists(st.lists(st.tuples(st.integers(0, 9), st.booleans()), max_size=4), max_size=6),
 )
@@ -262,6 +263,7 @@ def test_a_label_with_several_values_in_a_context_counts_as_one_combination() ->
     assert table.without(['owner']) == LabelCost(('owner',), values=2, contexts_left=1)
 
 
+@settings(deadline=None, derandomize=True)
 @given(
     st.lists(st.frozensets(st.sampled_from(['a:1', 'a:2', 'b:1', 'b:2', 'b:3', 'c:1']), max_size=4), unique=True),
     st.sets(st.sampled_from('abc')),

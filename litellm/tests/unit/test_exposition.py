@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
@@ -294,6 +294,7 @@ def test_labels_are_parsed_as_prometheus_client_does(labels: str) -> None:
 LABEL_NAMES = st.from_regex(r'_?[a-zA-Z][a-zA-Z0-9_]*', fullmatch=True)
 
 
+@settings(deadline=None, derandomize=True)
 @given(st.dictionaries(LABEL_NAMES, st.text()), st.floats())
 def test_a_sample_is_what_prometheus_client_rendered(labels: dict[str, str], value: float) -> None:
     registry = CollectorRegistry()

@@ -72,7 +72,7 @@ def values_of(agent: NativeAgent) -> dict[tuple[str, Context], float]:
     }
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, derandomize=True)
 @given(st.lists(RUN, max_size=8))
 def test_it_flushes_what_the_model_of_the_agent_flushes(runs: list[list[Any]]) -> None:
     agent, model = native_agent.native_agent(), AgentModel()
