@@ -16,7 +16,7 @@ it did the time before is taken for two.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Set
+from collections.abc import Iterable, Set
 from itertools import compress, count
 
 from .recognition import Reading
@@ -68,11 +68,13 @@ class Levels:
             self._falls = [fall for fall in self._falls if page - fall.page <= FALL_LASTS]
             if has_fallen:
                 self._fall_to(reading, increments, page)
+            elif self._falls:
+                self._return_from_before(reading, increments)
         if self._debts:
             self._pay(increments)
 
     def _fall_to(self, reading: Reading, increments: dict[Slot, float], page: int) -> None:
-        counts = self._dateless(reading)
+        counts = self._on_page(reading)
         last, values = self._slots.last, reading.values
         for at, fall in enumerate(self._falls):
             # Either the level from before the fall is back, or that from after it, with the former in between.
@@ -97,10 +99,24 @@ class Levels:
         for slot in counts:
             if values[slot] > 0.0:
                 increments[slot] = values[slot]
+        for slot in self._dateless(reading.absent):
+            if _has(last, slot):
+                values[slot] = 0.0
+
+    def _return_from_before(self, reading: Reading, increments: dict[Slot, float]) -> None:
+        """Let what returns go on from before a fall that left it out, if all of the page may do so."""
+        values, last = reading.values, self._slots.last
+        for fall in self._falls:
+            back = [slot for slot in increments if last[slot] == 0.0 and _has(fall.before, slot)]
+            if back and all(_reaches(values[slot], fall.before, slot) for slot in self._on_page(reading)):
+                for slot in back:
+                    increments[slot] = values[slot] - fall.before[slot]
+                    if not increments[slot]:
+                        del increments[slot]
 
     def _follow(self, reading: Reading, increments: dict[Slot, float], page: int) -> None:
         """Count from the level that the page continues, or from now on if it is none of those that are known."""
-        counts = self._dateless(reading)
+        counts = self._on_page(reading)
         values, last, is_new = reading.values, self._slots.last, self._slots.is_new
         reached = [level for level in self._levels if all(_reaches(values[slot], level, slot) for slot in counts)]
         level = max(reached, key=lambda one: sum(one[slot] for slot in counts if _has(one, slot)), default=None)
@@ -135,15 +151,18 @@ class Levels:
             if not increments[slot]:
                 del increments[slot]
 
-    def _dateless(self, reading: Reading) -> list[Slot]:
-        """Return the counts on the page that have no time of creation, sums left out where they may fall."""
-        slots = self._slots
+    def _on_page(self, reading: Reading) -> list[Slot]:
+        """Return the counts on the page that have no time of creation."""
+        counts = compress(count(), (kind.is_count for kind in self._slots.kinds))
+        return self._dateless(slot for slot in counts if slot not in reading.absent)
+
+    def _dateless(self, some: Iterable[Slot]) -> list[Slot]:
+        """Return those of some slots that have a count without a time of creation."""
+        kinds, all_series = self._slots.kinds, self._slots.series
         return [
             slot
-            for slot in compress(count(), (kind.is_count for kind in slots.kinds))
-            if slot not in reading.absent
-            and (series := slots.series[slot]) is not None
-            and series.created != series.created
+            for slot in some
+            if kinds[slot].is_count and (series := all_series[slot]) is not None and series.created != series.created
         ]
 
     def forget(self, gone: Set[Slot]) -> None:
