@@ -22,6 +22,7 @@ from datadog_checks.litellm import LitellmCheck
 from datadog_checks.litellm.options import Options
 from datadog_checks.litellm.page.exposition import parse_labels, parse_value, read_lines, split_sample
 from datadog_checks.litellm.page.samples import SampleTable
+from datadog_checks.litellm.page.slots import UNLEARNED
 from datadog_checks.litellm.probes.health import NoHealthError, NotCheckedYetError, read_health
 from datadog_checks.litellm.scrapers.exact import ExactScraper
 from datadog_checks.litellm.transport.client import Answer
@@ -166,9 +167,9 @@ def _read(table: SampleTable, page: bytes) -> dict[object, float] | str:
         for key, series in family.series.items()
         for slot in (series.slots if series is not None else ())
     }
-    read = {
-        of.get(slot, slots.keys[slot]): value for slot, value in enumerate(reading.values) if slot not in reading.absent
-    }
+    # A sample that is to be learned anew has no text until then.
+    present = (slot for slot, key in enumerate(slots.keys) if key != UNLEARNED and slot not in reading.absent)
+    read = {of.get(slot, slots.keys[slot]): reading.values[slot] for slot in present}
     table.accept(reading)
     return read
 
