@@ -1,7 +1,6 @@
-"""Asks prisma-client-py, in LiteLLM's environment: which text its builder writes, or what a database makes of calls.
+"""Asks prisma-client-py, in LiteLLM's environment, what a database makes of its calls.
 
-usage: engine_probe.py build         prints [[method, GraphQL], …] of the calls in CALLS
-       engine_probe.py call          prints what the same kinds of calls return, and the errors of wrong ones
+usage: engine_probe.py call          prints what calls of each kind return, and the errors of wrong ones
        engine_probe.py unreachable   prints the error of a call whenever a line comes in, and what LiteLLM makes of it
 """
 # Neither the client nor LiteLLM is installed where the types are checked.
@@ -13,95 +12,12 @@ import asyncio
 import json
 import sys
 from datetime import UTC, datetime
-from decimal import Decimal
 
-import prisma
 from prisma import Json, Prisma
-from prisma.builder import QueryBuilder
 
-BUDGET, KEY = 'LiteLLM_BudgetTable', 'LiteLLM_VerificationToken'
 NOON = datetime(2026, 1, 2, 12, 0, 0, 123456, tzinfo=UTC)
-TEXT = 'a "quote", a \\ backslash,\n\ta line, {braces} [and] $signs: é 日本'
-
 # Without what Python takes for the end of a line, such as U+2028: there the builder itself puts blanks into a text.
-
-# Each method, with each kind of value and of nesting that the builder writes.
-CALLS = (
-    (
-        'create',
-        BUDGET,
-        {'data': {'budget_id': 'b', 'max_budget': 1e-05, 'tpm_limit': 9007199254740993, 'created_by': TEXT}},
-    ),
-    ('create', BUDGET, {'data': {'budget_reset_at': NOON, 'model_max_budget': Json({'a': [1, None, TEXT]})}}),
-    ('create', BUDGET, {'data': {'allowed_models': ['x', TEXT], 'soft_budget': None, 'max_budget': Decimal('0.10')}}),
-    ('create', KEY, {'data': {'token': 't', 'blocked': True, 'litellm_budget_table': {'connect': {'budget_id': 'b'}}}}),
-    (
-        'create',
-        KEY,
-        {
-            'data': {'token': 't', 'metadata': Json(None), 'models': {'set': []}},
-            'include': {'litellm_budget_table': True},
-        },
-    ),
-    ('create_many', KEY, {'data': [{'token': 'u', 'aliases': Json({})}, {'token': 'v'}], 'skipDuplicates': True}),
-    ('update', KEY, {'where': {'token': 't'}, 'data': {'spend': {'increment': -0.5}, 'metadata': Json({'k': 'v'})}}),
-    ('update_many', KEY, {'where': {'OR': [{'token': 't'}, {'AND': [{'spend': {'gt': 1}}]}]}, 'data': {'spend': 0}}),
-    (
-        'upsert',
-        KEY,
-        {
-            'where': {'token': 't'},
-            'data': {'create': {'token': 't', 'permissions': Json({'p': 1})}, 'update': {'metadata': Json([])}},
-        },
-    ),
-    ('delete', KEY, {'where': {'token': 't'}}),
-    ('delete_many', KEY, {'where': {'NOT': [{'token': {'not_in': ['a', 'b']}}]}}),
-    ('find_unique', KEY, {'where': {'token': 't'}}),
-    ('find_unique_or_raise', KEY, {'where': {'token': 't'}}),
-    ('find_first', KEY, {'where': {'metadata': {'path': ['a'], 'equals': Json('x')}}, 'skip': 1}),
-    ('find_first_or_raise', KEY, {'where': {'key_alias': {'contains': 'x', 'mode': 'insensitive'}}}),
-    (
-        'find_many',
-        KEY,
-        {
-            'where': {'models': {'has_some': ['m']}, 'expires': {'lt': NOON}},
-            'take': -2,
-            'cursor': {'token': 't'},
-            'order_by': [{'spend': 'desc'}, {'token': 'asc'}],
-        },
-    ),
-    (
-        'find_many',
-        BUDGET,
-        {
-            'include': {'keys': {'where': {'metadata': {'not': Json({})}}, 'take': 1}},
-            'where': {'keys': {'some': {'spend': {'gte': 0.5}}}},
-        },
-    ),
-    ('find_many', KEY, {'where': {'litellm_budget_table': {'is': {'model_max_budget': {'equals': Json({'a': 1})}}}}}),
-    ('count', KEY, {'take': 3, 'where': {'token': {'startswith': 't'}}}),
-    ('group_by', KEY, {'by': ['team_id'], 'having': {'spend': {'_sum': {'gt': 1.5}}}, 'orderBy': {'team_id': 'asc'}}),
-    ('query_raw', None, {'query': 'SELECT $1, "q"', 'parameters': [TEXT, 1, None]}),
-    ('query_first', None, {'query': 'SELECT 1', 'parameters': []}),
-    ('execute_raw', None, {'query': 'UPDATE t SET a = $1', 'parameters': [[1, 2]]}),
-)
-
-
-def build() -> list[list[str]]:
-    """Return the GraphQL of each call."""
-    built = []
-    for method, name, arguments in CALLS:
-        model = getattr(prisma.models, name) if name else None
-        selection = {'count': ['_count { _all }'], 'group_by': ['team_id', '_sum { spend }']}.get(method)
-        arguments = json_copy(arguments)
-        builder = QueryBuilder(method=method, model=model, arguments=arguments, root_selection=selection)
-        built.append([method, builder.build_query()])
-    return built
-
-
-def json_copy(value):
-    """Return a copy of arguments: the builder takes `include` out of them."""
-    return {key: json_copy(item) for key, item in value.items()} if type(value) is dict else value
+TEXT = 'a "quote", a \\ backslash,\n\ta line, {braces} [and] $signs: é 日本'
 
 
 async def call() -> dict[str, object]:
@@ -145,6 +61,19 @@ async def call() -> dict[str, object]:
     results['findMany by Json'] = [
         found.token for found in await keys.find_many(where={'metadata': {'equals': Json({'k': 'v'})}})
     ]
+    results['findMany by list and time'] = [
+        found.budget_id == budget.budget_id
+        for found in await budgets.find_many(
+            where={'allowed_models': {'has_some': ['x']}, 'budget_reset_at': {'lte': NOON}},
+            cursor={'budget_id': budget.budget_id},
+        )
+    ]
+    related = await budgets.find_many(
+        where={'keys': {'some': {'OR': [{'key_alias': {'contains': 'QUOTE', 'mode': 'insensitive'}}]}}},
+        include={'keys': {'where': {'metadata': {'not': Json({})}}, 'take': 1}},
+    )
+    results['findMany by relation'] = [[found.token for found in one.keys] for one in related]
+    results['deleteMany'] = await keys.delete_many(where={'NOT': [{'token': {'not_in': ['a', 'b']}}]})
     results['findFirst'] = (await keys.find_first(where={'team_id': 'red'}, order={'token': 'asc'})).token
     results['findUnique of none'] = await keys.find_unique(where={'token': 'none'})
     results['count'] = await keys.count()
@@ -219,5 +148,4 @@ if __name__ == '__main__':
     if sys.argv[1] == 'unreachable':
         asyncio.run(unreachable())
     else:
-        found = build() if sys.argv[1] == 'build' else asyncio.run(call())
-        print(json.dumps(found, default=str))
+        print(json.dumps(asyncio.run(call()), default=str))

@@ -2,8 +2,7 @@
 
 Each scenario sends completions to a real proxy between scrapes by two checks, ours and the stock one with our mapping.
 At its end the sums that the Agent would flush (see `agent_model`) are held against what was sent after the first
-scrape. The last lines of the output are a table of all that. The stock check is not made to look worse than it is:
-where it is right, the test says so.
+scrape. The stock check is not made to look worse than it is: where it is right, the test says so.
 
 The simulated proxy of `test_conservation` covers the same ground with every detail under control; here it is shown
 that the real one behaves like it.
@@ -218,69 +217,35 @@ def wait_until(condition: Callable[[], bool], complaint: str) -> None:
 Verdict = Literal['right', 'wrong']
 
 
-class Row(NamedTuple):
-    scenario: str
-    sent: float
-    ours: float
-    stock: float
+def judge(scene: Scene, *, stock_is: Verdict, user: str | None = None) -> None:
+    """Insist that ours has counted what a scene was sent, of one user or in all, and that stock is right or wrong.
 
-
-class Table:
-    """What the scenarios came to."""
-
-    def __init__(self) -> None:
-        self._rows: list[Row] = []
-
-    def judge(self, scene: Scene, scenario: str, *, stock_is: Verdict, user: str | None = None) -> None:
-        """Add a row with the requests of a scene, of one user or all, and insist that ours is right and what stock is.
-
-        All measures have to agree with what was sent, and disagree for a stock check that is `wrong`.
-        """
-        count = scene.sent[user] if user else scene.sent.total()
-        sent = [count * measure.per_request for measure in MEASURES]
-        ours, stock = ([watcher.total(measure, user) for measure in MEASURES] for watcher in (scene.ours, scene.stock))
-        self._rows.append(Row(scenario, sent[0], ours[0], stock[0]))
-        assert ours == sent
-        if stock_is == 'right':
-            assert stock == sent
-        else:
-            assert [a == b for a, b in zip(stock, sent, strict=True)] == [False] * len(MEASURES)
-
-    def lines(self) -> Iterator[str]:
-        yield f'{"requests reaching Datadog":62} {"sent":>6} {"ours":>6} {"stock":>6}'
-        for row in self._rows:
-            verdict = '' if row.stock == row.sent else f'  stock is off by {row.stock - row.sent:+g}'
-            yield f'{row.scenario:62} {row.sent:6g} {row.ours:6g} {row.stock:6g}{verdict}'
-
-
-@pytest.fixture(scope='module')
-def table(pytestconfig: pytest.Config) -> Iterator[Table]:
-    """Collect what the scenarios came to and show it in pytest's own output."""
-    table = Table()
-    yield table
-    reporter = pytestconfig.pluginmanager.get_plugin('terminalreporter')
-    capture = pytestconfig.pluginmanager.get_plugin('capturemanager')
-    if reporter is not None:
-        with capture.global_and_fixture_disabled() if capture else nullcontext():
-            reporter.ensure_newline()
-            for line in table.lines():
-                reporter.write_line(line)
+    All measures have to agree with what was sent, and disagree for a stock check that is `wrong`.
+    """
+    count = scene.sent[user] if user else scene.sent.total()
+    sent = [count * measure.per_request for measure in MEASURES]
+    ours, stock = ([watcher.total(measure, user) for measure in MEASURES] for watcher in (scene.ours, scene.stock))
+    assert ours == sent
+    if stock_is == 'right':
+        assert stock == sent
+    else:
+        assert [a == b for a, b in zip(stock, sent, strict=True)] == [False] * len(MEASURES)
 
 
 # One process.
 
 
-def test_the_first_scrape_of_a_long_lived_proxy_is_no_spike(table: Table, single: RealProxy) -> None:
+def test_the_first_scrape_of_a_long_lived_proxy_is_no_spike(single: RealProxy) -> None:
     scene = Scene(single)
     scene.send(20, 'ann')
     scene.scrape()
     scene.scrape()
     scene.send(3, 'ann')
     scene.scrape()
-    table.judge(scene, 'first scrape of a proxy that has served 20', stock_is='right')
+    judge(scene, stock_is='right')
 
 
-def test_series_whose_labels_are_dropped_are_summed(table: Table, single: RealProxy) -> None:
+def test_series_whose_labels_are_dropped_are_summed(single: RealProxy) -> None:
     scene = Scene(single, exclude_labels=['end_user', 'user', 'hashed_api_key', 'api_key_alias', 'team'])
     for count, user, key in ((4, 'bea', BOB.key), (1, 'ben', BOB.key), (7, 'bob', single.key)):
         scene.send(count, user, key=key)
@@ -291,10 +256,10 @@ def test_series_whose_labels_are_dropped_are_summed(table: Table, single: RealPr
     scene.send(3, 'bill')
     scene.scrape()
     scene.scrape()
-    table.judge(scene, 'labels of key and user dropped, 4 series in a context', stock_is='wrong')
+    judge(scene, stock_is='wrong')
 
 
-def test_a_page_without_the_groups_that_are_switched_off_counts_the_same(table: Table, single: RealProxy) -> None:
+def test_a_page_without_the_groups_that_are_switched_off_counts_the_same(single: RealProxy) -> None:
     scene = Scene(single, exclude_metric_groups=['services'])
     scene.send(4, 'gus')
     scene.scrape()
@@ -305,10 +270,10 @@ def test_a_page_without_the_groups_that_are_switched_off_counts_the_same(table: 
     scene.send(5, 'gus')
     for _ in range(3):
         scene.scrape()
-    table.judge(scene, 'groups left out by the proxy, a restart in between', stock_is='right')
+    judge(scene, stock_is='right')
 
 
-def test_a_refused_scrape_loses_nothing(table: Table, single: RealProxy) -> None:
+def test_a_refused_scrape_loses_nothing(single: RealProxy) -> None:
     scene = Scene(single)
     scene.send(1, 'cora')
     scene.scrape()
@@ -319,11 +284,11 @@ def test_a_refused_scrape_loses_nothing(table: Table, single: RealProxy) -> None
     scene.scrape()
     scene.send(1, 'carl')
     scene.scrape()
-    table.judge(scene, 'scrape refused (401): a series that went on', user='cora', stock_is='right')
-    table.judge(scene, 'scrape refused (401): a series that began meanwhile', user='carl', stock_is='wrong')
+    judge(scene, user='cora', stock_is='right')
+    judge(scene, user='carl', stock_is='wrong')
 
 
-def test_a_restart_between_two_scrapes_is_a_new_start(table: Table, single: RealProxy) -> None:
+def test_a_restart_between_two_scrapes_is_a_new_start(single: RealProxy) -> None:
     scene = Scene(single)
     scene.scrape()
     scene.send(5, 'dan')
@@ -333,11 +298,11 @@ def test_a_restart_between_two_scrapes_is_a_new_start(table: Table, single: Real
     scene.send(2, 'dan')
     scene.send(5, 'dora')
     scene.scrape()
-    table.judge(scene, 'restart between scrapes: counter lower afterwards', user='dan', stock_is='right')
-    table.judge(scene, 'restart between scrapes: counter higher afterwards', user='dora', stock_is='wrong')
+    judge(scene, user='dan', stock_is='right')
+    judge(scene, user='dora', stock_is='wrong')
 
 
-def test_a_restart_with_failed_scrapes_in_between_loses_nothing(table: Table, single: RealProxy) -> None:
+def test_a_restart_with_failed_scrapes_in_between_loses_nothing(single: RealProxy) -> None:
     scene = Scene(single)
     scene.scrape()
     scene.send(5, 'eve')
@@ -355,15 +320,15 @@ def test_a_restart_with_failed_scrapes_in_between_loses_nothing(table: Table, si
     scene.send(2, 'eve')
     scene.send(5, 'emil')
     scene.scrape()
-    table.judge(scene, 'restart with a failed scrape: counter lower afterwards', user='eve', stock_is='wrong')
-    table.judge(scene, 'restart with a failed scrape: counter higher afterwards', user='emil', stock_is='wrong')
-    table.judge(late, 'proxy started after the check', stock_is='wrong')
+    judge(scene, user='eve', stock_is='wrong')
+    judge(scene, user='emil', stock_is='wrong')
+    judge(late, stock_is='wrong')
 
 
 # Expiry.
 
 
-def test_series_that_expire_and_come_back_lose_nothing(table: Table, expiring: RealProxy) -> None:
+def test_series_that_expire_and_come_back_lose_nothing(expiring: RealProxy) -> None:
     scene = Scene(expiring)
     scene.scrape()
     scene.send(3, 'gil')
@@ -377,14 +342,14 @@ def test_series_that_expire_and_come_back_lose_nothing(table: Table, expiring: R
     scene.send(1, 'gil')
     scene.send(4, 'gina')
     scene.scrape()
-    table.judge(scene, 'expired by TTL: 3, gone, 1', user='gil', stock_is='right')
-    table.judge(scene, 'expired by TTL: 2, gone, 4', user='gina', stock_is='wrong')
+    judge(scene, user='gil', stock_is='right')
+    judge(scene, user='gina', stock_is='wrong')
 
 
 # Two workers.
 
 
-def test_two_workers_in_multiprocess_mode_are_one(table: Table, multiprocess: RealProxy) -> None:
+def test_two_workers_in_multiprocess_mode_are_one(multiprocess: RealProxy) -> None:
     scene = Scene(multiprocess)
     first, second = multiprocess.workers()
     scene.send(4, 'hal', worker=first)
@@ -393,10 +358,10 @@ def test_two_workers_in_multiprocess_mode_are_one(table: Table, multiprocess: Re
     scene.send(5, 'hal', worker=second)
     scene.scrape(second)
     scene.scrape(first)
-    table.judge(scene, 'two workers in multiprocess mode', stock_is='right')
+    judge(scene, stock_is='right')
 
 
-def test_groups_are_switched_off_in_multiprocess_mode_as_well(table: Table, multiprocess: RealProxy) -> None:
+def test_groups_are_switched_off_in_multiprocess_mode_as_well(multiprocess: RealProxy) -> None:
     scene = Scene(multiprocess, exclude_metric_groups=['services'])
     scene.send(2, 'hal')
     scene.scrape()
@@ -405,10 +370,10 @@ def test_groups_are_switched_off_in_multiprocess_mode_as_well(table: Table, mult
         scene.scrape()
     services = [context.name for context in scene.ours.agent.count_totals if context.name.startswith('litellm.auth.')]
     assert services == []
-    table.judge(scene, 'groups left out, two workers in multiprocess mode', stock_is='right')
+    judge(scene, stock_is='right')
 
 
-def test_a_worker_killed_in_multiprocess_mode_keeps_its_counts(table: Table, multiprocess: RealProxy) -> None:
+def test_a_worker_killed_in_multiprocess_mode_keeps_its_counts(multiprocess: RealProxy) -> None:
     """LiteLLM loses the request in flight, which it never counts, and nothing that it has counted."""
     scene = Scene(multiprocess)
     killed, other = multiprocess.workers()
@@ -432,7 +397,7 @@ def test_a_worker_killed_in_multiprocess_mode_keeps_its_counts(table: Table, mul
         return scene.ours.agent.gauge('litellm.in_flight_requests') == 1
 
     wait_until(nothing_else_is_in_flight, 'The gauges of a dead worker did not go')
-    table.judge(scene, 'worker killed in multiprocess mode', stock_is='right')
+    judge(scene, stock_is='right')
 
 
 @contextmanager
@@ -449,7 +414,7 @@ def in_flight(scene: Scene, worker: int) -> Iterator[None]:
     assert isinstance(answer.exception(), requests.ConnectionError)
 
 
-def test_two_workers_without_multiprocess_mode_are_followed_each(table: Table, workers_apart: RealProxy) -> None:
+def test_two_workers_without_multiprocess_mode_are_followed_each(workers_apart: RealProxy) -> None:
     scene = Scene(workers_apart)
     first, second = workers_apart.workers()
     scene.send(9, 'jim', worker=first)
@@ -462,12 +427,12 @@ def test_two_workers_without_multiprocess_mode_are_followed_each(table: Table, w
         scene.send(1, 'jim', worker=second)
         scene.scrape(first)
         scene.scrape(second)
-    table.judge(scene, 'two workers without multiprocess mode, in turn', stock_is='wrong')
+    judge(scene, stock_is='wrong')
     # In every run but the first, as the Agent shows the warnings of the last run only.
     assert sum('Several processes' in warning for warning in scene.ours.warnings) == 5
 
 
-def test_a_worker_killed_without_multiprocess_mode_loses_only_itself(table: Table, workers_apart: RealProxy) -> None:
+def test_a_worker_killed_without_multiprocess_mode_loses_only_itself(workers_apart: RealProxy) -> None:
     scene = Scene(workers_apart)
     killed, other = workers_apart.workers()
     time.sleep(DATE_SECONDS)
@@ -488,4 +453,4 @@ def test_a_worker_killed_without_multiprocess_mode_loses_only_itself(table: Tabl
     scene.scrape(replacement)
     scene.scrape(other)
     scene.scrape(replacement)
-    table.judge(scene, 'worker killed without multiprocess mode (2 die with it)', stock_is='wrong')
+    judge(scene, stock_is='wrong')
