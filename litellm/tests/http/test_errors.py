@@ -109,15 +109,6 @@ def test_what_is_no_redirect_is_not_taken_for_one_though_it_has_a_location(
     assert 'redirect' not in message
 
 
-def test_a_refused_connection_is_explained(
-    options: dict[str, Any], aggregator: AggregatorStub, dd_run_check: RunCheck
-) -> None:
-    message = failure(dd_run_check, check_of('http://127.0.0.1:9/metrics/', **options))
-
-    assert 'cannot connect (Connection refused): check that the proxy is running' in message
-    assert_failed(aggregator, message)
-
-
 def test_ignored_connection_errors_are_not_raised_but_seen_in_the_service_check(
     options: dict[str, Any], aggregator: AggregatorStub, dd_run_check: RunCheck
 ) -> None:

@@ -131,49 +131,6 @@ def test_the_text_exposition_is_parsed_as_such_where_openmetrics_was_asked_for_i
     aggregator.assert_metric('litellm.requests.metric.count', 3)
 
 
-def page_of_label(text: str) -> str:
-    return f"""\
-# TYPE litellm_proxy_total_requests_metric_total counter
-litellm_proxy_total_requests_metric_total{{end_user={text}}} 1.0
-"""
-
-
-@pytest.mark.parametrize(
-    ('text', 'value'),
-    [
-        ('"None"', 'None'),
-        ('""', ''),
-        (r'"a\"b"', 'a"b'),
-        (r'"a\\b"', 'a\\b'),
-        (r'"a\nb"', 'a\nb'),
-        # Since LiteLLM 1.88 quotes and backslashes arrive escaped twice.
-        (r'"a\\\"b"', 'a\\"b'),
-        ('"a} 7"', 'a} 7'),
-        ('"a,le="', 'a,le='),
-        ('"größe 東京"', 'größe 東京'),
-    ],
-    ids=['None', 'empty', 'quote', 'backslash', 'line feed', 'escaped twice', 'brace', 'bound', 'unicode'],
-)
-def test_a_label_value_arrives_as_it_was_meant(
-    text: str, value: str, options: dict[str, Any], aggregator: AggregatorStub, dd_run_check: RunCheck
-) -> None:
-    scrape(dd_run_check, page_of_label(text), **options)
-
-    assert submitted(aggregator) == [(REQUESTS, 1.0, [f'end_user:{value}'])]
-
-
-def test_custom_labels_of_the_proxy_become_tags(
-    options: dict[str, Any], aggregator: AggregatorStub, dd_run_check: RunCheck
-) -> None:
-    page = """\
-# TYPE litellm_proxy_total_requests_metric_total counter
-litellm_proxy_total_requests_metric_total{metadata_department="R&D",tag_prod="true"} 1.0
-"""
-    scrape(dd_run_check, page, **options)
-
-    assert submitted(aggregator) == [(REQUESTS, 1.0, ['metadata_department:R&D', 'tag_prod:true'])]
-
-
 @pytest.mark.parametrize('value', ['+Inf', '-Inf', 'NaN', '9.223372036854776e+18'])
 def test_a_gauge_that_says_no_limit_is_not_a_number_to_plot(
     value: str, options: dict[str, Any], aggregator: AggregatorStub, dd_run_check: RunCheck
@@ -215,48 +172,6 @@ litellm_in_flight_requests 1.0
 
     (uptime,) = aggregator.metrics('litellm.process.uptime.seconds')
     assert uptime.value == pytest.approx(60, abs=10)
-
-
-def test_a_proxy_that_filters_families_and_labels_is_collected_as_it_is(
-    options: dict[str, Any], aggregator: AggregatorStub, dd_run_check: RunCheck
-) -> None:
-    """With `prometheus_metrics_config` and `prometheus_exclude_labels` families and labels are simply not there."""
-    page = """\
-# TYPE litellm_spend_metric_total counter
-litellm_spend_metric_total 1.5
-# TYPE litellm_spend_metric_created gauge
-litellm_spend_metric_created 1.7953e+09
-# TYPE litellm_request_total_latency_metric histogram
-litellm_request_total_latency_metric_bucket{le="1.0"} 1.0
-litellm_request_total_latency_metric_bucket{le="+Inf"} 1.0
-litellm_request_total_latency_metric_count 1.0
-litellm_request_total_latency_metric_sum 0.5
-"""
-    scrape(dd_run_check, page, **options)
-
-    assert submitted(aggregator) == [
-        ('litellm.request.total_latency.metric.bucket', 1.0, ['upper_bound:1.0']),
-        ('litellm.request.total_latency.metric.count', 1.0, []),
-        ('litellm.request.total_latency.metric.sum', 0.5, []),
-        ('litellm.spend.metric.count', 1.5, []),
-    ]
-
-
-def test_a_worker_is_no_tag_and_its_gauges_become_one(aggregator: AggregatorStub, dd_run_check: RunCheck) -> None:
-    page = """\
-# TYPE litellm_in_flight_requests gauge
-litellm_in_flight_requests{pid="11"} 2.0
-litellm_in_flight_requests{pid="12"} 3.0
-# TYPE litellm_remaining_team_budget_metric gauge
-litellm_remaining_team_budget_metric{pid="11",team="red"} 7.5
-litellm_remaining_team_budget_metric{pid="12",team="red"} 7.25
-"""
-    scrape(dd_run_check, page, tag_by_endpoint=False)
-
-    assert submitted(aggregator) == [
-        ('litellm.in_flight_requests', 5.0, []),
-        (BUDGET, 7.25, ['team:red']),
-    ]
 
 
 def test_workers_gauges_that_an_option_makes_a_counter_are_summed(
