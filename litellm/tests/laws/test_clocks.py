@@ -57,8 +57,7 @@ def test_the_clock_of_a_gateway_makes_no_difference_to_series_that_come_and_go_f
         proxy.count(TOKENS, 1, model='always')
         watch.scrape()
         for _ in range(15):
-            proxy.count(REQUESTS, 7, model='a')
-            watch.scrape()
+            watch.scrape_after(7)
             proxy.forget(REQUESTS, model='a')
             watch.scrape()
 

@@ -86,8 +86,7 @@ def test_every_event_of_a_random_history_reaches_datadog_exactly_once(
 def test_a_failed_scrape_submits_no_counts() -> None:
     with SimulatedProxy() as proxy:
         watch = Watch(proxy, LitellmCheck)
-        proxy.count(REQUESTS, 40, model='a')
-        watch.scrape()
+        watch.scrape_after(40)
         proxy.count(REQUESTS, 40, model='b')
         assert watch.scrape(fault=Cut(0.9)).counts == {}
 
@@ -95,8 +94,7 @@ def test_a_failed_scrape_submits_no_counts() -> None:
 def test_a_page_that_fails_is_not_remembered() -> None:
     with SimulatedProxy() as proxy:
         watch = Watch(proxy, LitellmCheck)
-        proxy.count(REQUESTS, 40, model='a')
-        watch.scrape()
+        watch.scrape_after(40)
         slots = watch.check.scrapers[proxy.url]._table.slots
         samples = len(slots)
         for model in 'bcdefgh':
@@ -109,15 +107,12 @@ def test_a_worker_that_returns_after_a_long_time_is_not_counted_twice() -> None:
     """Losing what it counted meanwhile is allowed: nothing can be remembered for ever."""
     with SimulatedProxy(2) as proxy:
         watch = Watch(proxy, LitellmCheck)
-        proxy.count(REQUESTS, 35, worker=0, model='a')
-        watch.scrape(worker=0)
-        proxy.count(REQUESTS, 7, worker=1, model='a')
-        watch.scrape(worker=1)
+        watch.scrape_after(35)
+        watch.scrape_after(7, worker=1)
         for _ in range(200):
             proxy.clock.advance(600)
             watch.scrape(worker=0)
-        proxy.count(REQUESTS, 2, worker=1, model='a')
-        watch.scrape(worker=1)
+        watch.scrape_after(2, worker=1)
         assert 7 <= watch.requests() <= 7 + 2
 
 
@@ -131,8 +126,7 @@ def test_a_worker_that_returns_after_many_long_intervals_causes_no_spike(scrapes
         proxy.count(REQUESTS, 1000, worker=1, model='a')
         watch.scrape(worker=0)
         watch.scrape(worker=1)
-        proxy.count(REQUESTS, 2, worker=1, model='a')
-        watch.scrape(worker=1)
+        watch.scrape_after(2, worker=1)
         for _ in range(scrapes):
             proxy.clock.advance(FIFTEEN_MINUTES - 15)
             watch.scrape(worker=0)
@@ -245,8 +239,7 @@ def test_a_restart_is_not_taken_for_several_processes(multiprocess: bool) -> Non
     with SimulatedProxy(multiprocess=multiprocess) as proxy:
         watch = Watch(proxy, LitellmCheck)
         for _ in range(4):
-            proxy.count(REQUESTS, 5, model='a')
-            watch.scrape()
+            watch.scrape_after(5)
             watch.scrape()
             proxy.restart()
         assert watch.warnings == []
@@ -257,8 +250,7 @@ def test_series_that_expire_and_come_back_are_not_taken_for_several_processes() 
         watch = Watch(proxy, LitellmCheck)
         proxy.count(REQUESTS, 5, model='always')
         for _ in range(4):
-            proxy.count(REQUESTS, 5, model='comes and goes')
-            watch.scrape()
+            watch.scrape_after(5, model='comes and goes')
             proxy.forget(REQUESTS, model='comes and goes')
             watch.scrape()
         assert watch.warnings == []

@@ -76,6 +76,11 @@ class Watch:
             self.proxy.failed()
         return flush
 
+    def scrape_after(self, requests: float, worker: int = 0, **labels: str) -> None:
+        """Let a worker answer so many requests, of the model `a` unless labels are given, and then a scrape."""
+        self.proxy.count(REQUESTS, requests, worker, **(labels or {'model': 'a'}))
+        self.scrape(worker)
+
     def fail(self, fault: Fault | None = None) -> None:
         """Let a scrape fail: in this way, or because nobody listens."""
         assert self.scrape(fault=fault).error, 'this scrape should have failed'
