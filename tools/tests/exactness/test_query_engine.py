@@ -161,28 +161,22 @@ def json_or_none(line: str) -> Any:
         return None
 
 
-def test_litellm_takes_a_stopped_database_for_a_lost_one(
-    ask: Callable[[], list[Any]], postgres: PostgresServer
+@pytest.mark.parametrize(
+    ('ends', 'begins', 'error'),
+    [('stop', 'start', ['DataError', 'P1001', True]), ('pause', 'resume', ['ReadTimeout', None, True])],
+    ids=['stopped', 'hanging'],
+)
+def test_litellm_takes_a_database_that_does_not_answer_for_a_lost_one(
+    ends: str, begins: str, error: list[Any], ask: Callable[[], list[Any]], postgres: PostgresServer
 ) -> None:
     assert ask() == ['no error']
-    postgres.stop()
+    getattr(postgres, ends)()
     try:
-        ask()  # over a connection that was open
-        assert ask() == ['DataError', 'P1001', True]
+        if ends == 'stop':
+            ask()  # over a connection that was open
+        assert ask() == error
     finally:
-        postgres.start()
-    assert ask() == ['no error']
-
-
-def test_litellm_takes_a_database_that_hangs_for_a_lost_one(
-    ask: Callable[[], list[Any]], postgres: PostgresServer
-) -> None:
-    assert ask() == ['no error']
-    postgres.pause()
-    try:
-        assert ask() == ['ReadTimeout', None, True]
-    finally:
-        postgres.resume()
+        getattr(postgres, begins)()
     assert ask() == ['no error']
 
 
