@@ -24,6 +24,7 @@ from datadog_checks.litellm.mapping.labels import KEY_LABEL, PLACEHOLDERS, is_pe
 
 __all__ = [
     'NEWEST_CAPTURE',
+    'BelowZeroPage',
     'CapturedPage',
     'Page',
     'PagesByTurns',
@@ -64,6 +65,8 @@ BOUNDS = (
 # A counter has its sample and `_created`; a histogram its buckets, `_count`, `_sum` and `_created`.
 SAMPLES_OF_A_LABEL_SET = 2 * len(COUNTERS) + (len(BOUNDS) + 3) * len(HISTOGRAMS)
 
+
+_VALUE = re.compile(r' ([\d.]+)$', re.MULTILINE)
 
 # When the first label set came to be. A stamp with all the digits that a real page has.
 _STARTED = 1_795_320_000.0625
@@ -190,6 +193,17 @@ class ShuffledPage(SyntheticPage):
             lines = block if block[0].startswith('#') else ''.join(block).splitlines(keepends=True)
             self._order.shuffle(lines)
             yield lines
+
+
+class BelowZeroPage(SyntheticPage):
+    """A page on which every label set moves, and no value is one that a count can have."""
+
+    def __init__(self, samples: int) -> None:
+        super().__init__(samples, 1.0)
+
+    def blocks(self) -> Iterator[list[str]]:
+        for block in super().blocks():
+            yield [_VALUE.sub(r' -1\1', line) for line in block]
 
 
 class PagesByTurns:

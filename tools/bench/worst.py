@@ -13,7 +13,7 @@ from typing import NamedTuple
 from tools.markdown import render_table
 
 from .measure import OURS, STOCK, FreshProcess
-from .pages import Page, PagesByTurns, ShuffledPage, SyntheticPage
+from .pages import BelowZeroPage, Page, PagesByTurns, ShuffledPage, SyntheticPage
 from .server import PageProcess
 
 __all__ = ['HEAD', 'Worst', 'table', 'worst']
@@ -40,6 +40,7 @@ def worst(samples: int) -> Iterator[Worst]:
     kinds: Mapping[str, Callable[[], Page]] = {
         'every label set active': partial(SyntheticPage, samples, 1.0),
         'the same, lines shuffled': partial(ShuffledPage, samples),
+        'the same, all values negative': partial(BelowZeroPage, samples),
         '2 pods by turns': partial(PagesByTurns, samples, 2),
         '20 pods by turns': partial(PagesByTurns, samples, 20),
         'every label set new': partial(SyntheticPage, samples, 1.0, 1.0),

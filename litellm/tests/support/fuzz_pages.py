@@ -133,7 +133,7 @@ def _reads_alike_whatever_it_remembers(pages: list[bytes]) -> None:
             if isinstance(first, dict) and isinstance(other, dict):
                 assert all(other[key] == value for key, value in first.items() if key in other)
                 assert first.keys() == other.keys() or not _are_declared_alike(pages)
-    table.forget(set(range(len(table.slots))))
+    table.forget(b'\1' * len(table.slots))
     table.forget_families()
     kept = (table.slots, table._families, table._names, table.gauges, table._tag_sets)
     assert not any(len(each) for each in kept), 'all that was learned belongs to samples, and goes with them'
@@ -168,7 +168,7 @@ def _read(table: SampleTable, page: bytes) -> dict[object, float] | str:
         for slot in (series.slots if series is not None else ())
     }
     # A sample that is to be learned anew has no text until then.
-    present = (slot for slot, key in enumerate(slots.keys) if key != UNLEARNED and slot not in reading.absent)
+    present = (slot for slot, key in enumerate(slots.keys) if key != UNLEARNED and not reading.absent[slot])
     read = {of.get(slot, slots.keys[slot]): reading.values[slot] for slot in present}
     table.accept(reading)
     return read
@@ -176,7 +176,7 @@ def _read(table: SampleTable, page: bytes) -> dict[object, float] | str:
 
 def _fits_together(table: SampleTable) -> None:
     slots = table.slots
-    columns = (slots.keys, slots.kinds, slots.series, slots.last, slots.warmth, slots.held)
+    columns = (slots.keys, slots.kinds, slots.series, slots.last, slots.warmth, slots.held, slots.absent)
     assert {len(each) for each in columns} == {len(slots)}
     owned = [slot for series in table.all_series() for slot in series.slots]
     assert len(owned) == len(set(owned))

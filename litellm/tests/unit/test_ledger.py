@@ -9,7 +9,7 @@ import pytest
 
 from datadog_checks.litellm.page.ledger import FORGET_AFTER, PARKED_PAGES, Ledger, Times
 from datadog_checks.litellm.page.recognition import Reading
-from datadog_checks.litellm.page.slots import ABSENT, Family, Metric, SampleKind, Series, Slots, TagSet
+from datadog_checks.litellm.page.slots import ABSENT, LEFT_OUT, Family, Metric, SampleKind, Series, Slots, TagSet
 
 NOW = 1_000.0
 DATE = 1_795_300_000.0
@@ -41,18 +41,18 @@ class Watch:
     ) -> float:
         """Return what the counter has counted on the next page, which a process with a clock `ahead` sends."""
         values = array('d', self.slots.last)
-        moved, absent = array('i'), set()
+        moved, absent = array('i'), bytearray(len(self.slots))
         for slot, value in enumerate((raw, created)):
             if math.isnan(value) or math.isinf(value):
-                absent.add(slot)
+                absent[slot] = LEFT_OUT
             elif value != values[slot]:
                 values[slot] = value
                 moved.append(slot)
-        reading = Reading(values, moved, frozenset(absent), frozenset(), array('q'), array('i'), set())
+        reading = Reading(values, moved, absent, frozenset(), array('q'), array('i'), set())
         asked = NOW + self.time
         date = DATE + self.time + ahead if date is None else date
         increments = self.ledger.settle(reading, Times(asked, asked + took, date), unread=0)
-        self.slots.last = values
+        self.slots.last, self.slots.absent = values, absent
         self.slots.settle()
         self.time += after
         return increments.get(0, 0.0)
@@ -127,10 +127,10 @@ def test_no_number_is_no_value(watch: Watch) -> None:
 def test_what_is_left_out_for_long_may_be_forgotten(watch: Watch) -> None:
     watch.read(3, DATE - 60)
     for _ in range(FORGET_AFTER):
-        assert watch.ledger.left_out() == set()
+        assert watch.ledger.left_out() == bytes(2)
         watch.read(ABSENT)
 
-    assert watch.ledger.left_out() == {0, 1}
+    assert watch.ledger.left_out() == b'\1\1'
 
 
 def test_an_incarnation_from_just_before_the_first_page_does_not_count(watch: Watch) -> None:
@@ -150,7 +150,7 @@ def test_a_process_that_is_no_longer_remembered_does_not_count_again(watch: Watc
     for _ in range(PARKED_PAGES + 1):
         assert watch.read(3, DATE - 60) == 0
 
-    watch.ledger.forget_parked([watch.series], set())
+    watch.ledger.forget_parked([watch.series], bytes(2))
 
     assert watch.series.parked is None
     assert watch.read(5, DATE + behind + 10, ahead=behind) == 0

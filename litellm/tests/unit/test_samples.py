@@ -32,7 +32,7 @@ def read(table: CountingTable, page: str) -> list[float]:
     """Read a page as the scraper does, and return the values by slot."""
     reading = table.read_page([page.encode().split(b'\n')], Counter())
     table.accept(reading)
-    return [math.nan if slot in reading.absent else value for slot, value in enumerate(reading.values)]
+    return [math.nan if reading.absent[slot] else value for slot, value in enumerate(reading.values)]
 
 
 def samples(*labels: str, value: float = 1.0) -> str:
@@ -146,7 +146,7 @@ def test_lines_that_came_before_their_type_are_learned_again(table: CountingTabl
 def test_the_slot_of_a_forgotten_sample_goes_to_the_next_new_one(table: CountingTable) -> None:
     for page in ('abcd', 'ac'):
         read(table, samples(*page))
-    table.forget({1, 3})
+    table.forget(b'\0\1\0\1')
 
     assert len(table.slots) == 3, 'free slots at the end are gone'
     assert read(table, samples('a', 'c', 'e', 'f', value=2.0)) == [2.0, 2.0, 2.0, 2.0]
@@ -161,9 +161,40 @@ def test_the_slot_of_a_forgotten_sample_goes_to_the_next_new_one(table: Counting
 def test_a_sample_that_is_forgotten_while_it_has_no_value_is_learned_again(table: CountingTable) -> None:
     for _ in range(2):
         read(table, samples('a', 'b').replace('b"} 1.0', 'b"} NaN'))
-    table.forget({1})
+    read(table, samples('a'))
+    table.forget(b'\0\1')
 
     assert read(table, samples('c', 'a', 'b', value=2.0)) == [2.0, 2.0, 2.0]
+
+
+def test_a_value_that_follows_none_is_read_where_all_lines_stay_in_their_places(table: CountingTable) -> None:
+    read(table, samples('a', 'b'))
+    assert math.isnan(read(table, samples('a', 'b').replace('b"} 1.0', 'b"} NaN'))[1])
+
+    assert read(table, samples('a', 'b', value=2.0)) == [2.0, 2.0]
+
+
+def test_a_line_without_a_value_has_none_as_long_as_it_stays(table: CountingTable) -> None:
+    page = samples('a', 'b').replace('b"} 1.0', 'b"} NaN')
+    for _ in range(3):
+        assert math.isnan(read(table, page)[1])
+
+    assert math.isnan(read(table, f'{page}\n{samples("c").splitlines()[1]}')[1])
+    assert read(table, f'{page}\n{samples("b", value=3.0).splitlines()[1]}')[1] == 3.0
+
+
+def test_what_was_restored_on_a_page_that_fails_is_archived_once(table: CountingTable) -> None:
+    read(table, samples('a', 'b', value=5.0))
+    read(table, samples('a', value=5.0))
+    table.forget(b'\0\1')
+    archived = len(table._archive)
+    for _ in range(3):
+        table.read_page([samples('a', 'b', value=7.0).encode().split(b'\n')], Counter())
+        table.forget_new()
+
+    assert len(table._archive) == archived == 1
+    read(table, samples('a', 'b', value=7.0))
+    assert list(table.slots.last) == [7.0, 7.0]
 
 
 def test_a_page_of_bad_lines_that_declares_no_family_is_no_metrics_page(table: CountingTable) -> None:
@@ -316,11 +347,13 @@ def test_a_page_of_nothing_but_bad_lines_is_given_up(table: CountingTable) -> No
 
 def test_what_is_forgotten_goes_on_from_where_it_was(table: CountingTable) -> None:
     read(table, samples('a', 'b', value=5.0))
-    table.forget({1})
+    read(table, samples('a', value=6.0))
+    table.forget(b'\0\1')
     read(table, samples('a', 'b', value=7.0))
 
     assert list(table.slots.last) == [7.0, 7.0]
-    table.forget({1})
+    read(table, samples('a', value=7.0))
+    table.forget(b'\0\1')
     reading = table.read_page([samples('a', 'b', value=8.0).encode().split(b'\n')], Counter())
     assert list(table.slots.last) == [7.0, 7.0], 'the archived value'
     assert list(reading.values) == [8.0, 8.0]

@@ -45,19 +45,21 @@ observations below zero.
 from __future__ import annotations
 
 import math
-from collections import Counter, deque
-from collections.abc import Iterable, Set
+from collections import deque
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from .levels import Levels
 from .recognition import Reading
-from .slots import Parked, Series, Slot, Slots
+from .slots import LEFT_OUT, NO_VALUE, Flags, Parked, Series, Slot, Slots, places
 
 __all__ = ['Ledger', 'Times']
 
 # Pages, not seconds: scrape intervals differ.
 FORGET_AFTER = 5
 PARKED_PAGES = 80
+# As far as a byte counts them.
+MOST_PAGES = 255
 
 # So many samples that were left out are kept for that long, whatever the size of the page, and as many more as all that
 # are known are not this many times those on a page.
@@ -108,8 +110,6 @@ class Ledger:
         self._page_asked = 0.0
         self._whole_page_asked = 0.0
         self._started: float | None = None
-        # The number of the first page that left out a sample, for those that the last page left out.
-        self._absent_since: dict[Slot, int] = {}
         # Counts that had no number on the first page, nor since.
         self._never_read: set[Slot] = set()
         # The smallest number of unreadable lines on any page so far.
@@ -200,7 +200,7 @@ class Ledger:
         changed = []
         for slot in stamped:
             series, created = self._slots.series[slot], reading.values[slot]
-            if series is None or slot in reading.absent or not 0.0 < created < LATEST_CREATED:
+            if series is None or reading.absent[slot] or not 0.0 < created < LATEST_CREATED:
                 continue
             if created != series.created:
                 changed.append((series, series.created))
@@ -273,12 +273,7 @@ class Ledger:
         slots, absent = self._slots, reading.absent
         new = {id(series) for series, _ in changed}
         for slot, kind in enumerate(slots.kinds):
-            if (
-                kind.is_created
-                and slots.is_new[slot] == out_of_archive
-                and slot not in absent
-                and slot not in self._absent_since
-            ):
+            if kind.is_created and slots.is_new[slot] == out_of_archive and not absent[slot] and not slots.absent[slot]:
                 series = slots.series[slot]
                 if series is not None and id(series) not in new and series.created == series.created:
                     return True
@@ -305,7 +300,7 @@ class Ledger:
         slots, values = self._slots, reading.values
         known = () if series.parked is None else series.parked.take(series.created)
         for position, slot in enumerate(series.slots):
-            if slot in reading.absent or not slots.kinds[slot].is_count:
+            if reading.absent[slot] or not slots.kinds[slot].is_count:
                 continue
             start = known[position] if position < len(known) else math.nan
             if start == start:
@@ -345,7 +340,7 @@ class Ledger:
                     is_young = is_new_proxy or (self.pages > 0 and not reveals and slot not in self._never_read)
                 if (is_young or with_history) and values[slot] > 0.0:
                     increments[slot] = values[slot]
-            elif not _is_dateless(series) and series.created_slot not in reading.absent:
+            elif not _is_dateless(series) and (series.created_slot is None or not reading.absent[series.created_slot]):
                 _keep(slot, before, reading)
             else:
                 fallen.append(slot)
@@ -386,59 +381,61 @@ class Ledger:
                 _keep(slot, slots.last[slot], reading)
 
     def _was_on_page_before(self, slot: Slot) -> bool:
-        return not self._slots.is_new[slot] and slot not in self._absent_since
+        return not (self._slots.is_new[slot] or self._slots.absent[slot])
 
     def _close(self, reading: Reading, times: Times, started: float | None, is_whole: bool) -> None:
         """Make this page the last one."""
-        absent_since = self._absent_since
-        if reading.absent or absent_since:
-            self._absent_since = {slot: absent_since.get(slot, self.pages) for slot in reading.absent}
+        slots, absent = self._slots, reading.absent
+        before, slots.pages_left_out = slots.pages_left_out, bytearray(len(slots))
+        for slot in places(absent, LEFT_OUT):
+            slots.pages_left_out[slot] = min(before[slot] + 1, MOST_PAGES)
         if not self.pages:
-            self._never_read = {slot for slot in reading.absent if self._slots.kinds[slot].is_count}
+            self._never_read = {slot for slot in places(absent, NO_VALUE) if slots.kinds[slot].is_count}
         elif self._never_read:
-            self._never_read &= reading.absent
-        self._present.append(self._slots.samples - len(self._absent_since))
+            self._never_read = {slot for slot in self._never_read if absent[slot]}
+        self._present.append(slots.samples - absent.count(LEFT_OUT))
         self._page_asked = times.asked
         if is_whole:
             self._whole_page_asked = times.asked
         self._started = started
         self.pages += 1
 
-    def left_out(self) -> set[Slot]:
-        """Return the slots of samples that were left out for long enough to be forgotten.
+    def left_out(self) -> Flags:
+        """Return for each slot whether its sample was left out for long enough to be forgotten: 1 if so.
 
         Where each page has other samples than the one before, they would soon be a multiple of those on any page. So
         of more than `MANY`, the oldest are forgotten early, until all samples are half as many again as on a page. On a
         page that only lacks samples none are.
         """
-        absent_since, present = self._absent_since, self._present
+        pages, present = self._slots.pages_left_out, self._present
         most = max(MANY, int(MOST_KNOWN * max(present)) - present[-1])
-        until, left = self.pages - FORGET_AFTER, len(absent_since)
-        if left > most:
-            for page, samples in sorted(Counter(absent_since.values()).items()):
-                if left <= most:
-                    break
-                until, left = max(until, page), left - samples
-        return {slot for slot, page in absent_since.items() if page <= until}
+        after, left = FORGET_AFTER, self._slots.samples - present[-1]
+        for number in sorted(set(pages), reverse=True):
+            if left <= most:
+                break
+            after, left = min(after, number), left - pages.count(number)
+        return pages.translate(bytes(number >= after for number in range(MOST_PAGES + 1)))
 
-    def forget_parked(self, all_series: Iterable[Series], gone: set[Slot]) -> None:
+    def forget_parked(self, all_series: Iterable[Series], gone: Flags) -> None:
         """Forget the incarnations that other processes hold and have not shown for long, or that lose their series."""
         horizon = self.pages - (PARKED_PAGES if self.several_processes else FORGET_AFTER)
         newest = -math.inf
         for series in all_series:
             if series.parked is None:
                 continue
-            is_gone = all(slot in gone for slot in series.slots)
+            is_gone = all(gone[slot] for slot in series.slots)
             newest = max(newest, series.parked.forget(self.pages if is_gone else horizon))
             if not series.parked:
                 series.parked = None
         self._forgotten_until = max(self._forgotten_until, newest + DATE_IS_BEHIND)
 
-    def forget(self, gone: Set[Slot], until: float) -> None:
-        """Forget the samples in these slots. Nothing at all is known any more of some that were seen until then."""
+    def forget(self, gone: Flags, until: float) -> None:
+        """Forget the samples of which this has a 1.
+
+        Of some that were seen until then, nothing at all is known any more.
+        """
         self._forgotten_until = max(self._forgotten_until, until + DATE_IS_BEHIND)
-        self._absent_since = {slot: page for slot, page in self._absent_since.items() if slot not in gone}
-        self._never_read -= gone
+        self._never_read = {slot for slot in self._never_read if not gone[slot]}
         self._levels.forget(gone)
 
 

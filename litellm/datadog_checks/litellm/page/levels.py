@@ -16,11 +16,11 @@ it did the time before is taken for two.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Set
+from collections.abc import Iterable
 from itertools import compress, count
 
 from .recognition import Reading
-from .slots import ABSENT, Slot, Slots
+from .slots import ABSENT, Flags, Slot, Slots, places
 
 __all__ = ['Levels']
 
@@ -99,7 +99,7 @@ class Levels:
         for slot in counts:
             if values[slot] > 0.0:
                 increments[slot] = values[slot]
-        for slot in self._dateless(reading.absent):
+        for slot in self._dateless(compress(count(), reading.absent)):
             if _has(last, slot):
                 values[slot] = 0.0
 
@@ -154,7 +154,7 @@ class Levels:
     def _on_page(self, reading: Reading) -> list[Slot]:
         """Return the counts on the page that have no time of creation."""
         counts = compress(count(), (kind.is_count for kind in self._slots.kinds))
-        return self._dateless(slot for slot in counts if slot not in reading.absent)
+        return self._dateless(slot for slot in counts if not reading.absent[slot])
 
     def _dateless(self, some: Iterable[Slot]) -> list[Slot]:
         """Return those of some slots that have a count without a time of creation."""
@@ -165,11 +165,11 @@ class Levels:
             if kinds[slot].is_count and (series := all_series[slot]) is not None and series.created != series.created
         ]
 
-    def forget(self, gone: Set[Slot]) -> None:
-        """Forget the samples in these slots."""
-        self._debts = {slot: debt for slot, debt in self._debts.items() if slot not in gone}
+    def forget(self, gone: Flags) -> None:
+        """Forget the samples of which this has a 1."""
+        self._debts = {slot: debt for slot, debt in self._debts.items() if not gone[slot]}
         for level in (*self._levels, *(level for fall in self._falls for level in (fall.before, fall.after))):
-            for slot in gone:
+            for slot in places(gone, 1):
                 if slot < len(level):
                     level[slot] = ABSENT
 

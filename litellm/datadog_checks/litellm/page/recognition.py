@@ -14,14 +14,14 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Iterable
 from itertools import compress, count, repeat
 from operator import ne
 from typing import NamedTuple
 
 from ..transport.errors import NOT_AN_EXPOSITION, NotMetricsError
 from .exposition import NO_NUMBER, BadLineError, parse_value, split_sample
-from .slots import ABSENT, LARGEST_COUNT, UNLEARNED, Slot, Slots
+from .slots import ABSENT, LARGEST_COUNT, LEFT_OUT, NO_VALUE, UNLEARNED, Slot, Slots
 
 __all__ = ['Reading', 'Recognition']
 
@@ -44,8 +44,8 @@ class Reading(NamedTuple):
     """By slot: the value on this page, or else the last one before."""
     moved: array[int]
     """The slots whose line is not that of the page before, in the order of the page. The value may be the same."""
-    absent: frozenset[Slot]
-    """The slots without a value on this page. No number is none, and neither is a count that cannot be one."""
+    absent: bytearray
+    """By slot: why there is no value on this page, `LEFT_OUT` or `NO_VALUE`, and 0 where there is one."""
     repeated: frozenset[Slot]
     """The slots that more than one line gives a value to. The last line holds."""
     hashes: array[int]
@@ -71,12 +71,11 @@ class Recognition:
         # Of the page before, in its order: the hash of each sample line, and its slot.
         self._hashes = array('q')
         self._order = array('i')
-        self._absent: frozenset[Slot] = frozenset()
         self._repeated: frozenset[Slot] = frozenset()
         # Of the page that is being read.
         self._values = array('d')
         self._moved = array('i')
-        self._without_value: set[Slot] = set()
+        self._absent = bytearray()
         # How many more lines may move, and once more have: slots by key, and places on the page before by slot.
         self._patience = 0
         self._slots_by_key: dict[int, Slot] | None = None
@@ -92,7 +91,8 @@ class Recognition:
         samples. Its sample is absent, as if the proxy had left it out. Raises `NotMetricsError` if that is most lines.
         """
         slots = self._slots
-        self._values, self._moved, self._without_value = slots.last[:], array('i'), set()
+        # What is not read is as it was on the page before.
+        self._values, self._moved, self._absent = slots.last[:], array('i'), slots.absent[:]
         self._has_unlearned = self._has_blanks = False
         self._patience = len(self._order) // FEW_MOVED - 1
         hashes, order = array('q'), array('i')
@@ -120,11 +120,11 @@ class Recognition:
                         width = min(2 * width, MOST_AT_A_TIME)
         finally:
             self._slots_by_key = self._places = None
-        absent, repeated = self._absent, self._repeated
-        if order != self._order or self._without_value:
-            absent, repeated = self._left_out(hashes, order)
+        repeated = self._repeated
+        if order != self._order:
+            repeated = self._compare_orders(hashes, order)
         self._forget_hashes(hashes, order, repeated)
-        return Reading(self._values, self._moved, absent, repeated, hashes, order, set())
+        return Reading(self._values, self._moved, self._absent, repeated, hashes, order, set())
 
     def accept(self, reading: Reading) -> None:
         """Compare the next page with this one."""
@@ -134,8 +134,8 @@ class Recognition:
                 if slot in reading.kept:
                     reading.hashes[place] = 0
         self._hashes, self._order = reading.hashes, reading.order
-        self._absent, self._repeated = reading.absent, reading.repeated
-        self._values, self._moved, self._without_value = array('d'), array('i'), set()
+        self._repeated = reading.repeated
+        self._values, self._moved, self._absent = array('d'), array('i'), bytearray()
 
     def unlearn(self, unlearned: Iterable[Slot]) -> None:
         """Have the lines of these samples learned again."""
@@ -145,15 +145,6 @@ class Recognition:
             # Of several lines of a sample none has a hash.
             if (place := self._place_of(slot)) >= 0:
                 self._hashes[place] = 0
-
-    def forget(self, gone: Set[Slot]) -> None:
-        """Forget the samples in these slots. Only those without a value were on the page before."""
-        self._absent -= gone
-        self._repeated -= gone
-        if not gone.isdisjoint(self._order):
-            kept = bytes(slot not in gone for slot in self._order)
-            self._hashes = array('q', compress(self._hashes, kept))
-            self._order = array('i', compress(self._order, kept))
 
     def _compare(
         self,
@@ -169,7 +160,7 @@ class Recognition:
 
         Returns where that is, and the place on the page before of the line after it.
         """
-        keys, values, moved, without_value = self._slots.keys, self._values, self._moved, self._without_value
+        keys, values, moved, absent = self._slots.keys, self._values, self._moved, self._absent
         known = self._order[place : place + stop - start]
         before = self._hashes[place : place + stop - start]
         here = new[start:stop]
@@ -188,9 +179,7 @@ class Recognition:
                 except ValueError:
                     value = ABSENT
                 if 0.0 <= value <= LARGEST_COUNT:
-                    if without_value:
-                        without_value.discard(slot)
-                    values[slot] = value
+                    values[slot], absent[slot] = value, 0
                     moved.append(slot)
                     continue
             read = self._try_to_read(line, slot, bad_lines)
@@ -281,11 +270,11 @@ class Recognition:
         slots = self._slots
         if slot == len(self._values):
             self._values.append(slots.last[slot])
+            self._absent.append(0)
         if value != value or (slots.kinds[slot].is_count and not 0.0 <= value <= LARGEST_COUNT):
-            self._without_value.add(slot)
+            self._absent[slot] = NO_VALUE
             return slot
-        self._without_value.discard(slot)
-        self._values[slot] = value
+        self._values[slot], self._absent[slot] = value, 0
         self._moved.append(slot)
         return slot
 
@@ -324,26 +313,26 @@ class Recognition:
         return self._places[slot] if slot < len(self._places) else -1
 
     def _forget_hashes(self, hashes: array[int], order: array[int], repeated: frozenset[Slot]) -> None:
-        """Let no line be taken for a known one that has no value, is not the only one, or that a later one unlearned.
+        """Let no line be taken for a known one that is not the only one, or that a later one unlearned.
 
         Which of several lines holds depends on those that come after it, so that each of them is read on each page.
         """
         keys = self._slots.keys
-        if self._without_value or self._has_unlearned or repeated:
+        if self._has_unlearned or repeated:
             for place, slot in enumerate(order):
-                if slot in self._without_value or slot in repeated or keys[slot] == UNLEARNED:
+                if slot in repeated or keys[slot] == UNLEARNED:
                     hashes[place] = 0
 
-    def _left_out(self, hashes: array[int], order: array[int]) -> tuple[frozenset[Slot], frozenset[Slot]]:
-        """Return the slots that are not on the page, and those that are on it more than once."""
-        left_out = self._slots.in_use()
+    def _compare_orders(self, hashes: array[int], order: array[int]) -> frozenset[Slot]:
+        """Find the samples that the page leaves out, and return those that are on it more than once."""
+        absent, self._absent = self._absent, self._slots.in_use()
         for slot in order:
-            left_out[slot] = 0
-        repeated: frozenset[Slot] = frozenset()
-        if len(order) > self._slots.samples - left_out.count(1):
-            repeated = frozenset(slot for slot, lines in Counter(order).items() if lines > 1)
-            self._let_last_lines_hold(repeated - self._repeated, hashes, order)
-        return frozenset(compress(count(), left_out)) | self._without_value, repeated
+            self._absent[slot] = absent[slot]
+        if len(order) <= self._slots.samples - self._absent.count(LEFT_OUT):
+            return frozenset()
+        repeated = frozenset(slot for slot, lines in Counter(order).items() if lines > 1)
+        self._let_last_lines_hold(repeated - self._repeated, hashes, order)
+        return repeated
 
     def _let_last_lines_hold(self, repeated: frozenset[Slot], hashes: array[int], order: array[int]) -> None:
         """Give samples that had one line on the page before the value of it, if it is the last of those they have now.
@@ -354,8 +343,7 @@ class Recognition:
         last = {slot: line for line, slot in zip(hashes, order, strict=True) if slot in repeated}
         for slot, line in last.items():
             if line and line == known.get(slot):
-                self._without_value.discard(slot)
-                self._values[slot] = self._slots.last[slot]
+                self._values[slot], self._absent[slot] = self._slots.last[slot], self._slots.absent[slot]
 
 
 def _check(bad_lines: Counter[str], order: array[int]) -> None:

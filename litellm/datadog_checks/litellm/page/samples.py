@@ -12,7 +12,7 @@ learn: what happened to a sample is the business of the `ledger`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator
 from math import isinf, isnan
 from typing import NamedTuple
 
@@ -33,6 +33,7 @@ from .slots import (
     UNLEARNED,
     UNWANTED,
     Family,
+    Flags,
     GaugeContext,
     Metric,
     SampleKind,
@@ -40,6 +41,7 @@ from .slots import (
     Slot,
     Slots,
     TagSet,
+    places,
 )
 
 __all__ = ['SampleTable']
@@ -146,7 +148,7 @@ class SampleTable:
             self._bucket_before = None
         if bad_lines and not self.families_on_page:
             raise NotMetricsError(NOT_AN_EXPOSITION)
-        if len(self._archive) and any(self.slots.is_new):
+        if len(self._archive) and 1 in self.slots.is_new:
             self._restore(reading)
         return reading
 
@@ -173,7 +175,7 @@ class SampleTable:
                 # Which incarnation had counted that has given way already.
                 continue
             slots.last[slot] = value
-            if slot in reading.absent:
+            if reading.absent[slot]:
                 reading.values[slot] = value
 
     def accept(self, reading: Reading) -> None:
@@ -182,7 +184,7 @@ class SampleTable:
             self._note_workers(reading)
         self._recognition.accept(reading)
         self.reveals = False
-        self.slots.last = reading.values
+        self.slots.last, self.slots.absent = reading.values, reading.absent
         self.slots.settle()
         self._archive.settle()
 
@@ -256,7 +258,7 @@ class SampleTable:
             parsed.samples = [
                 sample._replace(labels=dict(sample.labels), value=reading.values[slot])
                 for slot, sample in family.whole.items()
-                if slot not in reading.absent
+                if not reading.absent[slot]
             ]
             yield family, parsed
 
@@ -270,14 +272,14 @@ class SampleTable:
 
     def _of_process(self, sample: bytes, reading: Reading) -> float | None:
         slot = self._process_slots.get(sample)
-        return None if slot is None or slot in reading.absent else reading.values[slot]
+        return None if slot is None or reading.absent[slot] else reading.values[slot]
 
     def metrics_with_samples(self, reading: Reading) -> set[str]:
         """Return the names of the metrics of which a page has samples, as far as one series of each family tells."""
         kinds, names = self.slots.kinds, set[str]()
         for family in self._families.values():
             for series in family.series.values():
-                present = [slot for slot in series.slots if slot not in reading.absent] if series else []
+                present = [slot for slot in series.slots if not reading.absent[slot]] if series else []
                 if present:
                     names.update(metric.name for slot in present if (metric := kinds[slot].metric) is not None)
                     break
@@ -302,19 +304,21 @@ class SampleTable:
 
     def forget_new(self) -> None:
         """Forget the samples that are new on the current page."""
-        self.forget(set(self.slots.new()))
+        self.forget(self.slots.is_new[:])
 
-    def forget(self, gone: Set[Slot], *, take_turns: bool = False) -> None:
-        """Forget the samples in these slots.
+    def forget(self, gone: Flags, *, take_turns: bool = False) -> None:
+        """Forget the samples of which this has a 1, and of which the last page had none.
 
-        What counts had counted is archived, for them to go on from there should they return. Where processes take
-        turns, the archive has room for the samples of several of them.
+        What counts had counted is archived, for them to go on from there should they return, but for what is new on
+        the current page: if that was there before, it still is in the archive. Where processes take turns, the archive
+        has room for the samples of several of them.
         """
         slots, gauges = self.slots, self.gauges
         all_series, contexts = set(), set()
-        for slot in gone:
+        for slot in places(gone, 1):
             kind, series = slots.kinds[slot], slots.series[slot]
-            if series is not None and (kind.is_count or kind.is_created) and not isnan(slots.last[slot]):
+            is_known = not slots.is_new[slot] and not isnan(slots.last[slot])
+            if is_known and series is not None and (kind.is_count or kind.is_created):
                 self._archive.put(slots.keys[slot], slots.last[slot], series.seen)
             if kind.family.whole:
                 kind.family.whole.pop(slot, None)
@@ -330,8 +334,7 @@ class SampleTable:
             context.forget(gone)
             if not context.slots:
                 del gauges[context.metric.name, context.tags]
-        self._process_slots = {text: slot for text, slot in self._process_slots.items() if slot not in gone}
-        self._recognition.forget(gone)
+        self._process_slots = {text: slot for text, slot in self._process_slots.items() if not gone[slot]}
         slots.forget(gone)
         self._forget_series()
 

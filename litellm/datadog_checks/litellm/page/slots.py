@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Container, Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import compress, count, repeat
 from typing import NamedTuple, TypeAlias
 
@@ -24,10 +24,13 @@ __all__ = [
     'ABSENT',
     'FEW_SAMPLES',
     'LARGEST_COUNT',
+    'LEFT_OUT',
     'NEW',
+    'NO_VALUE',
     'UNLEARNED',
     'UNWANTED',
     'Family',
+    'Flags',
     'GaugeContext',
     'Metric',
     'Parked',
@@ -36,15 +39,22 @@ __all__ = [
     'Slot',
     'Slots',
     'TagSet',
+    'places',
 ]
 
 Slot: TypeAlias = int
+
+# A byte for each slot.
+Flags: TypeAlias = bytes | bytearray
 
 # The value of a sample that has had none yet.
 ABSENT = math.nan
 
 # Beyond this a double cannot count single events: such a value is broken.
 LARGEST_COUNT = 2.0**53
+
+# Why a sample has no value on a page: it has no line there, or one that says no number, or none that a count can be.
+LEFT_OUT, NO_VALUE = 1, 2
 
 # A series with more samples is indexed before one of them is looked for.
 FEW_SAMPLES = 64
@@ -239,13 +249,13 @@ class Series:
         self.is_young = False
         self.parked: Parked | None = None
 
-    def forget(self, gone: Set[Slot]) -> None:
-        """Forget the samples in these slots."""
-        kept = [position for position, slot in enumerate(self.slots) if slot not in gone]
+    def forget(self, gone: Flags) -> None:
+        """Forget the samples of which this has a 1."""
+        kept = [position for position, slot in enumerate(self.slots) if not gone[slot]]
         if self.parked is not None and len(kept) < len(self.slots):
             self.parked.keep(kept)
         self.slots = array('i', [self.slots[position] for position in kept])
-        if self.created_slot in gone:
+        if self.created_slot is not None and gone[self.created_slot]:
             self.created_slot = None
 
 
@@ -263,11 +273,19 @@ class GaugeContext:
         # By the workers of a label set: the slots of those that have changed its value last.
         self.latest: dict[int, list[Slot]] = {}
 
-    def forget(self, gone: Set[Slot]) -> None:
-        """Forget the samples in these slots."""
-        self.slots = [slot for slot in self.slots if slot not in gone]
-        kept = {workers: [slot for slot in slots if slot not in gone] for workers, slots in self.latest.items()}
+    def forget(self, gone: Flags) -> None:
+        """Forget the samples of which this has a 1."""
+        self.slots = [slot for slot in self.slots if not gone[slot]]
+        kept = {workers: [slot for slot in slots if not gone[slot]] for workers, slots in self.latest.items()}
         self.latest = {workers: slots for workers, slots in kept.items() if slots}
+
+
+def places(flags: Flags, flag: int) -> Iterator[Slot]:
+    """Yield the slots that have this flag."""
+    slot = flags.find(flag)
+    while slot >= 0:
+        yield slot
+        slot = flags.find(flag, slot + 1)
 
 
 # What is in a slot without a sample.
@@ -291,10 +309,13 @@ class Slots:
         self.held = bytearray()
         # Whether the sample is new on the current page.
         self.is_new = bytearray()
+        # Why it had no value on the last page, 0 if it had one, and how many pages in a row have left it out.
+        self.absent = bytearray()
+        self.pages_left_out = bytearray()
         # Whether series of several label sets share a context.
         self.share_contexts = False
         # Slots without a sample, highest first.
-        self._free: list[Slot] = []
+        self._free: array[int] = array('i')
         # Until samples come or go: the slots of series with many, by name and tag of the metric.
         self._contexts: dict[Series, dict[tuple[str, str | None], Slot]] = {}
 
@@ -322,12 +343,13 @@ class Slots:
         self.series.append(series)
         self.last.append(ABSENT)
         self.warmth.append(NEW)
-        self.held.append(0)
         self.is_new.append(1)
+        for column in (self.held, self.absent, self.pages_left_out):
+            column.append(0)
         return slot
 
     def in_use(self) -> bytearray:
-        """Return for each slot whether it has a sample."""
+        """Return for each slot whether it has a sample: 1 if so."""
         is_used = bytearray(b'\1') * len(self)
         for slot in self._free:
             is_used[slot] = 0
@@ -341,19 +363,21 @@ class Slots:
         """Call no sample new any more."""
         self.is_new = bytearray(len(self))
 
-    def forget(self, gone: Set[Slot]) -> None:
-        """Free these slots for other samples."""
-        for family in {self.kinds[slot].family for slot in gone}:
-            family.unsubmitted = array('i', [slot for slot in family.unsubmitted if slot not in gone])
-        for slot in gone:
+    def forget(self, gone: Flags) -> None:
+        """Free the slots of which this has a 1 for other samples."""
+        for family in {self.kinds[slot].family for slot in places(gone, 1)}:
+            family.unsubmitted = array('i', [slot for slot in family.unsubmitted if not gone[slot]])
+        for slot in places(gone, 1):
             self.keys[slot], self.kinds[slot], self.series[slot], self.last[slot] = UNLEARNED, FREE, None, ABSENT
-            self.warmth[slot] = self.held[slot] = self.is_new[slot] = 0
+            self.warmth[slot] = self.held[slot] = self.is_new[slot] = self.absent[slot] = self.pages_left_out[slot] = 0
         end = len(self)
         while end and self.kinds[end - 1] is FREE:
             end -= 1
-        for column in (self.keys, self.kinds, self.series, self.last, self.warmth, self.held, self.is_new):
+        for column in (self.keys, self.kinds, self.series, self.last):
             del column[end:]
-        self._free = sorted((slot for slot in (*self._free, *gone) if slot < end), reverse=True)
+        for flags in (self.warmth, self.held, self.is_new, self.absent, self.pages_left_out):
+            del flags[end:]
+        self._free = array('i', (slot for slot in reversed(range(end)) if self.kinds[slot] is FREE))
         self._contexts = {}
 
     def is_first(self, slot: Slot) -> bool:
@@ -389,7 +413,7 @@ class Slots:
         """Return for each of these counts the first of those that share its context."""
         return map(self.first_of, slots) if self.share_contexts else slots
 
-    def is_idle(self, slot: Slot, absent: Container[Slot]) -> bool:
+    def is_idle(self, slot: Slot, absent: Flags) -> bool:
         """Tell whether a sample that did not move has a zero to submit: once for each context that the proxy has."""
         metric = self.kinds[slot].metric
         if metric is None or metric.is_gauge or metric.is_distribution:
@@ -397,4 +421,4 @@ class Slots:
         if self.held[slot] or self.last[slot] != self.last[slot]:
             return False
         series = self.series[slot]
-        return series is not None and (slot not in absent or series.is_shared) and self.is_first(slot)
+        return series is not None and (not absent[slot] or series.is_shared) and self.is_first(slot)

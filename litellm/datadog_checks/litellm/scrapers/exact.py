@@ -80,7 +80,7 @@ class ExactScraper(LitellmScraper):
             if self._selection.is_used:
                 self._selection.verify(self._table.metrics_with_samples(reading), self._process(reading))
             families = self._selection.families_of_proxy(self._table.families_on_page)
-            has_samples = len(reading.absent) < self._table.slots.samples
+            has_samples = any(not reading.absent[slot] for slot in reading.order)
             self.judge_page(map(self.rules.trimmed, families), has_samples=has_samples)
         except Exception as error:  # noqa: BLE001, it is raised again
             # Who refuses behind a redirect is somebody else.
@@ -93,6 +93,7 @@ class ExactScraper(LitellmScraper):
         if reading.repeated:
             self.warning(repeated_samples(len(reading.repeated), self.endpoint))
         self._hand_over(reading, times, sum(bad_lines.values()) + self._table.unlearned)
+        self._forget()
 
     def totals(self) -> Counter[str]:
         """Return what the counts of each metric on the last page amount to since the proxy started."""
@@ -154,7 +155,6 @@ class ExactScraper(LitellmScraper):
         if ledger.levels_alternate:
             self.warning(alternating_levels(self.endpoint))
         left = table.families_left_to_base(reading)
-        self._forget()
         errors = leave_to_base(self, left, with_history=with_history or bool(self.flush_first_value))
         if errors:
             self.warning(families_failed(errors, self.endpoint))
@@ -174,10 +174,10 @@ class ExactScraper(LitellmScraper):
         """Forget samples that the proxy has left out for several pages."""
         table, ledger = self._table, self._ledger
         gone = ledger.left_out()
-        if ledger.pages % FORGET_EVERY and len(gone) * FORGET_SHARE < table.slots.samples:
+        if ledger.pages % FORGET_EVERY and gone.count(1) * FORGET_SHARE < table.slots.samples:
             return
         ledger.forget_parked(table.all_series(), gone)
-        if gone:
+        if 1 in gone:
             table.forget(gone, take_turns=ledger.processes_take_turns)
             ledger.forget(gone, table.forgotten_until)
         table.forget_families()

@@ -17,7 +17,7 @@ config discovery has all zeros with it, as it wants to see what there is.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from functools import reduce
 from itertools import compress, count
@@ -30,7 +30,7 @@ from datadog_checks.base.utils.time import get_timestamp
 from ..base_package import bucket_submitter, is_trial, lower_bound_of_lowest, submitter
 from ..metrics import MAXIMA_OF_BUDGETS, NO_LIMIT
 from ..page.recognition import Reading
-from ..page.slots import NEW, UNWANTED, GaugeContext, Series, Slot, Slots, TagSet
+from ..page.slots import NEW, UNWANTED, Flags, GaugeContext, Series, Slot, Slots, TagSet
 
 __all__ = ['ROTATION', 'IdleCounts', 'Submission']
 
@@ -163,9 +163,9 @@ class Submission:
         most = inf
         for slot in series.slots:
             kind = slots.kinds[slot]
-            if kind.bound is None and kind.is_count and not kind.is_sum and slot not in absent:
+            if kind.bound is None and kind.is_count and not kind.is_sum and not absent[slot]:
                 most = min(most, increments.get(slot, 0.0))
-            elif kind.is_alone and kind.bound == inf and slot in absent:
+            elif kind.is_alone and kind.bound == inf and absent[slot]:
                 most = 0.0
         rises = []
         for _, slot in reversed(self._buckets_alone(series, reading)):
@@ -183,7 +183,7 @@ class Submission:
         return sorted(
             (bound, slot)
             for slot in series.slots
-            if kinds[slot].is_alone and slot not in reading.absent and (bound := kinds[slot].bound) is not None
+            if kinds[slot].is_alone and not reading.absent[slot] and (bound := kinds[slot].bound) is not None
         )
 
     def _submit_buckets(self, series: Series, increments: Mapping[Slot, float], reading: Reading) -> None:
@@ -250,9 +250,9 @@ class Submission:
         own = (reading.values[slot] for slot in self._holding(context, reading.absent))
         return [value for value in own if isfinite(value) and value not in NO_LIMIT]
 
-    def _holding(self, context: GaugeContext, absent: Container[Slot]) -> list[Slot]:
+    def _holding(self, context: GaugeContext, absent: Flags) -> list[Slot]:
         """Return the samples on the page whose values hold: of workers, those that changed the value last, if any."""
-        present = [slot for slot in context.slots if slot not in absent]
+        present = [slot for slot in context.slots if not absent[slot]]
         if not context.latest:
             return present
         on_page = set(present)

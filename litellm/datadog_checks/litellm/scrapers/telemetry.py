@@ -74,7 +74,7 @@ class Telemetry:
             elif kind.family.is_mapped and not kind.is_created:
                 series = slots.series[slot]
                 is_wanted = series is not None and series.tags is not UNWANTED
-                processed += is_wanted and slot not in reading.absent and isfinite(reading.values[slot])
+                processed += is_wanted and not reading.absent[slot] and isfinite(reading.values[slot])
         return ignored, processed
 
     def _is_ignored(self, kind: SampleKind) -> bool:
