@@ -88,15 +88,24 @@ def test_a_page_that_cannot_be_read_tells_nothing() -> None:
     assert not [sample for sample in run.samples if '.telemetry.' in sample.name]
 
 
-def test_without_a_length_in_the_response_the_size_is_that_of_the_page() -> None:
+@pytest.mark.parametrize('scraper', [{}, {'use_stock_scraper': True}], ids=str)
+@pytest.mark.parametrize('length', [None, '9' * 5_000, '9' * 400], ids=['none', 'too long for Python', 'for the Agent'])
+def test_without_a_length_in_the_response_the_size_is_that_of_the_page(
+    length: str | None, scraper: dict[str, Any]
+) -> None:
     def answer(request: BaseHTTPRequestHandler) -> None:
         request.send_response(200)
         request.send_header('Content-Type', PROMETHEUS)
+        if length is not None:
+            # What ends the page then is the end of the chunks.
+            request.send_header('Transfer-Encoding', 'chunked')
+            request.send_header('Content-Length', length)
         request.end_headers()
-        request.wfile.write(PAGE.encode())
+        body = PAGE.encode()
+        request.wfile.write(body if length is None else b'%x\r\n%s\r\n0\r\n\r\n' % (len(body), body))
 
     with serving(answer) as url:
-        check = LitellmCheck('litellm', {}, [{'openmetrics_endpoint': url, 'telemetry': True}])
+        check = LitellmCheck('litellm', {}, [{'openmetrics_endpoint': url, 'telemetry': True, **scraper}])
         agent = AgentModel()
         assert not agent.run(check).error
 

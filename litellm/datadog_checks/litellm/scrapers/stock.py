@@ -19,6 +19,7 @@ from ..page.family_types import CREATED, CUMULATIVE_TYPES
 from ..transport.errors import NOT_AN_EXPOSITION, NotMetricsError, as_error_of_answer
 from .base import LitellmScraper
 from .left_to_base import merge_equal
+from .telemetry import payload_size
 from .warnings import repeated_samples
 
 __all__ = ['StockScraper']
@@ -55,8 +56,7 @@ class StockScraper(LitellmScraper):
         if bad_lines:
             raise NotMetricsError(NOT_AN_EXPOSITION)
         if self.enable_telemetry:
-            length = response.headers.get('Content-Length', '')
-            self.gauge('telemetry.payload.size', int(length) if length.isdecimal() else size, tags=self.tags)
+            self.gauge('telemetry.payload.size', payload_size(response, size), tags=self.tags)
 
     def parse_metrics(self) -> Iterator[PrometheusFamily]:
         try:

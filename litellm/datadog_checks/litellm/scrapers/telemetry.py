@@ -23,7 +23,16 @@ from ..page.family_types import CREATED
 from ..page.recognition import Reading
 from ..page.slots import UNWANTED, SampleKind, Slots
 
-__all__ = ['Telemetry']
+__all__ = ['Telemetry', 'payload_size']
+
+# A number with more digits is no length. Python reads only some thousand of them, the Agent some hundred.
+MOST_DIGITS = 18
+
+
+def payload_size(response: Response, read: int) -> int:
+    """Return the `Content-Length` of a response, or what was read of it if that is none."""
+    length = response.headers.get('Content-Length', '')
+    return int(length) if length.isdecimal() and len(length) <= MOST_DIGITS else read
 
 
 class Telemetry:
@@ -41,9 +50,7 @@ class Telemetry:
             self._size += sum(map(len, lines)) + len(lines)
             self._lines += len(lines)
             yield lines
-        length = response.headers.get('Content-Length', '')
-        if length.isdecimal():
-            self._size = int(length)
+        self._size = payload_size(response, self._size)
 
     def read(self, batches: Iterable[list[bytes]]) -> Iterator[list[bytes]]:
         """Pass on the lines of this page that are read."""
