@@ -7,6 +7,7 @@ from the simulation.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -232,6 +233,31 @@ def test_one_falling_counter_proves_that_all_workers_started_over(pages: Pages) 
     assert pages.show_levels(4, 5, 90) == 4 + 5 + 90
 
 
+def _named(**values: int) -> list[str]:
+    return [f'{REQUESTS}_total{{n="{n}"}} {value}' for n, value in values.items()]
+
+
+@pytest.mark.parametrize('pages_away', [1, ledger.FORGET_AFTER, 3 * FORGOTTEN])
+def test_a_counter_that_is_not_on_the_page_that_proves_a_restart_counts_in_full_when_it_is_back(
+    pages_away: int, pages: Pages
+) -> None:
+    pages.show(*_named(a=40, b=5))
+    assert pages.show(*_named(a=4)) == 4
+    assert sum(pages.show(*_named(a=4)) for _ in range(pages_away - 1)) == 0
+
+    assert pages.show(*_named(a=5, b=7)) == 1 + 7
+    assert pages.show(*_named(a=5, b=8)) == 1
+
+
+def test_a_counter_that_a_page_of_another_pod_lacked_is_not_counted_again(pages: Pages) -> None:
+    pages.show(*_named(a=100, b=1_000_000))
+    assert pages.show(*_named(a=50)) == 50
+    assert pages.show(*_named(a=40)) == 40
+
+    # The counter that both have goes on from 40, and its falls are set off later.
+    assert pages.show(*_named(a=100, b=1_000_003)) == 60 + 3
+
+
 def test_a_sum_that_falls_alone_is_no_restart(pages: Pages) -> None:
     def lines(count: int, total: float) -> list[str]:
         return [f'{LATENCY}_count{{a="b"}} {count}', f'{LATENCY}_sum{{a="b"}} {total}']
@@ -359,6 +385,30 @@ def test_a_random_history_in_multiprocess_mode_counts_no_more_than_what_happened
             counted += pages.show_levels(*values)
 
         assert counted <= happened
+
+
+@given(
+    rounds=st.lists(
+        st.tuples(st.booleans(), st.lists(st.integers(0, 2), min_size=4, max_size=4)), min_size=1, max_size=30
+    )
+)
+@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+def test_counters_that_are_on_the_page_once_they_count_never_count_more_than_what_happened(
+    rounds: list[tuple[bool, list[int]]],
+) -> None:
+    with PageServer() as server:
+        pages = Pages(server)
+        pages.show(*_named(a=100, b=20, c=3))
+        values = Counter(a=100, b=20, c=3)
+        counted, happened = 0.0, 0
+        for restarts, rises in rounds:
+            if restarts:
+                values.clear()
+            values.update({n: rise for n, rise in zip('abcd', rises, strict=True) if rise})
+            happened += sum(rises)
+            counted += pages.show(*_named(**values))
+
+            assert counted <= happened
 
 
 four_rises = st.lists(st.integers(0, 60), min_size=4, max_size=4)

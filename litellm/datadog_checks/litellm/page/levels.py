@@ -1,13 +1,18 @@
 """Tell a restart of all processes from several proxies that answer by turns, on pages without times of creation.
 
 A counter that falls means that the processes behind the page have started over, and that all their values count in
-full. Unless the page comes from another proxy: several pods in multiprocess mode behind one URL show 100, 50, 110, 60.
-One fall cannot be told from a restart. But if counters fall again, and the page goes on from before the first fall, or
-from after it with a page in between that went on from before, the levels alternate: then each is followed on its own,
-and what was counted as a restart, at most the values of a page, is set off against what the same counters do next.
+full. What such a page leaves out has no events yet, and counts in full when it is back, unless all of that page may go
+on from before the fall.
+
+Unless the page comes from another proxy: several pods in multiprocess mode behind one URL show 100, 50, 110, 60. One
+fall cannot be told from a restart. But if counters fall again, and the page goes on from before the first fall, or from
+after it with a page in between that went on from before, the levels alternate: then each is followed on its own, and
+what was counted as a restart, at most the values of a page, is set off against what the same counters do next.
 
 Pods that have no counter in common make none fall, and are not noticed: what each further one had counted before its
-own first page counts, once, and again when it returns after the `archive` has given it up.
+own first page counts, once, and again when it returns after the `archive` has given it up. Neither are pods noticed
+that each answer for more than `FALL_LASTS` pages, as behind a service with sticky sessions: whenever another one
+answers and a counter falls, its page counts in full, and what rises to its level counts as well.
 
 That is as good as it gets: a proxy that restarts between two scrapes, again and again, and each time counts more than
 it did the time before is taken for two.
@@ -107,10 +112,10 @@ class Levels:
         """Let what returns go on from before a fall that left it out, if all of the page may do so."""
         values, last = reading.values, self._slots.last
         for fall in self._falls:
-            back = [slot for slot in increments if last[slot] == 0.0 and _has(fall.before, slot)]
+            back = [slot for slot in increments if last[slot] == 0.0 and _has(fall.before, slot) and fall.before[slot]]
             if back and all(_reaches(values[slot], fall.before, slot) for slot in self._on_page(reading)):
                 for slot in back:
-                    increments[slot] = values[slot] - fall.before[slot]
+                    increments[slot] = min(increments[slot], values[slot] - fall.before[slot])
                     if not increments[slot]:
                         del increments[slot]
 
