@@ -9,6 +9,7 @@ import ssl
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from errno import ECONNREFUSED
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -17,16 +18,22 @@ import pytest
 import requests
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import load_pem_x509_certificate
+from requests.exceptions import ConnectionError
+from urllib3 import HTTPConnectionPool
+from urllib3.connection import HTTPConnection
+from urllib3.exceptions import MaxRetryError, NewConnectionError
 
 from datadog_checks.base.errors import ConfigurationError
 from datadog_checks.base.stubs.aggregator import AggregatorStub
 from datadog_checks.base.utils import http
 from datadog_checks.litellm import LitellmCheck
 from datadog_checks.litellm.secret_forms import without_user_info
-from datadog_checks.litellm.transport.errors import NoTokenError, is_refused
+from datadog_checks.litellm.transport.errors import NoTokenError, explain, is_refused
+from datadog_checks.litellm.transport.redirects import NOT_REDIRECTED
 from datadog_checks.litellm.transport.urls import Address, read_address
 from tests.support.certificates import certificate_with_its_issuer_at
 from tests.support.endpoint import PROMETHEUS, Answer, Pour, answering, answering_json, serving_paths
+from tests.support.misbehaving import Endpoint, answer
 
 RunCheck = Callable[..., object]
 
@@ -194,6 +201,34 @@ def test_an_endpoint_of_tokens_that_is_gone_says_nothing_about_the_proxy(monkeyp
     assert message.count('cannot get a token') == 1
     assert 'cannot get a token (ConnectionError)' in message
     assert not is_refused(raised.value)
+
+
+def test_a_forward_proxy_that_is_gone_says_nothing_about_the_proxy(aggregator: AggregatorStub) -> None:
+    with Endpoint() as forward_proxy:
+        check = check_of('http://litellm.invalid', proxy={'http': forward_proxy.url}, collect_readiness=False)
+        forward_proxy.script = lambda: answer(
+            b'# TYPE litellm_spend_metric_total counter\nlitellm_spend_metric_total 9\n'
+        )
+        with forward_proxy.refusing():
+            assert 'cannot connect through the forward proxy' in check.run()
+        assert check.run() == ''
+
+    aggregator.assert_metric('litellm.spend.metric.count', count=0)
+
+
+def test_a_forward_proxy_of_socks_that_is_gone_is_told_from_the_proxy() -> None:
+    """Its errors are those of PySocks, which the Agent has: the error of the socket is where they come from."""
+
+    class SocksError(OSError):
+        socket_err: OSError
+
+    gone, unconnected = SocksError(), NewConnectionError(HTTPConnection('litellm.invalid'), 'no connection')
+    gone.socket_err = ConnectionRefusedError(ECONNREFUSED, 'Connection refused')
+    gone.__context__, unconnected.__context__ = gone.socket_err, gone
+    error = ConnectionError(MaxRetryError(HTTPConnectionPool('litellm.invalid'), '/metrics/', unconnected))
+
+    assert not is_refused(error)
+    assert 'through the forward proxy' in str(explain(error, NOT_REDIRECTED))
 
 
 def test_every_request_goes_through_the_forward_proxy(aggregator: AggregatorStub, dd_run_check: RunCheck) -> None:

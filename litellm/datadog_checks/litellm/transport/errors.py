@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Iterator, Mapping, Set
 from http.client import responses as status_names
 
 from requests import Response
@@ -138,7 +138,7 @@ def _explained(error: Exception) -> Exception:
         return error
     if isinstance(error, SSLError):
         return SSLError(f'TLS connection failed: {_tls_advice(str(error))}')
-    if isinstance(error, ProxyError):
+    if _is_of_forward_proxy(error):
         return ProxyError(
             'cannot connect through the forward proxy: check the `proxy` option, or set `skip_proxy: true`.'
         )
@@ -266,8 +266,9 @@ def _status(response: Response) -> str:
 
 
 def is_refused(error: BaseException) -> bool:
-    """Tell whether nothing listened at the address."""
-    return not isinstance(error, NoTokenError) and isinstance(_system_error(error), ConnectionRefusedError)
+    """Tell whether nothing listened at the address. Who was asked before that address tells nothing about it."""
+    is_of_another = isinstance(error, NoTokenError) or _is_of_forward_proxy(error)
+    return not is_of_another and isinstance(_system_error(error), ConnectionRefusedError)
 
 
 def was_connected(error: BaseException) -> bool:
@@ -284,10 +285,21 @@ def _root_cause(error: BaseException) -> str:
 
 
 def _system_error(error: BaseException) -> OSError | None:
-    cause: BaseException | None = error
-    while cause is not None:
+    for cause in _causes(error):
         if isinstance(cause, OSError) and cause.strerror and not isinstance(cause, RequestException):
             return cause
+    return None
+
+
+def _is_of_forward_proxy(error: BaseException) -> bool:
+    """Tell whether an error is about a forward proxy. Those about SOCKS, of PySocks, have the error of the socket."""
+    return any(isinstance(cause, ProxyError) or hasattr(cause, 'socket_err') for cause in _causes(error))
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error, and what has led to it, down to the first cause."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
         reason = getattr(cause, 'reason', None) or next((a for a in cause.args if isinstance(a, Exception)), None)
         cause = reason if isinstance(reason, Exception) else cause.__context__
-    return None
