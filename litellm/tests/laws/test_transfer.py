@@ -167,6 +167,25 @@ def test_a_connection_that_breaks_when_it_is_used_again_costs_no_scrape(proxy: S
     assert ['persist_connections: false' in warning for warning in one.warnings] == [True]
 
 
+@pytest.mark.parametrize(
+    'trouble', [reset, answering(503), answering(200, '# TYPE another gauge\n')], ids=['reset', '503', 'another page']
+)
+def test_a_plain_request_is_on_a_new_connection_whatever_the_server_keeps(trouble: Answer) -> None:
+    used: set[BaseHTTPRequestHandler] = set()
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        good = answering(200, PAGE, {'Content-Type': PROMETHEUS})
+        request.close_connection = False
+        (trouble if request in used else good)(request)
+        used.add(request)
+
+    with serving(answer) as url:
+        outcomes = runs_of(url, 6)
+
+    # What does not look like trouble with a connection is asked for again by the next run only.
+    assert outcomes == [True, trouble is reset, True] * 2
+
+
 @pytest.mark.parametrize('options', [{}, {'use_stock_scraper': True}], ids=['exact', 'stock'])
 @pytest.mark.parametrize(
     'error', [AttributeError(), IndexError(), OverflowError(), RecursionError(), OSError()], ids=repr

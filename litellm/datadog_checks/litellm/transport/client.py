@@ -157,9 +157,12 @@ class Client:
         if not all(map(_can_be_sent, self._http.options['headers'].values())):
             raise InvalidHeader('a header has a line break, or a character that is none of HTTP')
         self.redirects = NOT_REDIRECTED
-        persists = self._http.persist_connections
-        if not persists or _is_plain(options) or len(self._connections.cookies) > MOST_COOKIES:
+        persists = self._http.persist_connections and not _is_plain(options)
+        if not persists or len(self._connections.cookies) > MOST_COOKIES:
             self._connections.cookies.clear()
+        if not persists:
+            # Whoever answered the last request may have kept its connection, though it was asked to close it.
+            self._connections.close()
         try:
             with hushed():
                 response: Response = self._http.get(
