@@ -8,15 +8,19 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from itertools import chain, repeat
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from requests.exceptions import Timeout
 
 from datadog_checks.base.stubs.aggregator import AggregatorStub
 from datadog_checks.litellm import LitellmCheck
+from datadog_checks.litellm.transport import background_call
 from tests.support.certificates import certificate
 from tests.support.misbehaving import Drip, Endpoint, Flood, Step, answer
 
@@ -197,3 +201,41 @@ def test_a_token_that_never_comes_ends_in_time_and_is_used_when_it_comes(endpoin
     wait_for(lambda: threading.active_count() <= threads)
     assert run_soon(check) == ''
     assert 'Authorization: Bearer sk-late' in endpoint.requests[-1]
+
+
+def test_a_token_that_never_comes_is_asked_for_again(
+    endpoint: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as from a server that accepts connections and never answers: `dcos_auth` knows no timeout."""
+    monkeypatch.setattr(background_call, 'FIRST_HANG', 0.1)
+    os.mkfifo(tmp_path / 'key')
+    endpoint.script = lambda: answer(PAGE)
+    token = {
+        'reader': {'type': 'file', 'path': str(tmp_path / 'key')},
+        'writer': {'type': 'header', 'name': 'Authorization', 'value': 'Bearer <TOKEN>'},
+    }
+    check = check_of(endpoint.url, auth_token=token, timeout=0.2)
+    assert 'cannot get a token (Timeout)' in run_soon(check)
+    (tmp_path / 'key').rename(tmp_path / 'hanging')
+    (tmp_path / 'key').write_text('sk-new')
+    wait_for(lambda: run_soon(check) == '')
+    # Lets the thread go that hangs.
+    (tmp_path / 'hanging').write_text('')
+
+    assert 'Authorization: Bearer sk-new' in endpoint.requests[-1]
+
+
+def test_calls_that_hang_for_a_month_leave_few_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, month = 0.0, 30 * 86_400.0
+    monkeypatch.setattr(background_call, 'time', SimpleNamespace(monotonic=lambda: now))
+    over = threading.Event()
+    call = background_call.BackgroundCall(over.wait, 10.0)
+    started = 0
+    while now < month:
+        started += call.start()
+        with suppress(Timeout):
+            call.result(0.0)
+        now += 60.0
+    over.set()
+
+    assert 10 < started < 15
