@@ -73,7 +73,7 @@ def _lines(pieces: Iterable[bytes], *, is_openmetrics: bool = False) -> list[byt
 
 
 def _is_what_prometheus_client_reads(line: bytes) -> None:
-    """Where both take a line for a sample, it is the same sample."""
+    """Demand that what both take for a sample is the same sample."""
     try:
         text, ours = line.decode(), _sample(line)
     except ValueError:
