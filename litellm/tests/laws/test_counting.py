@@ -444,6 +444,23 @@ def test_what_a_page_declares_that_fails_is_history_on_the_next_one(type_line: s
     assert sum(after.counts.values()) == 7
 
 
+@pytest.mark.parametrize('is_behind', [[True, True], [True, False], [False, False]])
+def test_what_a_page_declares_behind_its_samples_is_history_on_the_next_one(
+    is_behind: list[bool], pages: Pages
+) -> None:
+    other, type_line = f'# TYPE {TOKENS}_total counter\n{TOKENS}_total 1\n', f'# TYPE {REQUESTS}_total counter\n'
+    pages.see(f'{other}{REQUESTS}_total 1000\n')
+    counted = 0.0
+    for total, behind in zip((1_001, 1_003), is_behind, strict=True):
+        line = f'{REQUESTS}_total {total}\n'
+        flush = pages.see(other + (line + type_line if behind else type_line + line))
+        counted += sum(flush.counts.values())
+    after = pages.see(f'{other}{type_line}{REQUESTS}_total 1010\n{REQUESTS}_total{{n="new"}} 5\n')
+
+    assert counted == (0 if is_behind[0] else 2)
+    assert sum(after.counts.values()) == 7 + 5
+
+
 # In the long run.
 
 

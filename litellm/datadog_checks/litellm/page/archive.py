@@ -5,7 +5,9 @@ family be unreadable. So of each count and each time of creation that is forgott
 and when it was first seen are kept: 24 bytes. Of these there are as many as of the samples that were known at once, and
 never few, so that a whole page may go and return, and where processes take turns several of their pages. The oldest
 give way to new ones: who returns after that counts as new if it has no time of creation, and otherwise only if it came
-to be after all that gave way had been seen. A sample that returns in another spelling is not known again, either.
+to be after all that gave way had been seen. A sample that returns in another spelling, labels in another order for
+example, is not known again: unless its time of creation tells that it is older than the watch and nothing else on the
+page is known, all that it had counted counts again, once.
 """
 
 from __future__ import annotations

@@ -110,6 +110,8 @@ class SampleTable:
         self.reveals = False
         # How many samples of the page came before their TYPE line.
         self.unlearned = 0
+        # Those that earlier pages had without it: what came before it again, the next page reveals.
+        self._late: list[Slot] = []
 
         self._recognition = Recognition(self.slots, self._learn, self._learn_next_bucket, self._read_comment)
         self._archive = Archive()
@@ -183,7 +185,7 @@ class SampleTable:
         if self._has_workers and not all(self.slots.is_new):
             self._note_workers(reading)
         self._recognition.accept(reading)
-        self.reveals = False
+        self.reveals, self._late = any(not reading.absent[slot] for slot in self._late), []
         self.slots.last, self.slots.absent = reading.values, reading.absent
         self.slots.settle()
         self._archive.settle()
@@ -466,9 +468,10 @@ class SampleTable:
     def _unlearn(self, family: Family, is_submitted: bool) -> None:
         """Make the lines of a family that was not submitted unknown, so that they are learned again."""
         if is_submitted:
-            new = sum(map(self.slots.is_new.__getitem__, family.unsubmitted))
-            self.reveals |= new < len(family.unsubmitted)
-            self.unlearned += new
+            known = [slot for slot in family.unsubmitted if not self.slots.is_new[slot]]
+            self.reveals |= bool(known)
+            self._late += known
+            self.unlearned += len(family.unsubmitted) - len(known)
         self._recognition.unlearn(family.unsubmitted)
 
     def _learn(self, sample: bytes) -> Slot:
