@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -15,6 +17,7 @@ from datadog_checks.base.stubs.aggregator import AggregatorStub
 from datadog_checks.litellm import LitellmCheck
 from datadog_checks.litellm.transport.urls import root_of
 from tests.support.endpoint import PROMETHEUS, Answer, Stall, answering, answering_json, serving_paths
+from tests.support.misbehaving import Endpoint
 
 RunCheck = Callable[..., object]
 
@@ -326,3 +329,23 @@ def test_headers_that_drip_delay_a_run_no_longer_than_the_timeout_and_keep_no_th
 
     assert statuses(aggregator, READY) == [CRITICAL, CRITICAL]
     aggregator.assert_metric(REQUESTS, 3, count=2)
+
+
+def test_a_proxy_is_ready_whose_first_address_is_not_reached(
+    monkeypatch: pytest.MonkeyPatch, aggregator: AggregatorStub, dd_run_check: RunCheck
+) -> None:
+    """Such as one of IPv6 that is not routed, before that of IPv4."""
+    answers = {'/metrics/': PAGE, PATH: answering_json({**LONG, 'db': 'connected'})}
+    with Endpoint() as first, first.deaf(), serving_paths(answers) as url:
+        addresses = [urlsplit(one).port for one in (first.url, url)]
+        resolve = socket.getaddrinfo
+
+        def resolving(host: str, *arguments: Any) -> list[Any]:
+            if host != 'litellm.test':
+                return resolve(host, *arguments)
+            return [(socket.AF_INET, socket.SOCK_STREAM, 0, '', ('127.0.0.1', port)) for port in addresses]
+
+        monkeypatch.setattr(socket, 'getaddrinfo', resolving)
+        dd_run_check(check_of(url, litellm_readiness_endpoint=f'http://litellm.test{PATH}', timeout=2))
+
+    assert statuses(aggregator, READY) == [OK]

@@ -135,7 +135,8 @@ class Client:
         self.deadline.start(total=seconds)
         connect_seconds, _ = self._http.options['timeout']
         pieces, size = [], 0
-        options = {'timeout': (min(connect_seconds, seconds), seconds), 'extra_headers': self._plain}
+        # The first address of a host may never answer, as one of IPv6 that is not routed, and the next one at once.
+        options = {'timeout': (min(connect_seconds, seconds / 2), seconds), 'extra_headers': self._plain}
         with self._send(url, options) as response:
             for piece in pieces_of(response):
                 pieces.append(piece)
