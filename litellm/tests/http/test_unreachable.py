@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,19 @@ def test_a_certificate_that_is_not_trusted_is_said_to_be_that_and_either_remedy_
         with pytest.raises(Exception, match=r'is not trusted: set `tls_ca_cert` to .*, or `tls_verify: false`'):
             dd_run_check(check_of(url))
         dd_run_check(check_of(url, **{remedy: str(made.authority) if remedy == 'tls_ca_cert' else False}))
+
+
+def test_a_certificate_for_another_host_is_said_to_be_that(tmp_path: Path, dd_run_check: RunCheck) -> None:
+    made = certificate(tmp_path, 'litellm.example')
+    with serving_over_tls(made) as url, pytest.raises(Exception, match='certificate is for other hosts: use a URL'):
+        dd_run_check(check_of(url, tls_ca_cert=str(made.authority)))
+
+
+@pytest.mark.parametrize('days', [-1, 1], ids=['expired', 'not yet valid'])
+def test_a_certificate_out_of_its_time_is_said_to_be_that(days: int, tmp_path: Path, dd_run_check: RunCheck) -> None:
+    made = certificate(tmp_path, valid_in=timedelta(days))
+    with serving_over_tls(made) as url, pytest.raises(Exception, match='certificate is not valid at this time: renew'):
+        dd_run_check(check_of(url, tls_ca_cert=str(made.authority)))
 
 
 def test_a_certificate_that_the_agent_lacks_leads_to_the_options_of_tls(tmp_path: Path, dd_run_check: RunCheck) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from typing import NamedTuple, cast
@@ -23,11 +24,13 @@ class Certificate(NamedTuple):
     authority: Path
 
 
-def certificate(folder: Path, *hosts: str) -> Certificate:
-    """Write a certificate for these hosts, or for 127.0.0.1, into a folder."""
+def certificate(folder: Path, *hosts: str, valid_in: timedelta = timedelta()) -> Certificate:
+    """Write a certificate for these hosts, or for 127.0.0.1, into a folder. It is valid for a day around that time."""
     authority = trustme.CA()
     made = Certificate(folder / 'certificate.pem', folder / 'authority.pem')
-    authority.issue_cert(*(hosts or ('127.0.0.1',))).private_key_and_cert_chain_pem.write_to_path(str(made.file))
+    middle, half = datetime.now(UTC) + valid_in, timedelta(hours=12)
+    leaf = authority.issue_cert(*(hosts or ('127.0.0.1',)), not_before=middle - half, not_after=middle + half)
+    leaf.private_key_and_cert_chain_pem.write_to_path(str(made.file))
     authority.cert_pem.write_to_path(str(made.authority))
     return made
 

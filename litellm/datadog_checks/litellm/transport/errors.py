@@ -233,6 +233,12 @@ def explain_bad_lines(kinds: Mapping[str, int]) -> str:
 def _tls_advice(problem: str) -> str:
     if 'WRONG_VERSION_NUMBER' in problem or 'record layer failure' in problem:
         return 'the port does not speak TLS: use `http://` in the URL.'
+    if 'certificate has expired' in problem or 'certificate is not yet valid' in problem:
+        return "the proxy's certificate is not valid at this time: renew it, or set the clock of the Agent's host."
+    if 'certificate is not valid for' in problem:
+        return (
+            "the proxy's certificate is for other hosts: use a URL with a name that it has, or renew it for this one."
+        )
     if 'CERTIFICATE_VERIFY_FAILED' in problem:
         return (
             "the proxy's certificate is not trusted: set `tls_ca_cert` to the certificates of its authority, or "
