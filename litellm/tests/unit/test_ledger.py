@@ -9,7 +9,17 @@ import pytest
 
 from datadog_checks.litellm.page.ledger import FORGET_AFTER, PARKED_PAGES, Ledger, Times
 from datadog_checks.litellm.page.recognition import Reading
-from datadog_checks.litellm.page.slots import ABSENT, LEFT_OUT, Family, Metric, SampleKind, Series, Slots, TagSet
+from datadog_checks.litellm.page.slots import (
+    ABSENT,
+    LEFT_OUT,
+    NO_VALUE,
+    Family,
+    Metric,
+    SampleKind,
+    Series,
+    Slots,
+    TagSet,
+)
 
 NOW = 1_000.0
 DATE = 1_795_300_000.0
@@ -44,7 +54,7 @@ class Watch:
         moved, absent = array('i'), bytearray(len(self.slots))
         for slot, value in enumerate((raw, created)):
             if math.isnan(value) or math.isinf(value):
-                absent[slot] = LEFT_OUT
+                absent[slot] = LEFT_OUT if math.isnan(value) else NO_VALUE
             elif value != values[slot]:
                 values[slot] = value
                 moved.append(slot)
@@ -131,6 +141,15 @@ def test_what_is_left_out_for_long_may_be_forgotten(watch: Watch) -> None:
         watch.read(ABSENT)
 
     assert watch.ledger.left_out() == b'\1\1'
+
+
+def test_what_is_on_the_page_without_a_number_is_not_forgotten(watch: Watch) -> None:
+    """It would be learned anew with the next page."""
+    watch.read(3, DATE - 60)
+    for _ in range(2 * FORGET_AFTER):
+        watch.read(math.inf)
+
+    assert watch.ledger.left_out() == b'\0\1'
 
 
 def test_an_incarnation_from_just_before_the_first_page_does_not_count(watch: Watch) -> None:

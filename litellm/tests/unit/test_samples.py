@@ -183,6 +183,15 @@ def test_a_line_without_a_value_has_none_as_long_as_it_stays(table: CountingTabl
     assert read(table, f'{page}\n{samples("b", value=3.0).splitlines()[1]}')[1] == 3.0
 
 
+def test_what_is_forgotten_together_is_archived_in_the_order_of_its_slots(table: CountingTable) -> None:
+    read(table, samples('a', 'b', 'c', 'd'))
+    keys = table.slots.keys[1:]
+    read(table, samples('a'))
+    table.forget(b'\0\1\1\1')
+
+    assert table._archive._keys == keys
+
+
 def test_what_was_restored_on_a_page_that_fails_is_archived_once(table: CountingTable) -> None:
     read(table, samples('a', 'b', value=5.0))
     read(table, samples('a', value=5.0))
