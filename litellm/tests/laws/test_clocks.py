@@ -77,22 +77,21 @@ def test_workers_that_restart_count_in_full_on_clocks_that_differ_by_any_amount(
         assert counts_between(proxy, watch, earlier=DATE_IS_BEHIND, later=SLOWEST) == {}
 
 
+LITTLE_MEMORY = ((ledger, 'MANY', 3), (ledger, 'FORGET_AFTER', 2), (ledger, 'PARKED_PAGES', 8), (archive, 'FEW', 4))
+
+
+@pytest.mark.parametrize('memory', [LITTLE_MEMORY, ()], ids=['little', 'usual'])
 @given(
     skew=st.lists(skews, min_size=WORKERS, max_size=WORKERS),
     steps=steps_of(WORKERS, 'restart', 'scrape', 'scrape', *ANY_CLOCK),
 )
 @a_few
 def test_nothing_counts_twice_whatever_clocks_say_and_however_little_is_remembered(
-    skew: list[float], steps: list[Any]
+    memory: tuple[tuple[Any, str, int], ...], skew: list[float], steps: list[Any]
 ) -> None:
     """Here even what had happened before may count, once: a clock that was set back makes it younger."""
     with pytest.MonkeyPatch.context() as patch, SimulatedProxy(WORKERS, skews=skew) as proxy:
-        for module, name, value in (
-            (ledger, 'MANY', 3),
-            (ledger, 'FORGET_AFTER', 2),
-            (ledger, 'PARKED_PAGES', 8),
-            (archive, 'FEW', 4),
-        ):
+        for module, name, value in memory:
             patch.setattr(module, name, value)
         watch = _watch_at(proxy)
         play(proxy, watch, [*steps, ('scrape all', range(WORKERS))])

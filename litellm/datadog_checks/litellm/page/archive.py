@@ -6,8 +6,7 @@ and when it was first seen are kept: 24 bytes. Of these there are as many as of 
 never few, so that a whole page may go and return, and where processes take turns several of their pages. The oldest
 give way to new ones: who returns after that counts as new if it has no time of creation, and otherwise only if it came
 to be after all that gave way had been seen. A sample that returns in another spelling, labels in another order for
-example, is not known again: unless its time of creation tells that it is older than the watch and nothing else on the
-page is known, all that it had counted counts again, once.
+example, is not known again: all that it had counted counts again, once, with a time of creation as well.
 """
 
 from __future__ import annotations
