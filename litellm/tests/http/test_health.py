@@ -594,7 +594,13 @@ def test_an_instance_with_the_same_key_does_not_pay_again_however_it_is_written(
             {'extra_headers': {'x-gateway': 'a', 'authorization': 'Bearer sk-1', 'User-Agent': 'me'}},
             {'headers': {'Authorization': 'Bearer sk-1', 'X-Gateway': 'a'}, 'timeout': 5},
         ):
-            for url in (running.url, f'HTTP://LocalHost:{port}', f'http://localhost.:{port}'):
+            for url in (
+                running.url,
+                f'HTTP://LocalHost:{port}',
+                f'http://localhost.:{port}',
+                f'http://[::ffff:127.0.0.1]:{port}/.',
+                f'http://0.0.0.0:{port}/models/..',
+            ):
                 dd_run_check(running.check(litellm_health_endpoint=f'{url}/health', **options))
 
     assert len(running.asked) == 1

@@ -7,6 +7,7 @@ import ssl
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from datadog_checks.base.utils.replay.constants import EnvVars
 from datadog_checks.litellm import LitellmCheck
 from datadog_checks.litellm.probes import health
 from datadog_checks.litellm.scrapers.exact import ExactScraper
-from tests.support.certificates import certificate
+from tests.support.certificates import Certificate, certificate
 from tests.support.documents import Row, page
 from tests.support.endpoint import (
     OPENMETRICS,
@@ -144,10 +145,24 @@ def tls_on_a_port_without() -> Shown:
 
 
 def tls_with_a_certificate_of_its_own(folder: Path) -> Shown:
+    return over_tls(certificate(folder))
+
+
+def tls_with_a_certificate_that_has_expired(folder: Path) -> Shown:
+    made = certificate(folder, valid_in=timedelta(days=-1))
+    return over_tls(made, tls_ca_cert=str(made.authority))
+
+
+def tls_with_a_certificate_for_another_host(folder: Path) -> Shown:
+    made = certificate(folder, 'litellm.example')
+    return over_tls(made, tls_ca_cert=str(made.authority))
+
+
+def over_tls(made: Certificate, **options: Any) -> Shown:
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(certificate(folder).file)
+    tls.load_cert_chain(made.file)
     with serving_paths({'/metrics/': PAGE}, tls) as url:
-        return shown(f'{url}/metrics/')
+        return shown(f'{url}/metrics/', **options)
 
 
 def workers_in_turn() -> Shown:
@@ -285,6 +300,8 @@ FAULTS: dict[str, Callable[[], Shown]] = {
 # Those that need a folder as well.
 FAULTS_WITH_FILES: dict[str, Callable[[Path], Shown]] = {
     "the proxy's certificate is not trusted": tls_with_a_certificate_of_its_own,
+    "the proxy's certificate is not valid at this time": tls_with_a_certificate_that_has_expired,
+    "the proxy's certificate is for other hosts": tls_with_a_certificate_for_another_host,
 }
 
 

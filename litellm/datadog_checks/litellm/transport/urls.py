@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from ipaddress import ip_address
 from typing import NamedTuple
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
 from requests.utils import get_auth_from_url
 
@@ -18,7 +18,7 @@ __all__ = ['Address', 'one_spelling', 'read_address', 'root_of']
 
 METRICS = 'metrics'
 LOCALHOST = 'localhost'
-LOCAL_ADDRESSES = ('127.0.0.1', '::1')
+LOCAL_ADDRESSES = ('127.0.0.1', '::1', '0.0.0.0', '::')
 
 
 class Address(NamedTuple):
@@ -69,10 +69,13 @@ def one_spelling(url: str) -> str:
     parts = urlsplit(url)
     host = (parts.hostname or '').rstrip('.')
     with suppress(ValueError):
-        host = ip_address(host).compressed
+        address = ip_address(host)
+        host = (getattr(address, 'ipv4_mapped', None) or address).compressed
     host = LOCALHOST if host in LOCAL_ADDRESSES else host
+    # As requests asks for it: without `.` and `..`.
+    path = urljoin('/', unquote(parts.path)).rstrip('/')
     port = parts.port or {'http': 80, 'https': 443}.get(parts.scheme)
-    return urlunsplit((parts.scheme, f'{host}:{port}', unquote(parts.path).rstrip('/'), parts.query, ''))
+    return urlunsplit((parts.scheme, f'{host}:{port}', path, parts.query, ''))
 
 
 def root_of(metrics_url: str) -> str | None:
