@@ -1,6 +1,6 @@
 """Play faults on the newest real LiteLLM, with a database, and print what it counts and answers meanwhile.
 
-Nine faults of forty seconds, at real speed: twelve to fifteen minutes.
+Ten faults of forty seconds, at real speed: twelve to fifteen minutes. A part of them can be named.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ import argparse
 import signal
 import sys
 
-from tools.markdown import put_table
+from tools.markdown import between_markers, put_table
 from tools.real_litellm.environment import HarnessError, environment
 
-from .faults import observe
+from .faults import FAULTS, observe
 from .outages_comparison import PAGE
-from .tables import tables
+from .tables import tables, with_faults
 
 __all__ = ['main']
 
@@ -22,18 +22,23 @@ __all__ = ['main']
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; return its exit code."""
     parser = argparse.ArgumentParser(prog='python -m tools.outages', description=__doc__)
+    parser.add_argument('faults', nargs='*', metavar='fault', help='only these, such as "Redis down"')
     parser.add_argument('--write', action='store_true', help=f'write the tables into docs/{PAGE.name}')
     options = parser.parse_args(arguments)
+    names = [fault.name for fault in FAULTS]
+    if unknown := [name for name in options.faults if name not in names]:
+        parser.error(f'unknown: {", ".join(unknown)}; known are {", ".join(names)}')
+    faults = tuple(fault for fault in FAULTS if not options.faults or fault.name in options.faults)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        seen = observe(environment())
+        seen = observe(environment(), faults)
     except HarnessError as error:
         print(error, file=sys.stderr)
         return 1
     for name, table in tables(seen).items():
         print(f'{table}\n')
         if options.write:
-            put_table(PAGE, table, name)
+            put_table(PAGE, with_faults(between_markers(PAGE, name), table, names, name), name)
     return 0
 
 

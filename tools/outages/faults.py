@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -72,6 +72,18 @@ def _start_postgres(proxy: RealProxy) -> None:
     postgres_of(proxy).start()
 
 
+# Holds the lock from the beginning of the fault to its end.
+_LOCK = ExitStack()
+
+
+def _lock_keys(proxy: RealProxy) -> None:
+    _LOCK.enter_context(postgres_of(proxy).locked('LiteLLM_VerificationToken'))
+
+
+def _unlock_keys(proxy: RealProxy) -> None:
+    _LOCK.close()
+
+
 FAULTS = (
     Fault('nothing', _nothing, _nothing),
     Fault('PostgreSQL stopped', _stop_postgres, _start_postgres),
@@ -80,6 +92,7 @@ FAULTS = (
         lambda proxy: postgres_of(proxy).pause(),
         lambda proxy: postgres_of(proxy).resume(),
     ),
+    Fault('table of keys locked', _lock_keys, _unlock_keys),
     Fault('Redis down', _redis('stop'), _redis('start')),
     Fault('provider answers 500', _provider(500), _provider(None)),
     Fault('provider answers 429', _provider(429), _provider(None)),

@@ -46,6 +46,7 @@ _FAULTS = {
     'nothing': _Fault(),
     'PostgreSQL stopped': _Fault({'db': 'down'}),
     'PostgreSQL hangs': _Fault({'db': 'hangs'}),
+    'table of keys locked': _Fault({'db': 'locked'}),
     'Redis down': _Fault({'redis': 'down'}),
     'provider answers 500': _Fault({'failing_providers': {'openai': 500}}),
     'provider answers 429': _Fault({'failing_providers': {'openai': 429}}),

@@ -7,13 +7,13 @@ them: see `outages_comparison.py`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from tools.markdown import render_table
+from tools.markdown import cells, render_table
 from tools.real_litellm.families import Page
 
-__all__ = ['TABLES', 'Seen', 'tables']
+__all__ = ['TABLES', 'Seen', 'tables', 'with_faults']
 
 # The names of the tables, as those of their markers on the page.
 TABLES = ('clients', 'families', 'checks')
@@ -67,6 +67,29 @@ class Seen:
 def tables(seen: list[Seen]) -> dict[str, str]:
     """Return the tables by their names."""
     return dict(zip(TABLES, (_clients(seen), _families(seen), _checks(seen)), strict=True))
+
+
+def with_faults(recorded: str, table: str, order: Sequence[str], name: str) -> str:
+    """Return a recorded table with the faults of another run in place of its own; the others stay, in this order.
+
+    Raises ValueError if the two tell different things of a fault: then all of them have to be recorded anew.
+    """
+    (head, *former), (other_head, *now) = (_by_fault(text, name) for text in (recorded, table))
+    if head != other_head:
+        raise ValueError(f'The table {name!r} has other rows or columns than the recorded one: record all faults')
+    rows = {row[0]: row for row in [*former, *now]}
+    head, *lines = _turned([head, *(rows[fault] for fault in order if fault in rows)], name)
+    return render_table(head, lines)
+
+
+def _by_fault(table: str, name: str) -> list[list[str]]:
+    """Return the head of a table and a row for each fault, in which that of families has a column for each."""
+    head, _, *rows = [cells(line) for line in table.splitlines()]
+    return _turned([head, *rows], name)
+
+
+def _turned(rows: list[list[str]], name: str) -> list[list[str]]:
+    return [list(column) for column in zip(*rows, strict=True)] if name == 'families' else rows
 
 
 def _clients(seen: list[Seen]) -> str:

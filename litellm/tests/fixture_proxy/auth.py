@@ -68,6 +68,8 @@ def _authenticate_without_db(request: HTTPConnection, key: str, caller: Caller |
         proxy.services.call_postgres('get_data')
     else:
         proxy.given_up_at = proxy.clock.now
+        if controls.db == 'locked':
+            proxy.services.failed('postgres', 'DataError', 'get_data')
     if controls.requests_without_db:
         return _ANYBODY
     failure, seconds = _WITHOUT_DB[controls.db]

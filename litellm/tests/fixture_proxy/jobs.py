@@ -80,6 +80,8 @@ class Jobs:
         self._clock = clock
         self._services = services
         self._budgets = BudgetGauges(series, accounts, clock)
+        # Rows of the spend log that wait to be added to totals, and since when.
+        self._undelivered, self._undelivered_since = 0, 0.0
         self._jobs: dict[str, Callable[[], object]] = {
             'budgets': self._write_budgets,
             'reset_budgets': self._reset_budgets,
@@ -148,14 +150,28 @@ class Jobs:
         if self._profile.release < (1, 106, 0):
             self._services.succeeded('batch_write_to_db', 0.0)
         if not self._fails('spend_queues'):
-            self._services.pending_writes = 0
+            written, self._services.pending_writes = self._services.pending_writes, 0
             if self._services.call_postgres('batch_write') and has_redis:
-                self._report_deliveries()
+                self._report_deliveries(written)
         self._services.set_size('pod_lock_manager', 0, label='db_spend_update_job:fixture-pod')
 
-    def _report_deliveries(self) -> None:
-        """Tell what of the spend log is still to be added to the totals of keys, users and teams."""
-        for family, number in (_DELIVERIES | dict.fromkeys(_PENDING, 0)).items():
+    def _report_deliveries(self, written: int) -> None:
+        """Tell what of the spend log is still to be added to the totals of keys, users and teams.
+
+        It is added at once, but waits while the table of keys, which has their totals, is locked.
+        """
+        if self._shared.controls.db != 'locked':
+            self._undelivered = 0
+        else:
+            self._undelivered_since = self._undelivered_since if self._undelivered else self._clock.now
+            self._undelivered += written
+        waiting = {
+            'litellm_accounting_pending': self._undelivered,
+            'litellm_accounting_oldest_pending_seconds': (
+                self._clock.now - self._undelivered_since if self._undelivered else 0.0
+            ),
+        }
+        for family, number in (_DELIVERIES | dict.fromkeys(_PENDING, 0) | waiting).items():
             self._series.set(family, {}, number)
         self._series.observe('litellm_accounting_batch_seconds', {}, 0.03)
 

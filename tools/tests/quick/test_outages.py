@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tools.known_differences import Cells, Difference, unneeded
+from tools.markdown import render_table
 from tools.outages.faults import FAULTS
 from tools.outages.outages_comparison import allowed, differences, fixture_tables, real_tables
+from tools.outages.tables import with_faults
 
 STOPPED = 'PostgreSQL stopped'
 FAILED = '`litellm_proxy_failed_requests_metric`'
@@ -38,6 +40,36 @@ def test_the_recorded_faults_are_those_of_the_command(real: dict[str, Cells]) ->
     assert {name: {fault for fault, _ in table} for name, table in real.items()} == {
         name: {fault.name for fault in FAULTS} for name in real
     }
+
+
+@pytest.mark.parametrize(
+    ('name', 'recorded', 'anew', 'expected'),
+    [
+        (
+            'clients',
+            [['Fault', 'a key'], ['nothing', '1'], ['c', '3']],
+            [['Fault', 'a key'], ['b', '2'], ['c', '4']],
+            [['Fault', 'a key'], ['nothing', '1'], ['b', '2'], ['c', '4']],
+        ),
+        (
+            'families',
+            [['Family', 'nothing', 'c'], ['x', '1', '3'], ['y', '5', '7']],
+            [['Family', 'b'], ['x', '2'], ['y', '6']],
+            [['Family', 'nothing', 'b', 'c'], ['x', '1', '2', '3'], ['y', '5', '6', '7']],
+        ),
+    ],
+)
+def test_a_fault_recorded_alone_has_its_place_among_the_others(
+    name: str, recorded: list[list[str]], anew: list[list[str]], expected: list[list[str]]
+) -> None:
+    former, now, together = (render_table(head, rows) for head, *rows in (recorded, anew, expected))
+    assert with_faults(former, now, ['nothing', 'b', 'c'], name) == together
+
+
+def test_a_fault_recorded_alone_does_not_fit_a_table_that_tells_something_else() -> None:
+    former, now = render_table(['Fault', 'a key'], [['b', '1']]), render_table(['Fault', 'another'], [['b', '1']])
+    with pytest.raises(ValueError, match='record all faults'):
+        with_faults(former, now, ['b'], 'clients')
 
 
 @pytest.mark.parametrize(
