@@ -7,6 +7,7 @@ DDEV := .venvs/ddev
 
 # Trust what the system trusts, as pip does: a company's proxy may have a certificate of its own.
 export UV_SYSTEM_CERTS = 1
+export NODE_USE_SYSTEM_CA = 1
 
 # The pairs at both ends of what is supported, as far as their Python is installed.
 # PYTHON=... on the command line is taken for both.

@@ -52,23 +52,24 @@ TOO_LONG = f'longer than {MAX_LINE_BYTES >> 20} MiB'
 BYTE_ORDER_MARK = b'\xef\xbb\xbf'
 EOF = b'# EOF'
 
-# All repetitions are possessive, or exclude what follows them: matching takes linear time, whatever the line.
+# All repetitions are possessive, or exclude what follows them: matching takes linear time, whatever the line. A group
+# that may be left out is not possessive, as Python before 3.11.5 matches such groups wrongly.
 _NAME = rb'[a-zA-Z_:][a-zA-Z0-9_:]*+'
 _STRING = rb'"(?:[^"\\]++|\\.)*+"'
 # The labels end at the first closing brace outside quotes.
 _LABELS = rb'(?:[^"}]++|%s)*+' % _STRING
-_TIMESTAMP = rb'[-+]?+(?:\d++(?:\.\d*+)?+|\.\d++)(?:[eE][-+]?+\d++)?+'
+_TIMESTAMP = rb'[-+]?+(?:\d++(?:\.\d*+)?|\.\d++)(?:[eE][-+]?+\d++)?'
 _SAMPLE = re.compile(
     # One comma may stand before the first label.
-    rb'\s*+(%(name)s)(?:[ \t]*+\{\s*+(?:,\s*+)?+((?!,)%(labels)s)\}|[ \t])\s*+'
-    rb'([^\s{#]\S*+)(?:[ \t]++%(timestamp)s)?+'
+    rb'\s*+(%(name)s)(?:[ \t]*+\{\s*+(?:,\s*+)?((?!,)%(labels)s)\}|[ \t])\s*+'
+    rb'([^\s{#]\S*+)(?:[ \t]++%(timestamp)s)?'
     # An exemplar.
-    rb'(?:[ \t]++#[ \t]*+\{%(labels)s\}[ \t]*+[-+.\w]++(?:[ \t]++%(timestamp)s)?+)?+\s*+'
+    rb'(?:[ \t]++#[ \t]*+\{%(labels)s\}[ \t]*+[-+.\w]++(?:[ \t]++%(timestamp)s)?)?\s*+'
     % {b'name': _NAME, b'labels': _LABELS, b'timestamp': _TIMESTAMP},
     re.DOTALL,
 )
 _BUCKET = re.compile(
-    rb'((?:\s*+[^="\s,]++\s*+=\s*+%(string)s\s*+,)*?\s*+)le\s*+=\s*+"([^"]*+)"\s*+(?:,\s*+(.++))?+'
+    rb'((?:\s*+[^="\s,]++\s*+=\s*+%(string)s\s*+,)*?\s*+)le\s*+=\s*+"([^"]*+)"\s*+(?:,\s*+(.++))?'
     % {b'string': _STRING},
     re.DOTALL,
 )
