@@ -18,7 +18,7 @@ Cells = dict[tuple[str, str], str]
 
 
 class Difference(NamedTuple):
-    """What is not the same of both proxies."""
+    """A cell that is not the same of both proxies."""
 
     about: str
     told: str

@@ -35,7 +35,7 @@ what to do about that. Datadog's support does not cover it.
 
 
 class ReleaseError(Exception):
-    """What is there cannot be released."""
+    """The release cannot be made of what is there."""
 
 
 def version_of(integration: Path = INTEGRATION) -> str:

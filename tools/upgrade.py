@@ -1,4 +1,4 @@
-"""What changes for users of the published integration: tables of docs/agents.md and docs/added_metrics.md.
+"""Tell what changes for users of the published integration: tables of docs/agents.md and docs/added_metrics.md.
 
 Both sides are data: `published_metrics.csv` has the metrics that version 2.4.1 documents, `metadata.csv` has ours. What
 other versions of the bundled check have is known of some metrics only. `tools.derive` writes the tables.

@@ -1,4 +1,4 @@
-"""What `agent integration install -w`, `show` and `remove` do, restated: with pip, and nothing from the network."""
+"""Restate `agent integration install -w`, `show` and `remove`: with pip, and nothing from the network."""
 
 from __future__ import annotations
 

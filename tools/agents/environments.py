@@ -1,4 +1,4 @@
-"""Which Agents and Pythons the wheel is tried on, and where their environments are. `make agents` makes these."""
+"""The Agents and Pythons that the wheel is tried on, and their environments. `make agents` makes these."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Environment(NamedTuple):
 
     @property
     def constraints(self) -> Path:
-        """What its packages are pinned to."""
+        """Return the file that pins its packages."""
         return _REQUIREMENTS / f'agent-{self.agent}.txt'
 
 

@@ -46,7 +46,7 @@ litellm_requests_metric_total{model="gpt-5"} 3.0
 
 
 class Bench(NamedTuple):
-    """What all tries share: the wheels, a proxy that has moved each of its families, and a small page without a key."""
+    """A bench for tries: the wheels, a proxy that has moved each of its families, and a small page without a key."""
 
     wheel: Path
     bundled: Path
@@ -57,7 +57,7 @@ class Bench(NamedTuple):
 
 
 class Trial(NamedTuple):
-    """What came of a try: complaints by column, and figures for the reader."""
+    """The outcome of a try: complaints by column, and figures for the reader."""
 
     environment: Environment
     complaints: dict[str, list[str]]

@@ -1,4 +1,4 @@
-"""What a scrape costs the real LiteLLM, by the size of its page, how it is run, and what it is asked for."""
+"""Measure what a scrape costs the real LiteLLM, by the size of its page, how it is run, and what it is asked for."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ _SELECTIONS: Mapping[str, Mapping[str, Any]] = {
 
 
 class Cost(NamedTuple):
-    """What one scrape costs LiteLLM."""
+    """The cost of one scrape to LiteLLM."""
 
     title: str
     keys: int
@@ -193,7 +193,7 @@ def table(measured: Sequence[Cost]) -> str:
 
 
 class Selection(NamedTuple):
-    """What one scrape of a part of the page costs, on average of several."""
+    """The cost of a scrape of a part of the page, on average of several."""
 
     title: str
     samples: int

@@ -1,4 +1,4 @@
-"""What scraping costs an Agent, by the number of proxies and the size of their pages."""
+"""Measure what scraping costs an Agent, by the number of proxies and the size of their pages."""
 
 from __future__ import annotations
 

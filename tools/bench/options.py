@@ -1,4 +1,4 @@
-"""What each option saves that takes something off what leaves the host: contexts, volume of tags, processor time.
+"""Measure what is saved by each option that lets less leave the host: contexts, volume of tags, processor time.
 
 Counted on the page of a real proxy, and on that of a busier one in which each caller is ten.
 """
@@ -54,7 +54,7 @@ _PARTS = ('.bucket', '.count', '.sum')
 
 
 class Saving(NamedTuple):
-    """What an option leaves of one proxy's cost."""
+    """The part of one proxy's cost that an option leaves."""
 
     title: str
     contexts: int

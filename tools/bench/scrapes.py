@@ -1,4 +1,4 @@
-"""What one scrape costs, by what happened on the page since the last one."""
+"""Measure what one scrape costs, by what happened on the page since the last one."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ __all__ = ['PageProcess', 'Size']
 
 
 class Size(NamedTuple):
-    """What there is to read on a page."""
+    """The size of what there is to read on a page."""
 
     samples: int
     bytes: int

@@ -1,4 +1,4 @@
-"""What pages cost on which nothing is as it was: in CPU and memory, beside the base package's scraper.
+"""Measure what pages cost on which nothing is as it was: in CPU and memory, beside the base package's scraper.
 
 What is remembered of a page is of no use for the next one then. It must not cost much more than to remember nothing.
 """

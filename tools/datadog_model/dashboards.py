@@ -46,7 +46,7 @@ WITHOUT_QUERIES = frozenset({'check_status', 'group', 'list_stream', 'manage_sta
 
 
 class Layout(NamedTuple):
-    """Where a widget stands on the grid of 12 columns of its dashboard or group."""
+    """The place of a widget on the grid of 12 columns of its dashboard or group."""
 
     x: int
     y: int
@@ -78,7 +78,7 @@ class Query:
 
 @dataclass(frozen=True)
 class Formula:
-    """What is shown: an expression over the names of queries, with how its values are to be written."""
+    """A formula to show: an expression over the names of queries, with how its values are to be written."""
 
     text: str
     node: Node
@@ -177,7 +177,7 @@ class Scalar(NamedTuple):
 
 @dataclass(frozen=True)
 class Result:
-    """What a formula comes to: lines over time, or one value per group, and what a change widget compares with."""
+    """The outcome of a formula: lines over time, or one value per group, and what a change widget compares with."""
 
     label: str
     formula: Formula
@@ -201,7 +201,7 @@ _GRAVITY = (0, 3, 1, 2)
 
 
 class CheckStatuses(NamedTuple):
-    """How many groups of a service check have which status."""
+    """The number of groups of a service check that have each status."""
 
     ok: int
     warning: int

@@ -1,4 +1,4 @@
-"""What the model refuses: whatever it does not know is an error, never a pass."""
+"""The errors of the model: whatever it does not know is an error, never a pass."""
 
 from __future__ import annotations
 

@@ -140,7 +140,7 @@ class Monitor:
 
     @property
     def notifies_of_missing_data(self) -> bool:
-        """Whether people are told when a group has no data."""
+        """Tell whether people are told when a group has no data."""
         return self.options.get('on_missing_data') == 'show_and_notify_no_data'
 
     def times_out(self, seconds_without_data: float) -> bool:

@@ -1,4 +1,4 @@
-"""What a monitor tells people: one notification when the status of what it notifies about changes.
+"""The notifications of a monitor: people get one when the status of what it notifies about changes.
 
 - **Grouping**: without `notify_by` there is one notification per group; with it, one per combination of the tags named
   there, however many groups have them, and `["*"]` is one for the whole monitor (Configure Monitors, Notification

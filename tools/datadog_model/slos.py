@@ -31,7 +31,7 @@ class Objective(NamedTuple):
 
 
 class Attainment(NamedTuple):
-    """What a group reaches: its events, and the percentage of good ones."""
+    """The attainment of a group: its events, and the percentage of good ones."""
 
     group: tuple[str, ...]
     good: float

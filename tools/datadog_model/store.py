@@ -1,4 +1,4 @@
-"""What Datadog keeps of the submissions of consecutive check runs: time series and service checks.
+"""Keep what Datadog keeps of the submissions of consecutive check runs: time series and service checks.
 
 The Agent's part is `tests.support.agent_model`; this adds what happens on the way to storage. Tags are stored as
 Datadog stores them: in lower case, with whatever is neither a letter, a digit nor one of `_-:./` replaced by an

@@ -51,7 +51,7 @@ _SECONDS = {'m': 60, 'h': 3600, 'd': 86400, 'w': 7 * 86400}
 
 @dataclass(frozen=True)
 class TextOf:
-    """Where in which text something stands."""
+    """The text in which something stands, and its position there."""
 
     text: str
     position: int
@@ -62,7 +62,7 @@ class TextOf:
 
 @dataclass(frozen=True)
 class TagIs:
-    """Whether a series has a tag; the value may have `*` for any characters."""
+    """The condition that a series has a tag; the value may have `*` for any characters."""
 
     key: str
     pattern: str
@@ -104,7 +104,7 @@ Filter = TagIs | Variable | Not | Every | Either
 
 @dataclass(frozen=True)
 class Rollup:
-    """How the points of an interval become one; `seconds` is None where Datadog chooses the interval."""
+    """The way in which the points of an interval become one; `seconds` is None where Datadog chooses the interval."""
 
     aggregation: Aggregation
     seconds: int | None

@@ -25,7 +25,7 @@ _SECONDS = 240
 
 
 class Run(NamedTuple):
-    """What a running release registered, which calls led there, and what of the entries could not be called."""
+    """The run of a release: what it registered, which calls led there, and what of the entries could not be called."""
 
     families: Mapping[str, Family]
     calls: frozenset[Place]

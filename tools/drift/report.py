@@ -1,4 +1,4 @@
-"""What a release means to the check, as text and as JSON."""
+"""Report what a release means to the check, as text and as JSON."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 class Place(NamedTuple):
-    """Where something stands in a wheel: the lines of one call."""
+    """A place in a wheel: the lines of one call."""
 
     file: str
     line: int
@@ -45,7 +45,7 @@ class Place(NamedTuple):
 
 
 class Scan(NamedTuple):
-    """What the sources tell: families by name, sites without one, what to call to run them, and what is unclear."""
+    """The findings in sources: families by name, sites without one, what to call to run them, and what is unclear."""
 
     families: dict[str, Family]
     nameless: list[Place]

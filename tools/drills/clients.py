@@ -1,4 +1,4 @@
-"""What clients send in a drill: small mixes of requests, each with the key it comes with."""
+"""The traffic of clients in a drill: small mixes of requests, each with the key it comes with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each monitor does in each drill: the one table that the drills are held against.
+"""Say what each monitor does in each drill: the one table that the drills are held against.
 
 A monitor that is not named for a scenario is silent there: it neither alerts, nor warns, nor tells of missing data.
 """

@@ -67,7 +67,7 @@ _GRAVITY = {'OK': 0, 'Warn': 1, 'No Data': 2, 'Alert': 3}
 
 
 class Cell(NamedTuple):
-    """What a monitor did in a scenario, in minutes after the fault began or ended.
+    """The record of a monitor in a scenario, in minutes after the fault began or ended.
 
     `status` is the gravest that any group had, `fired` when it first had it, `recovered` from when on all groups were
     OK, None if they were not at the end of the recording. `lapsed` is when a group that had alerted was OK although the
@@ -83,7 +83,7 @@ class Cell(NamedTuple):
 
 
 class Incident(NamedTuple):
-    """What people are told of a scenario: which monitors told first, how many alerts and notifications there were.
+    """A scenario as people are told of it: which monitors told first, how many alerts and notifications there were.
 
     `monitors` are all those that told anything, the earliest first. Missing data that is told of is an alert.
     """

@@ -34,7 +34,7 @@ AGENT_KEY, MASTER_KEY = VIRTUAL_KEYS['ci'], DEFAULT_KEY
 
 
 class Surroundings:
-    """What outlives a proxy, and what all proxies of a drill share: providers, Redis, the database, time."""
+    """Surroundings that outlive a proxy and that all of a drill share: providers, Redis, the database, time."""
 
     def __init__(self) -> None:
         self._temporary = tempfile.TemporaryDirectory(prefix='litellm-drill-')

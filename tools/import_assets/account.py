@@ -1,4 +1,4 @@
-"""What an account has of ours, and what makes it as it should be: one request per asset that is new or has changed.
+"""Find what an account has of ours, and make it as it should be: one request per asset that is new or has changed.
 
 An asset is found by its mark. Of several with one mark, such as copies that somebody made, it is the one that was made
 first. Nothing is deleted, and what has no mark is not touched. Whether an asset has changed is told from the fields
@@ -48,7 +48,7 @@ class _Stored:
 
 @dataclass(frozen=True)
 class _Kind:
-    """How assets of one kind are listed, made and changed; `made` and `changed` are the models of the requests."""
+    """A kind of assets: how they are listed, made and changed; `made` and `changed` are the models of the requests."""
 
     stored: Callable[[], Iterator[tuple[str, _Stored]]]
     made: type[OpenApiModel]
@@ -59,7 +59,7 @@ class _Kind:
 
 @dataclass(frozen=True)
 class Change:
-    """What becomes of an asset: `create`, `update` or `keep`; `apply` sends the request, if there is one to send."""
+    """The change to an asset: `create`, `update` or `keep`; `apply` sends the request, if there is one to send."""
 
     asset: Asset
     action: str

@@ -35,12 +35,12 @@ _PAGED = 2
 
 
 class AssetError(Exception):
-    """What is to be imported cannot be: the message says why."""
+    """An asset cannot be imported: the message says why."""
 
 
 @dataclass(frozen=True)
 class Handles:
-    """Who is told of alerts: `page` of those of priority 1 and 2, `notify` of the others, and of all without `page`."""
+    """Handles for alerts: `page` for those of priority 1 and 2, `notify` for the others, and for all without `page`."""
 
     notify: Sequence[str]
     page: Sequence[str] = ()
@@ -52,7 +52,7 @@ class Handles:
 
 @dataclass(frozen=True)
 class Asset:
-    """What an account is to have: the body of the request that makes it, and the mark by which it is found."""
+    """An asset that an account is to have: the body of the request that makes it, and the mark by which it is found."""
 
     kind: str
     name: str

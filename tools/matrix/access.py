@@ -1,4 +1,4 @@
-"""Who may read the metrics of which release, as its documentation promises."""
+"""Tell who may read the metrics of which release, as its documentation promises."""
 
 from __future__ import annotations
 

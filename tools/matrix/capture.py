@@ -1,4 +1,4 @@
-"""What one proxy showed: its metrics page, and how its endpoints answered; kept in `tests/pages`.
+"""Capture what one proxy showed: its metrics page, and how its endpoints answered; kept in `tests/pages`.
 
 What it showed with a database is in a folder of its own there.
 """

@@ -1,4 +1,4 @@
-"""Where a release of LiteLLM itself counts other than it is sent, each with what is known of the reason."""
+"""The sums that a release of LiteLLM itself counts other than it is sent, each with what is known of the reason."""
 
 from __future__ import annotations
 

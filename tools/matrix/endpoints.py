@@ -1,4 +1,4 @@
-"""How a proxy's endpoints answer, in terms that can be compared between proxies and written into a file."""
+"""Describe how a proxy's endpoints answer, in terms that can be compared between proxies and written into a file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SLOW_SECONDS = 60
 
 
 class Answer(NamedTuple):
-    """What matters of one answer. `status` is 0 when there was none in time.
+    """One answer, by what matters of it. `status` is 0 when there was none in time.
 
     `shape` tells the keys of a JSON object, and what else a JSON body is; `entries` the keys of what lies in it.
     """

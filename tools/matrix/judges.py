@@ -1,4 +1,4 @@
-"""What is expected of a proxy: of its families, sums, dollars and answers, and of the fixture that stands in for it."""
+"""Judge a proxy's families, sums, dollars and answers, and the fixture that stands in for it, by what is expected."""
 
 from __future__ import annotations
 

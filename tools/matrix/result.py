@@ -1,4 +1,4 @@
-"""What became of one release in the matrix."""
+"""The outcome of one release in the matrix."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ['Result']
 
 @dataclass
 class Result:
-    """What became of one release; without complaints its row is right.
+    """The outcome of one release; without complaints its row is right.
 
     What became of it with a database is a result of its own, None where it did not run with one.
     """

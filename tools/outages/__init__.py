@@ -1,1 +1,1 @@
-"""What a real LiteLLM counts, tells and answers while something that it needs is away."""
+"""Record what a real LiteLLM counts, tells and answers while something that it needs is away."""

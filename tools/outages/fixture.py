@@ -34,7 +34,7 @@ _JOBS = {'spend_queues': 5, 'reset_budgets': 6, 'spend_log_cleanup': 20, 'budget
 
 @dataclass(frozen=True)
 class _Fault:
-    """What goes wrong: controls of the fixture proxy, and what clients do."""
+    """A fault: controls of the fixture proxy, and what clients do."""
 
     controls: Mapping[str, Any] = field(default_factory=dict)
     guardrails: tuple[str, ...] = ()

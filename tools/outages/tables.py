@@ -1,4 +1,4 @@
-"""What was seen of faults, as tables: what clients got, what the page showed, what the check said.
+"""The tables of what was seen of faults: what clients got, what the page showed, what the check said.
 
 Each has a column or a row for each fault. The real proxy's are in `docs/outages.md`, and the fixture's are held against
 them: see `outages_comparison.py`.
@@ -50,7 +50,7 @@ _OF_CALLERS = ('hashed_api_key', 'api_key_alias', 'team', 'user')
 
 @dataclass
 class Seen:
-    """What was seen of a fault: pages before, at its end and after it, answers by caller, and our service checks.
+    """Everything seen of a fault: pages before, at its end and after it, answers by caller, and our service checks.
 
     `slowest` are the seconds that the slowest answer of the readiness took.
     """

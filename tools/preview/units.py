@@ -56,7 +56,7 @@ class Unit:
 
 @dataclass(frozen=True)
 class Scale:
-    """What values are divided by, and what stands before and after them; `letter` is that of thousands in `after`."""
+    """The divisor of values, and what stands before and after them; `letter` is that of thousands in `after`."""
 
     factor: float
     before: str = ''

@@ -47,7 +47,7 @@ _MARKDOWN = MarkdownIt('commonmark', {'html': False, 'linkify': False}).enable('
 
 @dataclass
 class Drawing:
-    """What all widgets of a page are drawn from, and the figures that they leave for the script."""
+    """The data that all widgets of a page are drawn from, and the figures that they leave for the script."""
 
     store: Store
     window: Window

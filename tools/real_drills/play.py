@@ -27,7 +27,7 @@ _QUICK_MINUTES = 3
 
 @dataclass
 class Played:
-    """What came of a drill: the cells of its monitors, other findings, how long it took, and what clients got."""
+    """The outcome of a drill: the cells of its monitors, other findings, how long it took, and what clients got."""
 
     name: str
     cells: list[Cell] = field(default_factory=list)

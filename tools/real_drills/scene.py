@@ -37,7 +37,7 @@ _AT_ONCE = 64
 
 @dataclass(frozen=True)
 class Ask:
-    """What a client asks for: a chat completion with one of the scene's keys, or with a key that it does not know."""
+    """A client's request: a chat completion with one of the scene's keys, or with a key that it does not know."""
 
     key: str
     model: str = 'chat'
@@ -47,7 +47,7 @@ class Ask:
 
 
 class Scene:
-    """What the drills of one proxy share: time goes on from one to the next.
+    """The scene that the drills of one proxy share: time goes on from one to the next.
 
     `keys` are keys by alias: `known` ones, those that are `wanted`, which LiteLLM makes with these fields, and its own
     as `master`. `metrics_key` names the one of the Agent, which waits for answers for `timeout` seconds. Raises

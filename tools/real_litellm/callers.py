@@ -1,4 +1,4 @@
-"""Who calls the proxy: keys with their teams, users, organizations, projects, limits and budgets.
+"""The callers of the proxy: keys with their teams, users, organizations, projects, limits and budgets.
 
 LiteLLM learns them from `gateway_hooks.authenticate`, as there is no database to keep them in.
 """

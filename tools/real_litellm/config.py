@@ -37,7 +37,7 @@ _PROVIDER_BUDGETS = {'provider_budget_config': {'openai': {'budget_limit': 1000,
 
 @dataclass(frozen=True)
 class Options:
-    """How a proxy differs from the default one.
+    """The options by which a proxy differs from the default one.
 
     The three settings are laid over the generated ones, `variables` over the process's environment variables. With a
     database, the jobs that write to it and read from it run every few seconds instead of every few minutes. With

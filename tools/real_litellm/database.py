@@ -1,4 +1,4 @@
-"""What LiteLLM needs to keep a database: Prisma's client for its schema, the tables, and a query engine.
+"""Give LiteLLM what it needs to keep a database: Prisma's client for its schema, the tables, and a query engine.
 
 LiteLLM talks to PostgreSQL through prisma-client-py, which starts an executable of Prisma's, the query engine. That
 executable is in no package registry, but the same engine is, compiled to WebAssembly, in an npm package: `engine/` puts
@@ -28,7 +28,7 @@ _NPM_OPTIONS = ('--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error
 
 
 class Database(NamedTuple):
-    """What a proxy of one release needs besides a PostgreSQL."""
+    """The parts that a proxy of one release needs besides a PostgreSQL."""
 
     tables: str
     """SQL that makes its tables."""

@@ -1,4 +1,4 @@
-"""Which hooks of litellm-enterprise the proxy loads: managed files, as in LiteLLM's image.
+"""Name the hooks of litellm-enterprise that the proxy loads: managed files, as in LiteLLM's image.
 
 The module `enterprise.enterprise_hooks` is in LiteLLM's repository and image, not in its wheels. A copy of this file
 takes its place; it runs in LiteLLM's environment, without this package. The license of litellm-enterprise permits

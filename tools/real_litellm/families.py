@@ -1,4 +1,4 @@
-"""What a metrics page of LiteLLM holds, family by family."""
+"""Read what a metrics page of LiteLLM holds, family by family."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Page:
 
 
 class Coverage(NamedTuple):
-    """Which families the check knows, and which of them a proxy registered, sampled and moved."""
+    """The families that the check knows, and those of them that a proxy registered, sampled and moved."""
 
     known: set[str]
     registered: set[str]

@@ -1,4 +1,4 @@
-"""What the harness asks of LiteLLM that not every release can do."""
+"""The features that the harness asks of LiteLLM and that not every release has."""
 
 from __future__ import annotations
 

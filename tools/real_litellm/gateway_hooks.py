@@ -1,4 +1,4 @@
-"""What LiteLLM itself loads: who may call it, and a logging callback that fails.
+"""The hooks that LiteLLM itself loads: who may call it, and a logging callback that fails.
 
 A copy of this file lies beside the generated configuration; it runs in LiteLLM's environment, without this package.
 """

@@ -22,7 +22,7 @@ _TAIL_CHARACTERS = 2000
 
 
 class HarnessError(Exception):
-    """What the real LiteLLM needs could not be installed, started or driven; the first line of the message says why."""
+    """A part of the harness could not be installed, started or driven; the first line of the message says why."""
 
 
 def keep(folder: Path, inputs: Sequence[bytes], make: Callable[[], None]) -> Path:

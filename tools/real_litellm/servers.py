@@ -26,7 +26,7 @@ _SYSTEM_POSTGRES = ('/usr/lib/postgresql/*/bin', '/usr/pgsql-*/bin', '/opt/homeb
 
 
 class Servers(NamedTuple):
-    """Where the servers are; None for one that this machine does not have."""
+    """The places of the servers; None for one that this machine does not have."""
 
     postgres: Path | None
     """The folder of `initdb`, `postgres` and `psql`."""

@@ -1,4 +1,4 @@
-"""What the check has to submit for the traffic, metric by metric."""
+"""The sums that the check has to submit for the traffic, metric by metric."""
 
 from __future__ import annotations
 

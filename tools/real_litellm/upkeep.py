@@ -1,4 +1,4 @@
-"""What LiteLLM does by itself with a database and a Redis: writing, cleaning up and asking, also when it cannot."""
+"""Have LiteLLM do its own work with a database and a Redis: writing, cleaning up and asking, also when it cannot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What LiteLLM talks to here instead of providers: one small server on the loopback interface.
+"""The stand-in for the providers that LiteLLM talks to: one small server on the loopback interface.
 
 It speaks enough of OpenAI's API (chat completions, streaming too, embeddings, images, videos, realtime), of Anthropic's
 messages with workload identity, of Vertex AI, of an MCP server and of the Lens export. Every answer reports the same

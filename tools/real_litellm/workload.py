@@ -35,7 +35,7 @@ _CROWD = MAX_IN_FLIGHT + MAX_QUEUED + 3
 
 @dataclass
 class Sent:
-    """What a proxy was sent and answered, in the terms of LiteLLM's counters."""
+    """Everything that a proxy was sent and answered, in the terms of LiteLLM's counters."""
 
     # Requests by HTTP status, without those that the admission control turned away.
     answers: Counter[int] = field(default_factory=Counter)

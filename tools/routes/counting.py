@@ -1,4 +1,4 @@
-"""What a proxy counts for one call of a route: requests and amounts, with their labels, as rows of a table."""
+"""Tell what a proxy counts for one call of a route: requests and amounts, with their labels, as rows of a table."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ LABELS = {
 
 
 class Route(NamedTuple):
-    """What LiteLLM answered to a call, and counted for one: requests and amounts, and their labels."""
+    """The answer of LiteLLM to a call, and its counts for one: requests and amounts, and their labels."""
 
     call: str
     status: str

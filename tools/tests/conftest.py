@@ -1,4 +1,4 @@
-"""What holds for the tests of the tools."""
+"""Set up what holds for the tests of the tools."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ litellm_in_flight_requests 3.0
 
 
 class Outcome(NamedTuple):
-    """What comes of a fault, and how many events Datadog shows at the end, of team b and of the other series.
+    """The outcome of a fault, and how many events Datadog shows at the end, of team b and of the other series.
 
     Between good pages six events happen: three until the fault and three until the next good page. Where the fault
     comes first, three happen until the first good page and three until the next.

@@ -22,7 +22,7 @@ BOUNDS = (0.5, 2.0)
 
 
 class Counted:
-    """What one model has counted, as a page shows it."""
+    """The counts of one model, as a page shows them."""
 
     def __init__(self, choice: random.Random) -> None:
         # A proxy that has been up for long: what a page adds is small beside it.

@@ -1,4 +1,4 @@
-"""What the proxy forgets is forgotten here: memory does not grow with churn, and stays near the stock scraper's."""
+"""Forget what the proxy forgets: memory does not grow with churn, and stays near the stock scraper's."""
 
 from __future__ import annotations
 

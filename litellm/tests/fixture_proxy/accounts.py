@@ -1,4 +1,4 @@
-"""Who may call the proxy: virtual keys with their users, teams, organisations, projects, budgets and rate limits."""
+"""The callers of the proxy: virtual keys with their users, teams, organisations, projects, budgets and rate limits."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class Caller:
 
     @property
     def needs_db(self) -> bool:
-        """Whether more than the key itself is read for each request: whom it belongs to."""
+        """Tell whether more than the key itself is read for each request: whom it belongs to."""
         return any(owner is not None for owner in (self.team, self.org, self.project)) or self.budget.limit is not None
 
     def labels(self) -> dict[str, object]:

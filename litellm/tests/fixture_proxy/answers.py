@@ -1,4 +1,4 @@
-"""What a client reads: an answer in the form of each API, at once or as server-sent events."""
+"""The answers that clients read: in the form of each API, at once or as server-sent events."""
 
 from __future__ import annotations
 

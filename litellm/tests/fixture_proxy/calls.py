@@ -13,7 +13,7 @@ __all__ = ['Answer', 'Attempt', 'Call', 'Failure', 'Fallback', 'GuardrailRun', '
 
 @dataclass(frozen=True)
 class Call:
-    """What a client asked for.
+    """A client's call: who asks, by which route, and for what.
 
     `digest` tells equal requests from others. `amount` is texts to embed, images or seconds of video. `fail_status` is
     the status that the client wants the requested group's deployments to fail with. `passed_to` is what is called for
@@ -107,7 +107,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Failure:
-    """What the client is told. `exception` and `exception_status` are the label values, `status` is HTTP's.
+    """A failure, as the client is told. `exception` and `exception_status` are the label values, `status` is HTTP's.
 
     One that is not `counts_for_models` is a failure of the proxy alone, all others are one of a model, too. One that
     `breaks_off` came when the client had been told 200, in the middle of a stream.

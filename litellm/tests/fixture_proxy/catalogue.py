@@ -1,4 +1,4 @@
-"""What the proxy offers: model groups with their deployments and fallbacks, guardrails and MCP tools."""
+"""The offer of the proxy: model groups with their deployments and fallbacks, guardrails and MCP tools."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Deployment:
 
     @property
     def is_broken(self) -> bool:
-        """Whether it is there to fail."""
+        """Tell whether it is there to fail."""
         return self.fails_with is not None or self.breaks_off
 
     def labels(self) -> dict[str, object]:
@@ -160,7 +160,7 @@ class Guardrail:
 
     @property
     def is_overhead(self) -> bool:
-        """Whether its time adds to the request's, as only that of hooks before and after the call does."""
+        """Tell whether its time adds to the request's, as only that of hooks before and after the call does."""
         return self.hook != 'during_call'
 
 
@@ -190,7 +190,7 @@ MCP_TOOLS = {tool.name: tool for tool in (McpTool('docs', 'search_docs', 0.002),
 
 @dataclass(frozen=True)
 class UpstreamError:
-    """How LiteLLM names a provider's failure in labels (`name`) and in the answer to its client (`type`).
+    """A provider's failure, as LiteLLM names it in labels (`name`) and in the answer to its client (`type`).
 
     Without a status, as of a stream that was broken off, the name goes without the provider's, too.
     """

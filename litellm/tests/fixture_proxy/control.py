@@ -1,4 +1,4 @@
-"""What tests do to a running proxy, under `/fixture/`. No key is asked for: the proxy listens on this machine only.
+"""Let tests control a running proxy, under `/fixture/`. No key is asked for: the proxy listens on this machine only.
 
 | request | what it does |
 | --- | --- |

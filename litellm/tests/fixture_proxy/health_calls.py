@@ -20,7 +20,7 @@ _COUNTED_SINCE = (1, 88, 0)
 
 
 class Probe(NamedTuple):
-    """What calling a deployment would come to: the status of the error, None if it answers, after `seconds`."""
+    """The outcome of a call of a deployment: the status of the error, None if it answers, after `seconds`."""
 
     deployment: Deployment
     error_status: int | None

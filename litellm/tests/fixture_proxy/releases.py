@@ -1,4 +1,4 @@
-"""What each LiteLLM release exposes: its families, as the lineage has them, and how its endpoints behave.
+"""Tell what each LiteLLM release exposes: its families, as the lineage has them, and how its endpoints behave.
 
 Releases that `Profile` compares with are the first whose source has the behaviour, and the last patch of the line
 before has not; the releases of `tests/pages` were compared with real proxies besides.
@@ -43,7 +43,7 @@ _CLIENT_BUCKETS = frozenset(
 
 
 class Registration(Enum):
-    """What makes LiteLLM register a family."""
+    """The reason why LiteLLM registers a family."""
 
     CALLBACK = 'the prometheus callback'
     SERVICE_CALLBACK = 'the prometheus_system service callback'
@@ -106,7 +106,7 @@ OLDEST, NEWEST = _RELEASES[0], _RELEASES[-1]
 
 @dataclass(frozen=True)
 class Profile:
-    """How one release behaves. Raises ValueError for a release outside those of `families.csv`."""
+    """The behaviour of one release. Raises ValueError for a release outside those of `families.csv`."""
 
     release: Release
 
@@ -136,37 +136,37 @@ class Profile:
 
     @property
     def needs_licence(self) -> bool:
-        """Whether the prometheus callback works only with an enterprise licence."""
+        """Tell whether the prometheus callback works only with an enterprise licence."""
         return self.release < (1, 80, 0)
 
     @property
     def protects_metrics(self) -> bool:
-        """Whether `/metrics` asks for a key unless told otherwise."""
+        """Tell whether `/metrics` asks for a key unless told otherwise."""
         return self.release >= (1, 84, 0)
 
     @property
     def can_protect_metrics(self) -> bool:
-        """Whether there is a setting that makes `/metrics` ask for a key."""
+        """Tell whether there is a setting that makes `/metrics` ask for a key."""
         return self.release >= (1, 65, 4)
 
     @property
     def protects_page_only(self) -> bool:
-        """Whether, where keys are asked for, only `/metrics/` asks, and only for `Authorization: Bearer`."""
+        """Tell whether, where keys are asked for, only `/metrics/` asks, and only for `Authorization: Bearer`."""
         return self.release < (1, 84, 0)
 
     @property
     def hangs_with_key(self) -> bool:
-        """Whether `/metrics/` never answers a valid key (measured on 1.81.16, 1.82.6 and 1.83.14)."""
+        """Tell whether `/metrics/` never answers a valid key (measured on 1.81.16, 1.82.6 and 1.83.14)."""
         return (1, 81, 16) <= self.release < (1, 84, 0)
 
     @property
     def short_readiness(self) -> bool:
-        """Whether `/health/readiness` tells only the status and the database."""
+        """Tell whether `/health/readiness` tells only the status and the database."""
         return self.release >= (1, 84, 0)
 
     @property
     def readiness_keys(self) -> frozenset[str]:
-        """What the release tells of its readiness beside what every release tells."""
+        """Return the keys that this release has in its readiness beside those of every release."""
         keys = {
             (1, 71, 3): {'use_aiohttp_transport'},
             (1, 81, 16): {'log_level', 'is_detailed_debug'},
@@ -176,62 +176,62 @@ class Profile:
 
     @property
     def ready_as_database(self) -> bool:
-        """Whether the readiness tells the state of the database as its own status, and since when it is known."""
+        """Tell whether the readiness tells the state of the database as its own status, and since when it is known."""
         return self.release < (1, 83, 0)
 
     @property
     def has_model_hub(self) -> bool:
-        """Whether `/public/model_hub/info` tells the version to all."""
+        """Tell whether `/public/model_hub/info` tells the version to all."""
         return self.release >= (1, 75, 0)
 
     @property
     def short_health(self) -> bool:
-        """Whether a healthy entry of `/health` may hold only the model and its id."""
+        """Tell whether a healthy entry of `/health` may hold only the model and its id."""
         return self.release >= (1, 106, 0)
 
     @property
     def escapes_label_values(self) -> bool:
-        """Whether quotes and backslashes in label values are escaped once more than the format asks for."""
+        """Tell whether quotes and backslashes in label values are escaped once more than the format asks for."""
         return self.release >= (1, 88, 0)
 
     @property
     def counts_queue_time(self) -> bool:
-        """Whether the total latency includes the time before the request was processed."""
+        """Tell whether the total latency includes the time before the request was processed."""
         return self.release >= (1, 99, 0)
 
     @property
     def tells_status_of_refusals(self) -> bool:
-        """Whether the failure of a wrong key or a spent budget has its status as a label."""
+        """Tell whether the failure of a wrong key or a spent budget has its status as a label."""
         return self.release >= (1, 80, 13)
 
     @property
     def counts_refusals_by_provider(self) -> bool:
-        """Whether a 401 of a provider counts for models; in between, LiteLLM takes it for a wrong key of the client."""
+        """Tell whether a provider's 401 counts for models; in between, LiteLLM takes it for the client's wrong key."""
         return self.release < (1, 80, 13) or self.release >= (1, 109, 0)
 
     @property
     def counts_refusals(self) -> bool:
-        """Whether a 401, whoever's it is, counts as a failed request of the client."""
+        """Tell whether a 401, whoever's it is, counts as a failed request of the client."""
         return self.release < (1, 80, 13) or self.release >= (1, 103, 0)
 
     @property
     def names_key_of_refusals(self) -> bool:
-        """Whether the failure of a 401 names the key, of whoever's it is."""
+        """Tell whether the failure of a 401 names the key, of whoever's it is."""
         return self.release < (1, 80, 13)
 
     @property
     def names_model_of_unrouted_failures(self) -> bool:
-        """Whether a failure before a deployment was chosen has the requested model as its deployment's name."""
+        """Tell whether a failure before a deployment was chosen has the requested model as its deployment's name."""
         return self.release < (1, 81, 8)
 
     @property
     def counts_fallbacks_for_requested_model(self) -> bool:
-        """Whether a request that is not streamed and that a fallback answered counts for the model it asked for."""
+        """Tell whether a request that a fallback answered, not streamed, counts for the model it asked for."""
         return self.release < (1, 81, 14) or self.release >= (1, 109, 0)
 
     @property
     def tells_provider_of_failures(self) -> bool:
-        """Whether a failed request of a client names the provider, by the model if none was called."""
+        """Tell whether a failed request of a client names the provider, by the model if none was called."""
         return self.release >= (1, 103, 0)
 
     @property
@@ -241,12 +241,12 @@ class Profile:
 
     @property
     def tells_limits_of_keys(self) -> bool:
-        """Whether what remains of a key's limit for a model is told; otherwise it is written as if there was none."""
+        """Tell whether the rest of a key's limit for a model is told; otherwise it is written as if there was none."""
         return self.release >= (1, 94, 0)
 
     @property
     def names_unknown_models(self) -> bool:
-        """Whether a failure names the model that a client asked for even if there is none of that name."""
+        """Tell whether a failure names the model that a client asked for even if there is none of that name."""
         return self.release < (1, 101, 0)
 
     @property
@@ -256,7 +256,7 @@ class Profile:
 
     @property
     def has_ledger(self) -> bool:
-        """Whether spend waits in the spend log of the database, not in queues, to be added to totals."""
+        """Tell whether spend waits in the spend log of the database, not in queues, to be added to totals."""
         return self.release >= (1, 110, 0)
 
     @property

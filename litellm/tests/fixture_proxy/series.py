@@ -44,7 +44,7 @@ def tag_label(tag: str) -> str:
 
 
 class _Process(ProcessCollector):
-    """What the process says of itself, with the start time that a test gives it."""
+    """The families about the process itself, with the start time that a test gives it."""
 
     def __init__(self, started_at: float | None, registry: CollectorRegistry) -> None:
         self._started_at = started_at
@@ -131,11 +131,11 @@ class Series:
         }
 
     def _is_selected(self, name: str) -> bool:
-        """Whether the user's list of families has this one."""
+        """Tell whether the user's list of families has this one."""
         return name in self._settings.only_families and name not in _NEVER_SELECTED
 
     def _is_filtered(self, family: Family) -> bool:
-        """Whether the user's list of families applies: to those of the prometheus callback only."""
+        """Tell whether the user's list of families applies: to those of the prometheus callback only."""
         return bool(self._settings.only_families) and family.registration is Registration.CALLBACK
 
     def _labels(self, family: Family) -> tuple[str, ...]:

@@ -31,7 +31,7 @@ class _CircuitBreaker:
         self._series.inc('litellm_redis_circuit_breaker_state', {'state': 'closed'})
 
     def admits(self) -> bool:
-        """Whether Redis may be called now."""
+        """Tell whether Redis may be called now."""
         if self._state == 'open' and self._clock.now - self._opened_at >= self._RECOVERY_SECONDS:
             self._turn('half_open')
         return self._state != 'open'

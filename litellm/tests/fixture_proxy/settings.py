@@ -54,7 +54,7 @@ class Settings:
 
     @property
     def asks_for_key(self) -> bool:
-        """Whether `/metrics` wants a key."""
+        """Tell whether `/metrics` wants a key."""
         if self.metrics_auth is None:
             return self.profile.protects_metrics
         return self.metrics_auth and self.profile.can_protect_metrics
@@ -66,5 +66,5 @@ class Settings:
 
     @property
     def shares_metrics(self) -> bool:
-        """Whether workers write their series to files that every scrape adds up."""
+        """Tell whether workers write their series to files that every scrape adds up."""
         return self.workers > 1 and self.multiprocess_metrics

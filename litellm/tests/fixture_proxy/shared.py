@@ -1,4 +1,4 @@
-"""What the workers of one proxy share, as LiteLLM's workers share Redis and the database: files in one directory."""
+"""Share files in one directory between the workers of a proxy, as LiteLLM's share Redis and the database."""
 
 from __future__ import annotations
 
@@ -18,11 +18,13 @@ DATABASE_STATES = ('up', 'down', 'hangs', 'locked')
 
 @dataclass(frozen=True)
 class Controls:
-    """What tests may change while the proxy runs. A `lens` that is down refuses the rows that it is sent, and whoever
-    comes with one of the `blocked_keys` is refused. A database may be down, or hang, or have its table of keys locked,
-    upon which it answers all but lookups of keys. Meanwhile keys are refused, those of scrapes, too, unless
-    `requests_without_db` are allowed: that is LiteLLM's `allow_requests_on_db_unavailable`. A proxy that is `hung` is
-    not ready, and has requests in flight. Jobs among `failing_jobs` fail, whatever the state of the database.
+    """The switches that tests may turn while the proxy runs.
+
+    A `lens` that is down refuses the rows that it is sent, and whoever comes with one of the `blocked_keys` is refused.
+    A database may be down, or hang, or have its table of keys locked, upon which it answers all but lookups of keys.
+    Meanwhile keys are refused, those of scrapes, too, unless `requests_without_db` are allowed: that is LiteLLM's
+    `allow_requests_on_db_unavailable`. A proxy that is `hung` is not ready, and has requests in flight. Jobs among
+    `failing_jobs` fail, whatever the state of the database.
 
     By provider: `failing_providers` are the HTTP status that all its calls fail with, `slow_providers` what its
     latencies are multiplied by, `used_elsewhere` the share of its limits that others use up. `load` multiplies the time

@@ -30,7 +30,7 @@ _UNKNOWN_KEY = 'sk-nobody-has-this-key'
 
 @dataclass
 class Sent:
-    """What was sent, by what came back. Tokens and dollars are those of the answers.
+    """The requests that were sent, by what came back. Tokens and dollars are those of the answers.
 
     `failed` counts HTTP statuses. `fell_back` answers came from another model group than the one asked for.
     """

@@ -189,7 +189,7 @@ class Asking:
 
 
 def test_an_endpoint_of_tokens_that_is_gone_says_nothing_about_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where nothing listens at the proxy itself, the next page is taken for that of a new one, and counted in full."""
+    """Tell it from a proxy that refuses to connect: the page after that is a new one's, and counts in full."""
     monkeypatch.setitem(http.AUTH_TOKEN_READERS, 'oauth', Asking)
     auth_token = {**token(Path()), 'reader': {'type': 'oauth', 'url': 'http://127.0.0.1:9/'}}
     check = check_of('http://127.0.0.1:9', auth_token=auth_token)

@@ -1,4 +1,4 @@
-"""What the proxy says of its models: asked rarely, submitted in every run, never at the cost of the metrics."""
+"""The health of the proxy's models: asked for rarely, submitted in every run, never at the cost of the metrics."""
 
 from __future__ import annotations
 

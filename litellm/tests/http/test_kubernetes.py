@@ -61,7 +61,7 @@ def of_kind(name: str, kind: str) -> dict[str, Any]:
 
 
 class Annotated(NamedTuple):
-    """What annotations ask of the Agent, and the ports that their variables can mean."""
+    """A template that annotations give the Agent, and the ports that its variables can mean."""
 
     manifest: str
     template: Template

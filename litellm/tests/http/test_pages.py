@@ -1,4 +1,4 @@
-"""What the check makes of a page: both expositions, odd values and labels, and proxies that filter for themselves."""
+"""Read pages as they come: both expositions, odd values and labels, and proxies that filter for themselves."""
 
 from __future__ import annotations
 

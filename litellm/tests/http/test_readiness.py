@@ -1,4 +1,4 @@
-"""Whether the proxy takes requests and reaches its database, in the words of every release."""
+"""Tell whether the proxy takes requests and reaches its database, in the words of every release."""
 
 from __future__ import annotations
 

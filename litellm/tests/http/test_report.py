@@ -86,7 +86,7 @@ def locked(body: str) -> Answer:
 
 
 class Printed:
-    """What a run of the command line left behind."""
+    """The exit code and the output of a run of the command line."""
 
     def __init__(self, code: int, out: str, err: str) -> None:
         self.code = code

@@ -162,7 +162,7 @@ def breaking_headers(request: BaseHTTPRequestHandler) -> None:
 
 
 class Case(NamedTuple):
-    """What the endpoints answer, and the options of the instance; `{file}` in these is a file with a secret."""
+    """The answers of the endpoints, and the options of the instance; `{file}` in these is a file with a secret."""
 
     answers: Mapping[str, Answer] = ANSWERS
     options: Mapping[str, Any] = {}

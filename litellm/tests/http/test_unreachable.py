@@ -1,4 +1,4 @@
-"""What is said when TLS does not fit; of other connections that fail, see `test_troubleshooting.py`."""
+"""The messages for TLS that does not fit; of other connections that fail, see `test_troubleshooting.py`."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def locked(answer: Answer) -> Answer:
 
 
 class Answers:
-    """What a proxy answers, and the paths that it was asked for beside the metrics and the readiness."""
+    """The answers of a proxy, and the paths that it was asked for beside the metrics and the readiness."""
 
     def __init__(self, **answers: Answer) -> None:
         self.asked: list[str] = []

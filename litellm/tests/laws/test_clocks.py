@@ -1,4 +1,4 @@
-"""What happened counts once whatever clocks say, and where a page tells which process it is of, in full.
+"""Count once what happened, whatever clocks say, and in full where a page tells which process it is of.
 
 The clocks of processes, of the Agent's host and of a gateway are wrong by any amount and are set while they go; `Date`
 is missing, odd or of a gateway; answers are late, or come out of a cache with their `Age`. Histories are random.
@@ -69,7 +69,7 @@ def test_the_clock_of_a_gateway_makes_no_difference_to_series_that_come_and_go_f
 def test_workers_that_restart_count_in_full_on_clocks_that_differ_by_any_amount(
     skew: list[float], steps: list[Any]
 ) -> None:
-    """What came to be within the time of the first answers may be lost, or the few seconds of a `Date` be too much."""
+    """Allow what came to be in the time of the first answers to be lost, or the few seconds of a `Date` too much."""
     with SimulatedProxy(WORKERS, skews=skew, date_lag=0.9) as proxy:
         watch = _watch_at(proxy)
         play(proxy, watch, [('scrape all', range(WORKERS)), *steps, ('scrape all', range(WORKERS))])

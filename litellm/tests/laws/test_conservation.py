@@ -1,4 +1,4 @@
-"""What happened at the proxy after the first scrape is what reaches Datadog: no event lost, none counted twice.
+"""Hold that what happened after the first scrape is what reaches Datadog: no event lost, none counted twice.
 
 Every history of `support/histories.py` is a law: it tells how many requests Datadog must show at its end, counted by
 hand. Beyond that one number *every* context of every count must hold exactly the events of the series that share it, as

@@ -1,4 +1,4 @@
-"""What describes shared state is what the worker says that changed it last, in multiprocess mode.
+"""Believe, of shared state, what the worker says that changed it last, in multiprocess mode.
 
 Prometheus' client takes only `live*` gauges of an ended worker off the page: LiteLLM's budgets and states stay, under
 its `pid`, until the proxy restarts.

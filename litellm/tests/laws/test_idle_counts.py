@@ -1,4 +1,4 @@
-"""When the zeros of counts that did not move are sent: with each choice of `idle_counts`."""
+"""The zeros of counts that did not move, and when they are sent: with each choice of `idle_counts`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What of a series' labels leaves the host: by the user's choice, and secrets never."""
+"""The labels of a series that leave the host: by the user's choice, and secrets never."""
 
 from __future__ import annotations
 

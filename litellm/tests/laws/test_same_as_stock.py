@@ -1,4 +1,4 @@
-"""Where no fault is in play the Agent flushes what it does with the base package's own scraper, to the last digit.
+"""Have the Agent flush what it does with the base package's own scraper, to the last digit, if no fault is in play.
 
 Both checks scrape the same pages: one that a long-lived proxy would send and one of a little later, with counts gone
 up, gauges moved and new series. What is compared is all that the Agent would flush after both scrapes, with type, name,
@@ -117,7 +117,7 @@ def _metric(family: Family, page: int, now: float | None) -> Metric:
 
 
 class Run(NamedTuple):
-    """What comes of one scrape: what the Agent flushes, and the service checks."""
+    """The outcome of one scrape: what the Agent flushes, and the service checks."""
 
     flush: Flush
     service_checks: list[ServiceCheck]

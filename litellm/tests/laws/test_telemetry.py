@@ -1,4 +1,4 @@
-"""What `telemetry` tells of a scrape is what the base package's own scraper tells, and costs no exactness."""
+"""Hold that `telemetry` tells of a scrape what the base package's own scraper tells, and costs no exactness."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Which families each LiteLLM release has, and their labels: the data, and how it is read."""
+"""The families that each LiteLLM release has, and their labels: the data, and how it is read."""

@@ -1,4 +1,4 @@
-"""What is known of one Prometheus family of one release."""
+"""Everything that is known of one Prometheus family of one release."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which release first and last had each family, and with which labels.
+"""Tell which release first and last had each family, and with which labels.
 
 `families.csv` has a row per family with its newest labels, `former_labels.csv` the labels that it had before, and
 `releases.csv` the releases that were read. The first and last release of a family are among these; between two of them
@@ -22,7 +22,7 @@ __all__ = ['FILES', 'RENAMED', 'Files', 'Lineage', 'parsed_release']
 
 
 class Files(NamedTuple):
-    """Where a lineage is kept."""
+    """The files that a lineage is kept in."""
 
     families: Path
     releases: Path

@@ -175,7 +175,7 @@ def submitting_to(receiver: object) -> Iterator[None]:
 
 
 class Context(NamedTuple):
-    """What the Agent tells metrics apart by; the order and repetition of tags do not matter."""
+    """The key by which the Agent tells metrics apart; the order and repetition of tags do not matter."""
 
     name: str
     tags: frozenset[str]
@@ -262,7 +262,7 @@ _Bounds = tuple[float, float]
 
 
 class Flush(NamedTuple):
-    """What the Agent sends on after one run of the check."""
+    """Everything that the Agent sends on after one run of the check."""
 
     counts: dict[Context, float]
     gauges: dict[Context, float]

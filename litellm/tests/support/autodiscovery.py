@@ -1,4 +1,4 @@
-"""What the Agent's Autodiscovery makes of annotations, restated: templates, their variables, and secrets.
+"""The Agent's Autodiscovery by annotations, restated: templates, their variables, and secrets.
 
 - `ad.datadoghq.com/IDENTIFIER.checks` is an object of checks (v2); `.check_names`, `.init_configs` and `.instances` are
   three lists side by side (v1). The identifier is the name of a container, or `endpoints` on a Service.

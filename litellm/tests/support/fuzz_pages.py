@@ -1,4 +1,4 @@
-"""What must hold of any pages at all. An input is one page, or several that follow each other."""
+"""Properties that hold for any pages at all. An input is one page, or several that follow each other."""
 
 from __future__ import annotations
 

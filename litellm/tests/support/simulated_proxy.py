@@ -148,7 +148,7 @@ Fault = Status | Cut | RestartInside
 
 
 class _Process:
-    """What one process of the proxy keeps in its memory, or all workers together in multiprocess mode."""
+    """The memory of one process of the proxy, or of all workers together in multiprocess mode."""
 
     def __init__(self, started: float, skew: float) -> None:
         self.started = started

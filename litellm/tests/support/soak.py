@@ -44,7 +44,7 @@ FLAT_OBJECTS = 0.02
 
 
 class Figures(NamedTuple):
-    """What the process of the check has. Objects are those that the garbage collector knows."""
+    """The resources that the process of the check has. Objects are those that the garbage collector knows."""
 
     megabytes: float
     objects: int

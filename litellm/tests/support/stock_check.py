@@ -11,7 +11,7 @@ __all__ = ['StockCheck']
 
 
 class StockCheck(OpenMetricsBaseCheckV2):
-    """What the integration would be if the base package's scraper were good enough."""
+    """The integration as it would be if the base package's scraper were good enough."""
 
     __NAMESPACE__ = 'litellm'
     DEFAULT_METRIC_LIMIT = 0

@@ -1,4 +1,4 @@
-"""What the check takes from private parts of the base package is there, on the base package that is installed."""
+"""Find what the check takes from private parts of the base package in the one that is installed."""
 
 from __future__ import annotations
 

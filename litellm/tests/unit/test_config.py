@@ -74,7 +74,7 @@ def example_config(*, uncomment: str = r'\w+') -> dict[str, Any]:
 
 
 class Proxy(NamedTuple):
-    """Where a stand-in for a proxy listens, and the `Authorization` header of each request for its metrics page."""
+    """The address of a stand-in for a proxy, and the `Authorization` header of each request for its metrics page."""
 
     url: str
     authorizations: list[str | None]

@@ -1,4 +1,4 @@
-"""What happened from raw values, one rule at a time. `test_conservation.py` plays whole histories."""
+"""Work out what happened from raw values, one rule at a time. `test_conservation.py` plays whole histories."""
 
 from __future__ import annotations
 

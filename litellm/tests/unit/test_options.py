@@ -166,7 +166,7 @@ def test_what_the_base_package_trips_over_as_it_makes_a_check_is_refused_by_name
 def test_an_option_that_nobody_reads_is_told_on_the_status_page(
     shared: dict[str, Any], instance: dict[str, Any], sentence: str
 ) -> None:
-    """What it is to keep from leaving the host leaves."""
+    """Warn in each run, as what the option is to keep from leaving the host leaves."""
     check = LitellmCheck('litellm', shared, [{'openmetrics_endpoint': 'http://127.0.0.1:9/metrics/', **instance}])
     for _ in range(2):
         check.run()
@@ -268,7 +268,7 @@ MISTAKES = {
 
 @pytest.mark.parametrize('option', sorted(InstanceConfig.model_fields))
 def test_whatever_stands_in_an_option_its_error_names_it(option: str) -> None:
-    """What is accepted fails to connect, as nothing listens there."""
+    """Recognize a value that is accepted by the failed connection, as nothing listens there."""
     for mistake, value in MISTAKES.items():
         instance = {'openmetrics_endpoint': 'http://127.0.0.1:9/metrics/', 'collect_readiness': False, option: value}
         try:

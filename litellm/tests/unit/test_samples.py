@@ -1,4 +1,4 @@
-"""What is remembered of a page's lines, and when it is learned again."""
+"""Remember what the lines of a page mean, and learn it again when it may have changed."""
 
 from __future__ import annotations
 

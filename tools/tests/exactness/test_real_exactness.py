@@ -1,4 +1,4 @@
-"""What the real LiteLLM was sent is what reaches Datadog, beside what the base package's own scraper makes of it.
+"""Hold that what the real LiteLLM was sent is what reaches Datadog, beside what the base package's scraper makes of it.
 
 Each scenario sends completions to a real proxy between scrapes by two checks, ours and the stock one with our mapping.
 At its end the sums that the Agent would flush (see `agent_model`) are held against what was sent after the first

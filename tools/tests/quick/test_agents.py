@@ -1,4 +1,4 @@
-"""What docs/agents.md says: its tables are those that the tools make, and who upgrades loses nothing."""
+"""Hold docs/agents.md to what it says: its tables are those that the tools make, and who upgrades loses nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What follows from other files is up to date, and a new metric or monitor appears where it belongs."""
+"""Hold that what follows from other files is up to date, and that a new metric or monitor appears where it belongs."""
 
 from __future__ import annotations
 

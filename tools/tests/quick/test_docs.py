@@ -1,4 +1,4 @@
-"""What the pages say holds: links lead somewhere, names exist, and each block of commands or configuration works."""
+"""Hold pages to what they say: links lead somewhere, names exist, and each block of commands or configuration works."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ SCOPE = ('--env', 'production', '--service', 'litellm')
 
 
 class Account:
-    """What an account holds, by the path of the collection and the id, and what it was asked to write."""
+    """The assets that an account holds, by the path of the collection and the id, and what it was asked to write."""
 
     def __init__(self) -> None:
         self.held: dict[str, dict[str, dict[str, Any]]] = {path: {} for path in COLLECTIONS}

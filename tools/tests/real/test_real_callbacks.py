@@ -1,4 +1,4 @@
-"""What the pages say of LiteLLM's own callbacks and settings is what the real release has in its source."""
+"""Find what the pages say of LiteLLM's own callbacks and settings in the source of the real release."""
 
 from __future__ import annotations
 

@@ -350,7 +350,7 @@ def test_no_key_is_submitted_in_clear(observed: Observed) -> None:
 
 
 class Told(NamedTuple):
-    """What the check submitted of the proxy's health, and of its readiness and version."""
+    """Everything that the check submitted of the proxy's health, and of its readiness and version."""
 
     endpoints: dict[str, set[str]]
     """The tags of each model endpoint, by the id of the model."""
