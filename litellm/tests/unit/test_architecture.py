@@ -64,18 +64,3 @@ def test_every_import_runs_down_to_another_room_or_stays_in_its_own() -> None:
 def test_no_modules_import_each_other_in_a_circle() -> None:
     # `prepare` raises an error that has the circle in it.
     TopologicalSorter({module: set(imports(module)) - {module} for module in modules()}).prepare()
-
-
-def test_no_docstring_begins_with_a_question_word() -> None:
-    """Say what a thing is, or what it does: the linter asks for that of functions only."""
-    questions = re.compile(r'(?:How|What|When|Where|Whether|Which|Who|Why)\b')
-    documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
-
-    found = [
-        f'{module}: {docstring.splitlines()[0]}'
-        for module in modules()
-        for node in ast.walk(ast.parse((PACKAGE / module).read_text()))
-        if isinstance(node, documented) and questions.match(docstring := ast.get_docstring(node) or '')
-    ]
-
-    assert found == []

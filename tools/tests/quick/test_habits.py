@@ -1,4 +1,4 @@
-"""How this house is kept: which way imports run, and one command for all that the gate demands."""
+"""Habits of this house: which way imports run, how docstrings begin, and one command for all that the gate demands."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import yaml
 ROOT = Path(__file__).parents[3]
 TESTS = ROOT / 'litellm' / 'tests'
 TOOLS = ROOT / 'tools'
+CHECK = ROOT / 'litellm' / 'datadog_checks'
 # The rooms of the tests that others may stand on.
 SHARED = ('tests.fixture_proxy', 'tests.lineage', 'tests.support')
 # Names with a meaning of their own, and the command that runs what a test begins.
@@ -59,6 +60,22 @@ def test_no_two_files_have_one_name_for_different_things() -> None:
     names = Counter(path.name for folder in (TESTS, TOOLS) for path in folder.rglob('*.py'))
 
     assert {name for name, times in names.items() if times > 1} - NAMED_ALIKE == set()
+
+
+def test_no_docstring_begins_with_a_question_word() -> None:
+    """Say what a thing is, or what it does: the linter asks for that of functions only."""
+    questions = re.compile(r'(?:How|What|When|Where|Whether|Which|Who|Whose|Why)\b')
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+    found = [
+        f'{path.relative_to(ROOT)}: {docstring.splitlines()[0]}'
+        for folder in (CHECK, TESTS, TOOLS)
+        for path in sorted(folder.rglob('*.py'))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, documented) and questions.match(docstring := ast.get_docstring(node) or '')
+    ]
+
+    assert found == []
 
 
 def test_ddev_installs_what_the_tests_of_the_check_need_and_no_more() -> None:
