@@ -102,7 +102,8 @@ def _without_secrets(text: str, is_address: bool) -> str:
 
 
 def _without_user_info_and_query(address: str) -> str:
-    if _VERSIONED.fullmatch(address):
-        return address
+    before_query = _QUERY.sub('', address)
+    if _VERSIONED.fullmatch(before_query) and '@' not in address[len(before_query) :]:
+        return before_query
     # A password ends at the last @ at the latest. Behind a host, that may also be in the query: then nobody can tell.
     return UNCLEAR if _UNCLEAR.match(address) else _QUERY.sub('', address.rpartition('@')[2])

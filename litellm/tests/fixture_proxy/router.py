@@ -1,4 +1,8 @@
-"""The routing engine: picks deployments, fails, falls back, cools down and answers, all simulated from the seed."""
+"""The routing engine: picks deployments, fails, falls back, cools down and answers, all simulated from the seed.
+
+Its cooldown is simpler than that of LiteLLM, as its source has it in 1.110: that cools down the only deployment of a
+group as well after a 401 or a 404, and one of several when more than half of at least five requests in a minute failed.
+"""
 
 from __future__ import annotations
 

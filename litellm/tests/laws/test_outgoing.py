@@ -304,10 +304,17 @@ def test_the_version_of_a_model_at_the_end_of_its_address_is_no_host(address: st
     assert tags_of(requests_page((f'api_base="{address}"', 1)), scraper) == [[f'api_base:{address}']]
 
 
+def test_the_query_behind_the_version_of_a_model_is_left_out(scraper: dict[str, Any]) -> None:
+    address = 'https://gateway.example/v1/models/claude-sonnet-4-5@20250929:streamRawPredict'
+    assert tags_of(requests_page((f'api_base="{address}?alt=sse"', 1)), scraper) == [[f'api_base:{address}']]
+
+
 @pytest.mark.parametrize(
     'address',
     [
         'https://bot:hunter2@latest',
+        'https://models.example/v1?to=a@hunter2',
+        'https://models.example/v1/models/text-bison@001?to=hunt@er2',
         'https://bot:hunt/er2@20250514',
         'https://hunter2@default',
         'https://bot:hunter2@models.example/v1/models/text-bison@001',

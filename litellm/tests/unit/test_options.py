@@ -190,6 +190,7 @@ def test_what_the_agent_reads_or_adds_is_no_mistake() -> None:
         'no_proxy': True,
         'empty_default_hostname': True,
         'loader': 'x',
+        'process_isolation_timeout': 60,
     }
 
     assert list(unknown_options(shared, own)) == []
