@@ -1,9 +1,9 @@
 """Tell what each LiteLLM release exposes: its families, as the lineage has them, and how its endpoints behave.
 
 Releases that `Profile` compares with are the first whose source has the behaviour, and the last patch of the line
-before has not; the releases of `tests/pages` were compared with real proxies besides. Two are only
-known to lie between two of these: since when an unknown key is a `KeyNotFoundError` (1.88.6 and 1.95.1), and a spent
-budget a 429 (1.80.11 and 1.88.6).
+before has not; the releases of `tests/pages` were compared with real proxies besides. Two are only known to lie between
+two of these: since when an unknown key is a `KeyNotFoundError` (1.88.6 and 1.95.1), and a spent budget a 429 (1.80.11
+and 1.88.6).
 """
 
 from __future__ import annotations
