@@ -36,10 +36,10 @@ preview: $(NEWEST)/ready  ## render the dashboards with a day of the fixture pro
 pictures: $(NEWEST)/ready  ## update the dashboard screenshots in litellm/images, with Chromium
 	@$(NEWEST)/bin/python -m tools.preview --pictures litellm/images
 
-.PHONY: test test-newest test-oldest test-tools
+.PHONY: test test-newest test-oldest test-tools test-fixture
 test:  ## run all tests, also on the real LiteLLM, on the newest and the oldest base package
 	@echo 'Testing on two base packages in parallel, which takes three to six minutes. Each prints its output when done.'
-	@$(MAKE) --no-print-directory -j3 -Otarget test-newest test-oldest test-tools
+	@$(MAKE) --no-print-directory -j3 -Otarget test-newest test-oldest test-tools test-fixture
 
 # With COVER=yes, as in `make check`, it is recorded by the way which branches of the check the tests take, on one base
 # package. That takes half as long again.
@@ -50,13 +50,16 @@ coverage: $(NEWEST)/ready  ## list branches of the check that `make test faults 
 	@$(NEWEST)/bin/python -m tools.branches
 
 test-newest: $(NEWEST)/ready
-	cd litellm && ../$(NEWEST)/bin/python -m pytest -q tests/unit tests/laws tests/http tests/fixture $(cover)
+	cd litellm && ../$(NEWEST)/bin/python -m pytest -q tests/unit tests/laws tests/http $(cover)
 
 test-oldest: $(OLDEST)/ready
 	cd litellm && ../$(OLDEST)/bin/python -m pytest -q tests/unit tests/laws tests/http
 
 test-tools: $(NEWEST)/ready
 	$(NEWEST)/bin/python -m pytest -q tools/tests/quick tools/tests/real
+
+test-fixture: $(NEWEST)/ready
+	cd litellm && ../$(NEWEST)/bin/python -m pytest -q tests/fixture
 
 .PHONY: faults faults-newest faults-oldest
 faults:  ## expose the check to faults on live sockets, on the newest and the oldest base package

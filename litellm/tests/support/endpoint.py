@@ -50,7 +50,7 @@ def serving_paths(answers: Mapping[str, Answer], tls: ssl.SSLContext | None = No
     with ThreadingHTTPServer(('127.0.0.1', 0), Handler) as server:
         if tls is not None:
             server.socket = tls.wrap_socket(server.socket, server_side=True)
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread = threading.Thread(target=server.serve_forever, args=(0.002,))
         thread.start()
         try:
             yield f'{"https" if tls else "http"}://127.0.0.1:{server.server_port}'

@@ -225,7 +225,7 @@ class _LoopbackServer:
         self._server.daemon_threads = True
         self._server.answer = self.answer  # type: ignore[attr-defined]
         self._port = self._server.server_port
-        Thread(target=self._server.serve_forever, kwargs={'poll_interval': 0.01}, daemon=True).start()
+        Thread(target=self._server.serve_forever, kwargs={'poll_interval': 0.002}, daemon=True).start()
 
     def answer(self, request: BaseHTTPRequestHandler) -> None:
         raise NotImplementedError

@@ -115,7 +115,7 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[Account]:
             pass
 
     with ThreadingHTTPServer(('127.0.0.1', 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread = threading.Thread(target=server.serve_forever, args=(0.002,))
         thread.start()
         made.url = f'http://127.0.0.1:{server.server_port}'
         try:
