@@ -15,13 +15,13 @@ from typing import Any, NamedTuple
 
 import requests
 from tests.support.agent_model import discarded
+from tests.support.ports import free_port
 
 from datadog_checks.litellm import LitellmCheck
 from tools.markdown import render_table
 from tools.real_litellm.config import Options
 from tools.real_litellm.environment import environment
 from tools.real_litellm.real_proxy import RealProxy
-from tools.real_litellm.sockets import free_port
 from tools.real_litellm.workload import Client, drive
 
 from .measure import cpu_seconds

@@ -18,6 +18,7 @@ from tests.fixture_proxy.accounts import VIRTUAL_KEYS
 from tests.fixture_proxy.app import create_app
 from tests.fixture_proxy.settings import DEFAULT_KEY, DEFAULT_RELEASE, Settings
 from tests.fixture_proxy.shared import Controls, Shared
+from tests.support.ports import free_port
 
 from .clients import Planned
 from .clock import VirtualClock
@@ -74,8 +75,7 @@ class Stage:
         self._thread: threading.Thread | None = None
         self._connection: HTTPConnection | None = None
         self._key = ''
-        with socket.create_server((_HOST, 0)) as probe:
-            self._port: int = probe.getsockname()[1]
+        self._port = free_port()
 
     @property
     def url(self) -> str:

@@ -13,10 +13,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from tests.support.ports import free_port
+
 from .kept import HarnessError
 from .processes import Process
 from .servers import servers
-from .sockets import free_port
 
 __all__ = ['PostgresServer']
 

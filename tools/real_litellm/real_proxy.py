@@ -15,6 +15,7 @@ from pathlib import Path
 
 import requests
 import yaml
+from tests.support.ports import free_port
 
 from .callers import callers_file
 from .config import DATABASE_VARIABLES, Options, configuration
@@ -24,7 +25,6 @@ from .postgres import PostgresServer
 from .processes import Process
 from .redis_server import FAMILIES, RedisServer
 from .servers import servers
-from .sockets import free_port
 from .upstream import Upstream
 
 __all__ = ['RealProxy']

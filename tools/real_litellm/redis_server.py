@@ -6,10 +6,11 @@ import socket
 import time
 from pathlib import Path
 
+from tests.support.ports import free_port
+
 from .environment import HarnessError
 from .processes import Process
 from .servers import servers
-from .sockets import free_port
 
 __all__ = ['FAMILIES', 'RedisServer']
 

@@ -23,9 +23,9 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
+from tests.support.ports import free_port
 
 from .environment import HarnessError
-from .sockets import free_port
 
 __all__ = ['CHAT_MODEL', 'MCP_TOOL', 'USAGE', 'VIDEO_MODEL', 'VIDEO_SECONDS', 'Upstream']
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
+from tests.support import ports
+from tests.support.ports import free_port
 
 from tools.real_litellm import servers as servers_module
 from tools.real_litellm.config import Options
@@ -103,3 +107,21 @@ def test_a_missing_wheel_is_no_reason_to_be_without_the_others(
         with pytest.raises(HarnessError, match=complaint):
             servers_module._make()
     assert [what for what in asked if 'pgserver' in what]
+
+
+def test_a_port_stays_free_as_no_connection_is_given_it() -> None:
+    with socket.create_server(('127.0.0.1', 0)) as server, socket.create_connection(server.getsockname()) as connected:
+        given = connected.getsockname()[1]
+
+    assert free_port() < min(given, ports._first_drawn())
+
+
+def test_no_port_is_returned_twice_nor_while_somebody_listens_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ports, '_tried', count())
+    first = free_port()
+    second = free_port()
+    assert second != first
+
+    monkeypatch.setattr(ports, '_tried', count())
+    with socket.create_server(('127.0.0.1', first)):
+        assert free_port() == second
