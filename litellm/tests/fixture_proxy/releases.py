@@ -1,9 +1,7 @@
 """Tell what each LiteLLM release exposes: its families, as the lineage has them, and how its endpoints behave.
 
-Releases that `Profile` compares with are the first whose source has the behaviour, and the last patch of the line
-before has not; the releases of `tests/pages` were compared with real proxies besides. Two are only known to lie between
-two of these: since when an unknown key is a `KeyNotFoundError` (1.88.6 and 1.95.1), and a spent budget a 429 (1.80.11
-and 1.88.6).
+Releases that `Profile` compares with are the first whose source has the behaviour, and the patch before, or the last
+patch of the line before, has not; the releases of `tests/pages` were compared with real proxies besides.
 """
 
 from __future__ import annotations
@@ -158,8 +156,8 @@ class Profile:
 
     @property
     def hangs_with_key(self) -> bool:
-        """Tell whether `/metrics/` never answers a valid key (measured on 1.81.16, 1.82.6 and 1.83.14)."""
-        return (1, 81, 16) <= self.release < (1, 84, 0)
+        """Tell whether `/metrics/` never answers a valid key: to check it, LiteLLM reads what the page waits for."""
+        return (1, 81, 14) <= self.release < (1, 84, 0)
 
     @property
     def short_readiness(self) -> bool:
@@ -170,7 +168,7 @@ class Profile:
     def readiness_keys(self) -> frozenset[str]:
         """Return the keys that this release has in its readiness beside those of every release."""
         keys = {
-            (1, 71, 3): {'use_aiohttp_transport'},
+            (1, 71, 1): {'use_aiohttp_transport'},
             (1, 81, 16): {'log_level', 'is_detailed_debug'},
             (1, 98, 0): {'show_env_credential_login_warning', 'show_no_redis_warning'},
         }
@@ -179,7 +177,7 @@ class Profile:
     @property
     def ready_as_database(self) -> bool:
         """Tell whether the readiness tells the state of the database as its own status, and since when it is known."""
-        return self.release < (1, 83, 0)
+        return self.release < (1, 82, 1)
 
     @property
     def has_model_hub(self) -> bool:
@@ -189,12 +187,12 @@ class Profile:
     @property
     def short_health(self) -> bool:
         """Tell whether a healthy entry of `/health` may hold only the model and its id."""
-        return self.release >= (1, 106, 0)
+        return self.release >= (1, 102, 0)
 
     @property
-    def escapes_label_values(self) -> bool:
-        """Tell whether quotes and backslashes in label values are escaped once more than the format asks for."""
-        return self.release >= (1, 88, 0)
+    def cleans_label_values(self) -> bool:
+        """Tell whether label values lose line breaks, and are escaped once more than the format asks for."""
+        return self.release >= (1, 81, 10)
 
     @property
     def counts_queue_time(self) -> bool:
@@ -203,7 +201,7 @@ class Profile:
 
     @property
     def tells_status_of_refusals(self) -> bool:
-        """Tell whether the failure of a wrong key or a spent budget has its status as a label."""
+        """Tell whether the failure of a wrong key has its status as a label."""
         return self.release >= (1, 80, 13)
 
     @property
@@ -266,4 +264,11 @@ class Profile:
         """HTTP status of a refusal because a budget is spent."""
         if self.release >= (1, 104, 0):
             return 422
-        return 429 if self.release >= (1, 83, 14) else 400
+        return 429 if self.release >= (1, 85, 0) else 400
+
+    @property
+    def budget_exceeded_label(self) -> str:
+        """Status that such a refusal is counted with: none at first, and the later one before clients were told it."""
+        if self.release < (1, 83, 10):
+            return 'None'
+        return '422' if self.release >= (1, 104, 0) else '429'

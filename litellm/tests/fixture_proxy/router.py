@@ -82,7 +82,7 @@ class Router:
                     'BudgetExceededError',
                     f'Budget has been exceeded! Current cost: {budget.spent}, Max budget: {budget.limit}',
                     'budget_exceeded',
-                    label_status=None if self._settings.profile.tells_status_of_refusals else 'None',
+                    label_status=self._settings.profile.budget_exceeded_label,
                 )
         admitted = [limit.admit(self._clock.now) for limit in call.caller.limits()]
         if not all(admitted):

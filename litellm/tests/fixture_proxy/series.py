@@ -34,7 +34,7 @@ _COMPUTED = 'litellm_spend_capture_rate'
 _FIXED = 'litellm_managed_'
 # Registered by these names, but accepted in the list of families only by those of later releases.
 _NEVER_SELECTED = frozenset({'litellm_remaining_requests', 'litellm_remaining_tokens'})
-_CONTROL_CHARACTERS = str.maketrans({'\n': ' ', '\r': None, '\u2028': None, '\u2029': None})
+_LINE_BREAKS = str.maketrans({'\n': ' ', '\r': None, '\u2028': None, '\u2029': None})
 _COOLED_DOWN = 'litellm_deployment_cooled_down'
 
 
@@ -178,7 +178,7 @@ class Series:
 
     def _exposed_value(self, value: object) -> str:
         """Write a label value as LiteLLM does: `None` for one that is missing."""
-        text = str(value).translate(_CONTROL_CHARACTERS)
-        if self._settings.profile.escapes_label_values:
-            text = text.replace('\\', '\\\\').replace('"', '\\"')
+        text = str(value)
+        if self._settings.profile.cleans_label_values:
+            text = text.translate(_LINE_BREAKS).replace('\\', '\\\\').replace('"', '\\"')
         return text
