@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import socket
 import tempfile
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
+from prometheus_client.openmetrics import exposition as openmetrics
 from tests.fixture_proxy.accounts import VIRTUAL_KEYS
 from tests.fixture_proxy.app import create_app
 from tests.fixture_proxy.settings import DEFAULT_KEY, DEFAULT_RELEASE, Settings
@@ -24,6 +26,9 @@ from .clients import Planned
 from .clock import VirtualClock
 
 __all__ = ['AGENT_KEY', 'MASTER_KEY', 'Stage', 'Surroundings']
+
+# A page has its few label names thousands of times, and the library finds out of each anew whether it is valid.
+openmetrics.escape_label_name = functools.lru_cache(maxsize=None)(openmetrics.escape_label_name)
 
 _HOST = '127.0.0.1'
 _START_SECONDS = 30.0

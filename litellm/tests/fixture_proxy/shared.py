@@ -73,17 +73,24 @@ class Shared:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._controls_file = directory / 'controls.json'
+        self._controls = Controls()
+        # Inode and time of change of the file that they are from.
+        self._read = (0, 0)
 
     @property
     def controls(self) -> Controls:
+        # Asked some ten times a request: read only when another file is in its place.
         try:
-            stored = json.loads(self._controls_file.read_text())
+            file = self._controls_file.stat()
+            if self._read != (file.st_ino, file.st_mtime_ns):
+                stored = json.loads(self._controls_file.read_text())
+                values: dict[str, Any] = {
+                    name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()
+                }
+                self._controls, self._read = Controls(**values), (file.st_ino, file.st_mtime_ns)
         except FileNotFoundError:
             return Controls()
-        values: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()
-        }
-        return Controls(**values)
+        return self._controls
 
     @controls.setter
     def controls(self, controls: Controls) -> None:
