@@ -10,7 +10,7 @@ from datadog_checks.base import ConfigurationError, OpenMetricsBaseCheckV2
 
 from .__about__ import __version__
 from .metrics import CHECK_INFO, metrics_config
-from .options import Options, recursive_option, refuse_at_once, refuse_handles, unknown_options
+from .options import Options, refuse_at_once, refuse_handles, unknown_options
 from .probes.health import HealthProbe, health_probe
 from .probes.readiness import ReadinessProbe, readiness_probe
 from .scrapers.base import LitellmScraper
@@ -36,8 +36,7 @@ class LitellmCheck(OpenMetricsBaseCheckV2):
         """Hides what this instance knows and must not tell."""
         for options in (init_config, *instances):
             # The base package compiles patterns when it makes a check, and does not name the option.
-            if recursive_option(options) is None:
-                refuse_at_once(options)
+            refuse_at_once(options)
         super().__init__(name, init_config, instances)
         guard_logs(self.log.logger, self.secrets)
         self.probes: list[HealthProbe | ReadinessProbe] = []
@@ -47,13 +46,6 @@ class LitellmCheck(OpenMetricsBaseCheckV2):
     def queries_models(self) -> bool:
         """True if runs query `/health`, for which LiteLLM may call each of its models."""
         return any(isinstance(probe, HealthProbe) for probe in self.probes)
-
-    def load_configuration_models(self, *args: Any, **kwargs: Any) -> None:
-        # Not when the base package is at the limit of recursion: whatever runs there fails, such as a finalizer.
-        option = recursive_option({**self.init_config, **self.instance})
-        if option is not None:
-            raise ConfigurationError(f'The setting `{option}` contains itself, or is nested too deep')
-        super().load_configuration_models(*args, **kwargs)
 
     def check(self, instance: Any) -> None:
         """Scrape, send the heartbeat, and query the other endpoints, even if the scrape failed."""

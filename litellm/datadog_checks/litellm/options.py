@@ -5,7 +5,6 @@ Options of the base package are not among them: the base reads those from the sa
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import ssl
@@ -25,9 +24,17 @@ from datadog_checks.base.utils.http import AUTH_TYPES, SUPPORTED_PROTOCOL_VERSIO
 from .config_models import defaults
 from .config_models.instance import InstanceConfig
 from .config_models.shared import SharedConfig
-from .secrets import HEADER_OPTIONS, scalars_in
+from .secrets import DEEPEST, HEADER_OPTIONS, scalars_in
 
-__all__ = ['Options', 'UnknownOption', 'recursive_option', 'refuse_at_once', 'refuse_handles', 'unknown_options']
+__all__ = [
+    'Options',
+    'UnknownOption',
+    'can_be_sent',
+    'is_bottomless',
+    'refuse_at_once',
+    'refuse_handles',
+    'unknown_options',
+]
 
 
 # Options that are a number greater than 0. Those of the base package are only refused when they are used, by then
@@ -111,12 +118,41 @@ _OF_THE_AGENT_FOR_ALL = frozenset(
     }
 )
 
+# Options that are true or false: those of the models, and what the base package takes for false if it is another word.
+_SWITCHES = frozenset(
+    {
+        name
+        for model in (InstanceConfig, SharedConfig)
+        for name, one in model.model_fields.items()
+        if one.annotation == bool | None
+    }
+    | {
+        'log_requests',
+        'no_proxy',
+        'process_isolation',
+        'tls_ignore_warning',
+        'tls_validate_hostname',
+        'use_agent_proxy',
+    }
+)
+# The words that mean the same to the models and to the base package. `t` does not: it is true to one, and false to the
+# other.
+_WORDS_OF_SWITCHES = frozenset({'0', '1', 'f', 'false', 'n', 'no', 'off', 'on', 'true', 'y', 'yes'})
+# To the base package, any word is true here.
+_SWITCH_WITHOUT_WORDS = 'tls_validate_hostname'
+
 _KEYS_OF_METRIC_PATTERNS = ('include', 'exclude')
 
 _KEYS_OF_PROXY = ('http', 'https', 'no_proxy')
+_KEYS_OF_SHARED_LABELS = ('labels', 'match', 'values')
+_KEYS_OF_TOKEN = ('reader', 'writer')
+_KEYS_OF_TOKEN_WRITER = ('type', 'name', 'value', 'placeholder')
 _SCHEMES_OF_PROXIES = ('http', 'https', 'socks4', 'socks4a', 'socks5', 'socks5h')
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile('(?:[!-~\x80-\xff][\t -~\x80-\xff]*)?')
+_NO_TEXT = re.compile('[\0\ud800-\udfff]')
+_NOT_SENDABLE = 'begins with a blank, or has a line break or another character that no header may have'
 _TEMPLATE_VARIABLE = re.compile(r'%%[A-Za-z]\w*%%')
 _HANDLE = re.compile(r'ENC\[[^\]]*\]')
 
@@ -144,20 +180,38 @@ def unknown_options(shared: Mapping[str, Any], config: Mapping[str, Any]) -> Ite
         for name in sorted(map(str, options.keys() - known)):
             if is_shared and name in of_an_instance:
                 advice = '`init_config`: move it into the instance'
+            elif name in of_all:
+                advice = 'an instance: move it into `init_config`'
             else:
-                similar = get_close_matches(name, known, n=1)
+                similar = get_close_matches(name.lower(), known, n=1)
                 advice = f'this check; did you mean `{similar[0]}`?' if similar else ''
             yield UnknownOption(name, is_shared, advice)
 
 
-def recursive_option(config: Mapping[str, Any]) -> str | None:
-    """Return the name of an option that contains itself, as a YAML alias inside its anchor makes it, or is as deep."""
+def is_bottomless(value: Any, around: tuple[int, ...] = ()) -> bool:
+    """Tell whether a value contains itself, as a YAML alias inside its anchor makes it, or is as deep."""
+    if not isinstance(value, Mapping | list | tuple):
+        return False
+    within = (*around, id(value))
+    members = value.values() if isinstance(value, Mapping) else value
+    return len(within) > DEEPEST or id(value) in around or any(is_bottomless(one, within) for one in members)
+
+
+def _refuse_bottomless(config: Mapping[str, Any]) -> None:
     for option, value in config.items():
-        try:
-            json.dumps(value, default=str, skipkeys=True)
-        except (RecursionError, ValueError):
-            return option
-    return None
+        if is_bottomless(value):
+            raise ConfigurationError(f'The setting `{option}` contains itself, or is nested too deep')
+
+
+def _refuse_switches(config: Mapping[str, Any]) -> None:
+    for option in sorted(_SWITCHES & config.keys()):
+        value = config[option]
+        if isinstance(value, str):
+            is_clear = value.lower() in _WORDS_OF_SWITCHES and option != _SWITCH_WITHOUT_WORDS
+        else:
+            is_clear = value is None or value in (True, False)
+        if not is_clear:
+            raise ConfigurationError(f'The setting `{option}` must be `true` or `false`')
 
 
 def _refuse_numbers(config: Mapping[str, Any]) -> None:
@@ -184,10 +238,54 @@ def _refuse_headers(config: Mapping[str, Any]) -> None:
                 raise ConfigurationError(f'Entry #{position} of the setting `{option}` has an invalid name of a header')
             if isinstance(value, bool) or not isinstance(value, str | bytes | int | float):
                 raise ConfigurationError(f'Entry #{position} of the setting `{option}` must have a string as its value')
+            if not can_be_sent(value):
+                raise ConfigurationError(
+                    f'Entry #{position} of the setting `{option}` has a value that {_NOT_SENDABLE}'
+                )
+
+
+def can_be_sent(value: str | bytes | float) -> bool:
+    """Tell whether HTTP allows this as the value of a header."""
+    return _HEADER_VALUE.fullmatch(value.decode('latin-1') if isinstance(value, bytes) else str(value)) is not None
+
+
+def _refuse_token(config: Mapping[str, Any]) -> None:
+    """Refuse what the base package sends or ignores as it stands in `auth_token`. The rest it refuses by its name."""
+    token = config.get('auth_token')
+    writer = token.get('writer') if isinstance(token, Mapping) else None
+    for part, keys in ((token, _KEYS_OF_TOKEN), (writer, _KEYS_OF_TOKEN_WRITER)):
+        if isinstance(part, Mapping) and not part.keys() <= set(keys):
+            raise ConfigurationError(f'The setting `auth_token` may have only: {", ".join(keys)}')
+    if not isinstance(writer, Mapping):
+        return
+    name, value = writer.get('name') or 'a', writer.get('value') or ''
+    if isinstance(name, str) and not _HEADER_NAME.fullmatch(name):
+        raise ConfigurationError('The setting `auth_token` has a `writer` with an invalid name of a header')
+    if isinstance(value, str) and not can_be_sent(value):
+        raise ConfigurationError(f'The setting `auth_token` has a `writer` with a value that {_NOT_SENDABLE}')
+
+
+def _refuse_user(config: Mapping[str, Any]) -> None:
+    """Refuse a user that the base package would leave out without a word, or cannot encode."""
+    auth_type = str(config.get('auth_type') or 'basic').lower()
+    if auth_type not in ('basic', 'digest') or any(
+        config.get(one) for one in ('kerberos', 'kerberos_auth', 'ntlm_domain')
+    ):
+        return
+    given = {one: config[one] for one in ('username', 'password') if config.get(one) is not None}
+    if len(given) == 1 or (auth_type == 'digest' and not given):
+        raise ConfigurationError('The settings `username` and `password` must both be set for requests to send them')
+    if auth_type == 'basic' and is_affirmative(config.get('use_legacy_auth_encoding', True)):
+        for option, value in given.items():
+            if not str(value).isascii() and not can_be_sent(value):
+                raise ConfigurationError(
+                    f'The setting `{option}` has a character that is sent only with `use_legacy_auth_encoding: false`'
+                )
 
 
 def refuse_at_once(config: Mapping[str, Any]) -> None:
     """Raise a `ConfigurationError` that names the option for what the base package trips over when it makes a check."""
+    _refuse_bottomless(config)
     if not isinstance(config.get('debug_metrics', {}), Mapping):
         raise ConfigurationError('The setting `debug_metrics` must be a mapping')
     limit = config.get('max_returned_metrics')
@@ -201,6 +299,12 @@ def refuse_at_once(config: Mapping[str, Any]) -> None:
 
 
 def _refuse_patterns(config: Mapping[str, Any]) -> None:
+    by_labels = config.get('exclude_metrics_by_labels')
+    if isinstance(by_labels, Mapping) and [] in by_labels.values():
+        raise ConfigurationError(
+            'The setting `exclude_metrics_by_labels` has a label without values, which would exclude all metrics with '
+            'it: if that is meant, set it to `true`'
+        )
     for option in _PATTERNS:
         for pattern in _patterns_in(config.get(option)):
             if not pattern:
@@ -225,14 +329,18 @@ def _patterns_in(value: Any) -> Iterator[str]:
             yield from _patterns_in(patterns)
 
 
-def _refuse_template_variables(config: Mapping[str, Any]) -> None:
+def _refuse_text(config: Mapping[str, Any]) -> None:
     for path, text in scalars_in(config):
+        if path[0] in _WITH_ANY_TEXT:
+            continue
         found = _TEMPLATE_VARIABLE.search(text)
-        if found is not None and path[0] not in _WITH_ANY_TEXT:
+        if found is not None:
             raise ConfigurationError(
                 f'The setting `{path[0]}` contains `{found[0]}`, which was not replaced: the Agent does so only in '
                 'templates of Autodiscovery, and only with what the container has'
             )
+        if _NO_TEXT.search(text):
+            raise ConfigurationError(f'The setting `{path[0]}` contains NUL, or half of a character')
 
 
 def _refuse_choices(config: Mapping[str, Any]) -> None:
@@ -244,6 +352,10 @@ def _refuse_choices(config: Mapping[str, Any]) -> None:
         raise ConfigurationError(
             f'The setting `metric_patterns` may have only `include` and `exclude`, and has {", ".join(unknown)}'
         )
+    shares = config.get('share_labels')
+    for share in shares.values() if isinstance(shares, Mapping) else ():
+        if isinstance(share, Mapping) and not share.keys() <= set(_KEYS_OF_SHARED_LABELS):
+            raise ConfigurationError(f'The setting `share_labels` may have only: {", ".join(_KEYS_OF_SHARED_LABELS)}')
     for protocol in config.get('tls_protocols_allowed') or ():
         if protocol not in SUPPORTED_PROTOCOL_VERSIONS:
             raise ConfigurationError(
@@ -277,7 +389,12 @@ def _is_forward_proxy(value: Any) -> bool:
         return False
 
 
-def _refuse_ciphers(config: Mapping[str, Any]) -> None:
+def _refuse_tls(config: Mapping[str, Any]) -> None:
+    if not isinstance(config.get('tls_private_key_password') or '', str):
+        raise ConfigurationError('The setting `tls_private_key_password` must be a string: put it into quotes')
+    certificates = config.get('tls_intermediate_ca_certs') or []
+    if not isinstance(certificates, list | tuple) or not all(isinstance(one, str) for one in certificates):
+        raise ConfigurationError('The setting `tls_intermediate_ca_certs` must be a list of certificates')
     ciphers = config.get('tls_ciphers')
     if not ciphers or 'ALL' in ciphers:
         return
@@ -362,11 +479,14 @@ class Options:
         _refuse_numbers({**shared, **config})
         _refuse_choices(config)
         for options in (shared, config):
+            _refuse_switches(options)
             _refuse_forward_proxy(options)
-        _refuse_ciphers(config)
+        _refuse_tls(config)
         _refuse_files(config)
         _refuse_headers(config)
+        _refuse_token(config)
         _refuse_patterns(config)
-        _refuse_template_variables(config)
+        _refuse_text(config)
+        _refuse_user(config)
         given = ((option, config.get(option.name)) for option in fields(cls))
         return cls(**{option.name: option.metadata['read'](value) for option, value in given if value is not None})

@@ -24,6 +24,7 @@ from weakref import WeakSet
 from datadog_checks.base.utils import http, tls
 
 __all__ = [
+    'DEEPEST',
     'FILE_OPTIONS',
     'HARMLESS_HEADERS',
     'HEADER_OPTIONS',

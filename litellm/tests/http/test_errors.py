@@ -65,6 +65,20 @@ def test_a_key_that_is_refused_is_told_from_a_key_that_is_missing(
     assert_failed(aggregator, message)
 
 
+@pytest.mark.parametrize('user_info', ['', 'me:secret@'], ids=['options', 'URL'])
+def test_a_user_that_is_sent_in_the_place_of_a_key_is_named(
+    user_info: str, options: dict[str, Any], dd_run_check: RunCheck
+) -> None:
+    user = {} if user_info else {'username': 'me', 'password': 'secret'}
+    with serving(answering(401)) as url:
+        key = {'Authorization': 'Bearer sk-1'}
+        check = check_of(url.replace('://', f'://{user_info}'), extra_headers=key, **user, **options)
+        message = failure(dd_run_check, check)
+
+    assert 'They take the place of an `Authorization` header' in message
+    assert 'secret' not in message
+
+
 @pytest.mark.parametrize(
     ('sent', 'advice'),
     [({}, 'the proxy requires a key'), ({'x-litellm-api-key': 'sk-1'}, 'the proxy rejected the key')],

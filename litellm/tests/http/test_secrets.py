@@ -181,8 +181,6 @@ CASES: dict[str, Case] = {
     'headers': Case(options={'headers': {'api-key': f'{PLANTED}-key', 'Cookie': f'{PLANTED}-cookie'}}),
     'password': Case(options={'username': 'me', 'password': f'{PLANTED}-password'}),
     'token': Case(options={'auth_token': token('{file}')}),
-    'key with a line break': Case(options={'extra_headers': {'api-key': f'{PLANTED}-key\n'}}),
-    'key that is no latin-1': Case(options={'extra_headers': {'api-key': f'{PLANTED}-k\u0119y'}}),
     'token with a line break': Case(options={'auth_token': token('{file with two lines}')}),
     'forward proxy': Case(options={'proxy': {'http': f'http://{USER_INFO}@127.0.0.1:9'}}),
     'key in the query': Case(options={'openmetrics_endpoint': f'{{url}}/metrics/?api_key={PLANTED}-key'}),
@@ -523,6 +521,15 @@ def test_no_secret_leaves_the_check(
     assert 'litellm.proxy.ready' in everything
     assert 'litellm.health.can_connect' in everything
     assert [line for line in everything.splitlines() if PLANTED in line or encoded(line)] == []
+
+
+@pytest.mark.parametrize('key', [f'{PLANTED}-key\n', f'{PLANTED}-k\u0119y', f'{PLANTED}-key\0'])
+def test_no_key_that_cannot_be_sent_leaves_the_check(key: str, left: Callable[..., str]) -> None:
+    check = LitellmCheck('litellm', {}, [{'openmetrics_endpoint': 'http://127.0.0.1:9/', 'headers': {'api-key': key}}])
+    everything = left(check, [check.run()])
+
+    assert '`headers`' in everything
+    assert PLANTED not in everything
 
 
 @pytest.mark.parametrize('option', ['openmetrics_endpoint', 'litellm_health_endpoint', 'litellm_readiness_endpoint'])

@@ -13,7 +13,7 @@ import pytest
 from datadog_checks.base.errors import ConfigurationError
 from datadog_checks.litellm import LitellmCheck
 from datadog_checks.litellm.config_models.instance import InstanceConfig
-from datadog_checks.litellm.options import Options, unknown_options
+from datadog_checks.litellm.options import _SWITCHES, Options, unknown_options
 from tests.support.spec import own_options
 
 NAMES = [option.name for option in fields(Options)]
@@ -73,6 +73,105 @@ def test_a_limit_that_is_no_positive_number_is_refused_by_name(option: str, valu
             Options.of(*options)
 
 
+@pytest.mark.parametrize('option', sorted(_SWITCHES))
+def test_a_word_that_is_true_to_one_and_false_to_another_is_refused_by_name(option: str) -> None:
+    """The models take `t` for true, and what reads the option for false: `exclude_personal_labels: t` was off."""
+    values: list[Any] = ['t', 'T', 'maybe', 2, math.nan, ['true'], {}]
+    for value in values:
+        given: list[tuple[dict[str, Any], ...]] = [({option: value},), ({}, {option: value})]
+        for options in given:
+            with pytest.raises(ConfigurationError, match=f'The setting `{option}` must be `true` or `false`'):
+                Options.of(*options)
+
+
+def test_what_the_models_take_for_true_or_false_is_that_to_all_who_read_it() -> None:
+    for word in (
+        'true',
+        'True',
+        'yes',
+        'y',
+        'on',
+        '1',
+        1,
+        1.0,
+        True,
+        'false',
+        'NO',
+        'n',
+        'off',
+        'f',
+        '0',
+        0,
+        0.0,
+        False,
+    ):
+        model = InstanceConfig.model_validate(
+            {'openmetrics_endpoint': ENDPOINT, 'tls_verify': word}, context={'configured_fields': {'tls_verify'}}
+        )
+
+        assert Options.of({'exclude_personal_labels': word}).exclude_personal_labels is model.tls_verify
+
+
+@pytest.mark.parametrize(
+    ('options', 'named'),
+    [
+        ({'tls_validate_hostname': 'false'}, 'tls_validate_hostname'),
+        ({'tls_private_key_password': 1234}, 'tls_private_key_password'),
+        ({'tls_intermediate_ca_certs': 'x'}, 'tls_intermediate_ca_certs'),
+        ({'tls_intermediate_ca_certs': [1]}, 'tls_intermediate_ca_certs'),
+        ({'exclude_metrics_by_labels': {'model': []}}, 'exclude_metrics_by_labels'),
+        ({'share_labels': {'litellm_x': {'lables': ['model']}}}, 'share_labels'),
+        ({'auth_token': {'reader': {}, 'wirter': {}}}, 'auth_token'),
+        ({'auth_token': {'reader': {}, 'writer': {'name': 'a', 'vlaue': 'Bearer <TOKEN>'}}}, 'auth_token'),
+        ({'auth_token': {'reader': {}, 'writer': {'name': 'a b'}}}, 'auth_token'),
+        ({'auth_token': {'reader': {}, 'writer': {'name': 'a', 'value': 'Bearer <TOKEN>\n'}}}, 'auth_token'),
+        ({'kerberos_cache': 'a\0b'}, 'kerberos_cache'),
+        ({'service': 'a\ud800'}, 'service'),
+        ({'tags': ['a', 'b\0']}, 'tags'),
+        ({'username': 'a'}, 'username'),
+        ({'password': 'a'}, 'password'),
+        ({'auth_type': 'digest', 'password': 'a'}, 'username'),
+        ({'auth_type': 'digest'}, 'username'),
+        ({'username': 'a', 'password': '10\u20ac'}, 'password'),
+    ],
+    ids=str,
+)
+def test_what_would_be_ignored_or_fail_without_its_name_is_refused_by_it(options: dict[str, Any], named: str) -> None:
+    with pytest.raises(ConfigurationError, match=f'he settings? .*`{named}`'):
+        Options.of(options)
+
+
+@pytest.mark.parametrize(
+    'options',
+    [
+        {'tls_validate_hostname': False, 'tls_private_key_password': '', 'tls_intermediate_ca_certs': ['x']},
+        {'auth_type': 'ntlm', 'password': 'a'}, {'ntlm_domain': 'a', 'password': 'a'}, {'kerberos_auth': 'required'},
+        {'username': '', 'password': ''}, {'username': 'ä', 'password': 'ö'},
+        {'username': 'a', 'password': '10\u20ac', 'use_legacy_auth_encoding': False},
+        {'auth_type': 'digest', 'username': 'a', 'password': '10\u20ac'},
+        {'share_labels': {'a': True, 'b': {}, 'c': {'match': ['x'], 'labels': ['y'], 'values': [1]}}},
+        {'auth_token': {'reader': {'type': 'file', 'path': 'a'}, 'writer': {'type': 'header', 'name': 'a'}}},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_looks_like_it_and_works_is_accepted(options: dict[str, Any]) -> None:
+    Options.of(options)
+
+
+@pytest.mark.parametrize('depth', [11, 900, 5000])
+@pytest.mark.parametrize('option', ['tags', 'debug_metrics', 'extra_headers'])
+@pytest.mark.parametrize('is_shared', [False, True], ids=['instance', 'init_config'])
+def test_an_option_that_is_nested_too_deep_is_refused_by_name(option: str, depth: int, is_shared: bool) -> None:
+    value: list[Any] = []
+    for _ in range(depth):
+        value = [value]
+    instance = {'openmetrics_endpoint': ENDPOINT}
+    with pytest.raises(ConfigurationError, match=f'The setting `{option}` contains itself, or is nested too deep'):
+        LitellmCheck(
+            'litellm', {option: value} if is_shared else {}, [{**instance, **({} if is_shared else {option: value})}]
+        )
+
+
 @pytest.mark.parametrize('value', ['nope', '', 'basic ', 'b\na', '%%host%%'])
 def test_a_kind_of_authentication_that_nobody_knows_is_refused_by_name(value: str) -> None:
     with pytest.raises(ConfigurationError, match='The setting `auth_type` must be one of: basic, '):
@@ -81,7 +180,7 @@ def test_a_kind_of_authentication_that_nobody_knows_is_refused_by_name(value: st
 
 @pytest.mark.parametrize('value', ['basic', 'Digest', 'NTLM', 'kerberos', 'aws', None])
 def test_the_kinds_of_authentication_of_the_base_package_are_accepted(value: str | None) -> None:
-    Options.of({'auth_type': value})
+    Options.of({'auth_type': value, 'username': 'a', 'password': 'b'})
 
 
 @pytest.mark.parametrize('value', [{'includes': ['a']}, {'include': ['a'], 'x': []}, {1: ['a']}], ids=str)
@@ -160,6 +259,9 @@ def test_what_the_base_package_trips_over_as_it_makes_a_check_is_refused_by_name
         ({}, {'extra_header': {}}, '`extra_header` is not an option of this check; did you mean `extra_headers`?'),
         ({'exclude_personal_labels': True}, {}, '`exclude_personal_labels` is not an option of `init_config`: move it '
          'into the instance'),
+        ({}, {'use_agent_proxy': False}, '`use_agent_proxy` is not an option of an instance: move it '
+         'into `init_config`'),
+        ({}, {'TLS_VERIFY': False}, '`TLS_VERIFY` is not an option of this check; did you mean `tls_verify`?'),
         ({'timout': 3}, {}, '`timout` is not an option of this check; did you mean `timeout`?'),
     ],
 )  # fmt: skip
@@ -261,7 +363,7 @@ MISTAKES = {
     'NaN': math.nan, 'negative': -1, 'zero': 0, 'infinite': math.inf, 'a word': 'nope', 'nothing': '',
     'two lines': 'a\nb', 'a list': ['x'], 'a list of numbers': [1], 'a list of nulls': [None], 'a mapping': {'x': 'y'},
     'a number as a name': {1: 2}, 'a list in itself': itself(list), 'a mapping in itself': itself(dict),
-    'a list of lists': [[[['x']]]], 'no pattern': ['('], 'a variable': '%%host%%',
+    'a list of lists': [[[['x']]]], 'NUL': 'a\0b', 't': 't', 'no pattern': ['('], 'a variable': '%%host%%',
     'a variable of the environment': '%%env_KEY%%', 'a handle': 'ENC[x]',
     'a file': '/no/such/file',
 }  # fmt: skip
@@ -287,7 +389,8 @@ def test_whatever_stands_in_an_option_its_error_names_it(option: str) -> None:
 @pytest.mark.parametrize(
     'headers',
     [{1: 'x'}, {None: 'x'}, {'': 'x'}, {'a b': 'x'}, {'a:': 'x'}, {'a\n': 'x'}, {'ä': 'x'}, {'a': None}, {'a': ['x']},
-     {'a': True}, {'a': {}}, ['a'], 'a: b', 7],
+     {'a': True}, {'a': {}}, ['a'], 'a: b', 7, {'a': 'x\n'}, {'a': 'x\r\ny: z'}, {'a': 'x\0'}, {'a': ' x'},
+     {'a': 'x\u2013'}, {'a': b'x\n'}, {'a': 'x\x7f'}],
 )  # fmt: skip
 def test_headers_that_are_none_are_refused_by_name(option: str, headers: Any) -> None:
     with pytest.raises(ConfigurationError, match=f'the setting `{option}`|The setting `{option}`'):

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import yaml
 
+from ..options import is_bottomless
 from ..secrets import HEADER_OPTIONS, KEY_HEADERS
 
 __all__ = ['KEY_VARIABLE', 'UsageError', 'configuration', 'instances_of', 'sends_key']
@@ -176,21 +177,9 @@ def _content(path: Path) -> dict[str, Any]:
         raise UsageError(f'{path} is nested too deep') from None
     if not isinstance(content, dict):
         raise UsageError(f'{path} contains no options')
-    if _contains_itself(content, (), set()):
-        raise UsageError(f'{path} contains an alias (`*name`) inside of what it stands for (`&name`)')
+    if is_bottomless(content):
+        raise UsageError(f'{path} contains an alias (`*name`) inside of what it stands for (`&name`), or is as deep')
     return content
-
-
-def _contains_itself(value: Any, around: tuple[int, ...], seen: set[int]) -> bool:
-    """Tell whether a collection is in itself, directly or not. Each is looked into once."""
-    if not isinstance(value, dict | list) or id(value) in seen:
-        return id(value) in around
-    within = (*around, id(value))
-    members = value.values() if isinstance(value, dict) else value
-    if any(id(member) in within or _contains_itself(member, within, seen) for member in members):
-        return True
-    seen.add(id(value))
-    return False
 
 
 def _read(path: Path, what: str) -> str:

@@ -17,6 +17,7 @@ from requests.sessions import SessionRedirectMixin
 from datadog_checks.base.utils.http import RequestsWrapper
 
 from ..base_package import session_of, take_token_handler
+from ..options import can_be_sent
 from ..secrets import HARMLESS_HEADERS, Redactor, hushed, secrets_of_header
 from .background_call import BackgroundCall
 from .body import pieces_of
@@ -155,7 +156,7 @@ class Client:
                 raise NoTokenError(NO_TOKEN.format(type(error).__name__)) from None
             for name, value in self._http.options['headers'].items():
                 self._secrets.learn(secrets_of_header(name, str(value)))
-        if not all(map(_can_be_sent, self._http.options['headers'].values())):
+        if not all(map(can_be_sent, self._http.options['headers'].values())):
             raise InvalidHeader('a header has a line break, or a character that is none of HTTP')
         self.redirects = NOT_REDIRECTED
         persists = self._http.persist_connections and not _is_plain(options)
@@ -217,8 +218,3 @@ class Client:
 def _is_plain(options: dict[str, Any]) -> bool:
     """Tell whether a request is to depend on nothing that was kept of an answer before it."""
     return bool(options.get('extra_headers', {}).get('Connection') == PLAIN['Connection'])
-
-
-def _can_be_sent(header: str | bytes) -> bool:
-    text = header.decode('latin-1') if isinstance(header, bytes) else str(header)
-    return '\r' not in text and '\n' not in text and all(ord(character) < 256 for character in text)

@@ -253,8 +253,13 @@ def _key_advice(response: Response, redirects: Redirects) -> str:
             'the endpoint redirects to another host, port or scheme, and keys are not forwarded there. End '
             '`openmetrics_endpoint` with a slash, or set it to the URL that it redirects to.'
         )
-    sent = {name.lower() for name in response.request.headers}
-    if sent.isdisjoint(KEY_HEADERS):
+    sent = response.request.headers
+    if str(sent.get('Authorization')).startswith('Basic '):
+        return (
+            'the user and password, which are in the options or the URL, were rejected. They take the place of an '
+            '`Authorization` header, and LiteLLM itself accepts keys only.'
+        )
+    if KEY_HEADERS.isdisjoint(name.lower() for name in sent):
         return (
             'the proxy requires a key for /metrics/, the default since LiteLLM 1.84. Either '
             f'{KEY_HINT} in the instance, or set {OPEN_METRICS_HINT}.'

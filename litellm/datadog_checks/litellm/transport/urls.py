@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from ipaddress import ip_address
+from socket import inet_aton, inet_ntoa
 from typing import NamedTuple
-from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
+from urllib.parse import SplitResult, unquote, urljoin, urlsplit, urlunsplit
 
 from requests.utils import get_auth_from_url
 
@@ -17,6 +19,9 @@ from ..secrets import SELECTOR
 __all__ = ['Address', 'one_spelling', 'read_address', 'root_of']
 
 METRICS = 'metrics'
+# Names, also with signs of other scripts, and addresses, also with a zone. Braces are those of a template.
+_HOST = re.compile(r'[\w.~%:-]+')
+
 LOCALHOST = 'localhost'
 LOCAL_ADDRESSES = ('127.0.0.1', '::1', '0.0.0.0', '::')
 
@@ -43,13 +48,17 @@ def read_address(option: str, url: object) -> Address:
     """
     if not isinstance(url, str):
         raise ConfigurationError(f'The setting `{option}` must be a string')
+    # What is written in several lines ends with a line feed.
+    url = url.strip()
     shown = without_user_info(url)
+    user = password = ''
     try:
         parts = urlsplit(url)
-        # A socket's path stands in the place of a host.
-        has_host = parts.scheme == 'unix' or (parts.scheme in ('http', 'https') and bool(parts.hostname))
         # Accessing the port validates it.
-        is_clear = has_host and '@' not in shown and parts.port != 0
+        is_clear = url.isprintable() and _has_host(parts) and '@' not in shown and parts.port != 0
+        user, password = get_auth_from_url(url)
+        # That of the header, which has no other characters.
+        (user + password).encode('latin-1')
     except ValueError:
         is_clear = False
     if not is_clear:
@@ -57,8 +66,14 @@ def read_address(option: str, url: object) -> Address:
             f'The setting `{option}` must be a URL like `http://HOST:4000/path`. A user name or password in it must be '
             'percent-encoded: `%40` for @, `%2F` for /, `%3A` for :, `%3F` for ?, `%23` for #.'
         )
-    user, password = get_auth_from_url(url)
     return Address(shown, (user, password) if user or password else None)
+
+
+def _has_host(parts: SplitResult) -> bool:
+    if parts.scheme == 'unix':
+        # A socket's path stands in the place of a host, or ends like this.
+        return bool(parts.netloc) or '.sock' in parts.path
+    return parts.scheme in ('http', 'https') and _HOST.fullmatch(parts.hostname or '') is not None
 
 
 def one_spelling(url: str) -> str:
@@ -68,6 +83,9 @@ def one_spelling(url: str) -> str:
     """
     parts = urlsplit(url)
     host = (parts.hostname or '').rstrip('.')
+    with suppress(OSError):
+        # Such as `127.1`.
+        host = inet_ntoa(inet_aton(host))
     with suppress(ValueError):
         address = ip_address(host)
         host = (getattr(address, 'ipv4_mapped', None) or address).compressed
@@ -75,7 +93,8 @@ def one_spelling(url: str) -> str:
     # As requests asks for it: without `.` and `..`.
     path = urljoin('/', unquote(parts.path)).rstrip('/')
     port = parts.port or {'http': 80, 'https': 443}.get(parts.scheme)
-    return urlunsplit((parts.scheme, f'{host}:{port}', path, parts.query, ''))
+    query = '&'.join(sorted(map(unquote, parts.query.split('&'))))
+    return urlunsplit((parts.scheme, f'{host}:{port}', path, query, ''))
 
 
 def root_of(metrics_url: str) -> str | None:

@@ -7,6 +7,11 @@ themselves, and would be sent the key. Here such a certificate stays unknown.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from requests import Response
+
 from datadog_checks.base.utils.http import RequestsWrapper
 
 __all__ = ['StrictRequests']
@@ -17,6 +22,13 @@ class StrictRequests(RequestsWrapper):
 
     __slots__ = ()
 
-    def fetch_intermediate_certs(self, hostname: str, port: int | None = None) -> list[str]:
-        """Return no certificates, so that the error about the one that is unknown stands."""
-        return []
+    def make_request_aia_chasing(
+        self,
+        request_method: Callable[..., Response],
+        _method: str,
+        url: str,
+        options: Mapping[str, Any],
+        _persist: bool,
+    ) -> Response:
+        """Make a request, and let the error about a certificate that is unknown stand."""
+        return request_method(url, **options)
