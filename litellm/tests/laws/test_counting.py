@@ -178,6 +178,30 @@ def test_a_line_that_is_spelled_differently_each_time_is_one_sample(part: str, p
     assert sum(pages.show(line, family=LATENCY, type_='histogram') for line in rest) == 280
 
 
+@pytest.mark.parametrize('created', ['', '1.7e9'], ids=['no _created', '_created'])
+@pytest.mark.parametrize(
+    ('part', 'before', 'after'),
+    [
+        ('_bucket', 'a="1",b="2",le="1"', 'a="1",b="2",le="1.00"'),
+        ('_bucket', 'a="1",b="2",le="1"', 'b="2",le="1",a="1"'),
+        ('_count', 'a="1",b="2"', ' b = "2", a="1" ,'),
+        ('_sum', '', ' '),
+    ],
+)
+def test_what_was_forgotten_and_returns_spelled_differently_goes_on(
+    part: str, before: str, after: str, created: str, pages: Pages
+) -> None:
+    def show(labels: str, value: float) -> float:
+        times = [f'{LATENCY}_created{{{labels}}} {created}'] if created and part != '_bucket' else []
+        return pages.show(f'{LATENCY}{part}{{{labels}}} {value}', *times, family=LATENCY, type_='histogram')
+
+    show(before, 1_000_000)
+    for _ in range(FORGOTTEN):
+        pages.show()
+
+    assert show(after, 1_000_030) == 30
+
+
 def test_a_sample_that_is_on_the_page_twice_is_told(pages: Pages) -> None:
     pages.show(f'{REQUESTS}_total{{n="0"}} 1', f'{REQUESTS}_total{{n="0"}} 2')
 

@@ -32,9 +32,9 @@ class Watch:
         self.slots = Slots()
         self.ledger = Ledger(self.slots)
         family = Family('requests', 'counter', 'requests')
-        count = SampleKind(family, Metric('requests.count'))
-        created = SampleKind(family, None, is_created=True)
-        self.series = Series(TagSet([], ''))
+        count = SampleKind(family, Metric('requests.count'), 0)
+        created = SampleKind(family, None, 0, is_created=True)
+        self.series = Series(TagSet([], ''), 0)
         self.slots.add(1, count, self.series)
         self.series.slots.append(0)
         self.series.created_slot = self.slots.add(2, created, self.series)
@@ -179,8 +179,8 @@ def test_a_process_that_is_no_longer_remembered_does_not_count_again(watch: Watc
 def test_a_series_that_comes_back_in_a_known_process_counts_whatever_its_clock_does(step: float, watch: Watch) -> None:
     """Another series of the process is still on the page, so no clock is needed."""
     family = Family('tokens', 'counter', 'tokens')
-    other = Series(TagSet([], ''))
-    other.created_slot = watch.slots.add(3, SampleKind(family, None, is_created=True), other)
+    other = Series(TagSet([], ''), 0)
+    other.created_slot = watch.slots.add(3, SampleKind(family, None, 0, is_created=True), other)
     other.created = watch.slots.last[other.created_slot] = DATE - 60
     watch.read(3, DATE - 60)
 

@@ -1,12 +1,11 @@
 """Keep what counts had counted when they were forgotten, for them to go on from there should they return.
 
 An old total that returns is not history to be counted again: a gateway may answer with an empty page for a while, or a
-family be unreadable. So of each count and each time of creation that is forgotten, the hash of its text, its last value
-and when it was first seen are kept: 24 bytes. Of these there are as many as of the samples that were known at once, and
-never few, so that a whole page may go and return, and where processes take turns several of their pages. The oldest
-give way to new ones: who returns after that counts as new if it has no time of creation, and otherwise only if it came
-to be after all that gave way had been seen. A sample that returns in another spelling, labels in another order for
-example, is not known again: all that it had counted counts again, once, with a time of creation as well.
+family be unreadable. So of each count and each time of creation that is forgotten, its hash, which is the same in any
+spelling, its last value and when it was first seen are kept: 24 bytes. Of these there are as many as of the samples
+that were known at once, and never few, so that a whole page may go and return, and where processes take turns several
+of their pages. The oldest give way to new ones: who returns after that counts as new if it has no time of creation, and
+otherwise only if it came to be after all that gave way had been seen.
 """
 
 from __future__ import annotations

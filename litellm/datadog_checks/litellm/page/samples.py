@@ -30,7 +30,6 @@ from .recognition import Reading, Recognition
 from .slots import (
     ABSENT,
     FEW_SAMPLES,
-    UNLEARNED,
     UNWANTED,
     Family,
     Flags,
@@ -159,11 +158,10 @@ class SampleTable:
         slots = self.slots
         kinds = slots.kinds
         new = {
-            slots.keys[slot]: slot
+            _identity(kinds[slot], series): slot
             for slot in slots.new()
-            if slots.series[slot] is not None and (kinds[slot].is_count or kinds[slot].is_created)
+            if (series := slots.series[slot]) is not None and (kinds[slot].is_count or kinds[slot].is_created)
         }
-        new.pop(UNLEARNED, None)
         counts = []
         for key, value, seen in self._archive.take(new.keys()):
             slot = new[key]
@@ -321,7 +319,7 @@ class SampleTable:
             kind, series = slots.kinds[slot], slots.series[slot]
             is_known = not slots.is_new[slot] and not isnan(slots.last[slot])
             if is_known and series is not None and (kind.is_count or kind.is_created):
-                self._archive.put(slots.keys[slot], slots.last[slot], series.seen)
+                self._archive.put(_identity(kind, series), slots.last[slot], series.seen)
             if kind.family.whole:
                 kind.family.whole.pop(slot, None)
             if series is not None:
@@ -422,13 +420,15 @@ class SampleTable:
                 metric_suffix = self._suffix_of_part(suffix, metric_suffix)
             if datadog_name is not None and metric_suffix is not None:
                 metric = self._metric(family, metric_suffix, submitted_type)
-            kind = SampleKind(family, metric, is_sum=suffix == '_sum')
-            names[f'{name}{suffix}'.encode()] = SampleName(family, kind, is_bucket=suffix == '_bucket')
+            text = f'{name}{suffix}'.encode()
+            kind = SampleKind(family, metric, hash(text), is_sum=suffix == '_sum')
+            names[text] = SampleName(family, kind, is_bucket=suffix == '_bucket')
         metrics = [name.metric for name in names.values() if name.metric is not None]
         family.is_submitted = bool(metrics)
         family.has_counts = not all(metric.is_gauge for metric in metrics)
         if type_ in CUMULATIVE_TYPES:
-            names[f'{name}{CREATED}'.encode()] = SampleName(family, SampleKind(family, None, is_created=True))
+            text = f'{name}{CREATED}'.encode()
+            names[text] = SampleName(family, SampleKind(family, None, hash(text), is_created=True))
 
         self._families[declared] = family
         for text, sample_name_ in names.items():
@@ -573,7 +573,7 @@ class SampleTable:
         family = self._families.get(declared)
         if family is not None:
             # Families of this type have no sample with the bare name.
-            name = self._names[text] = SampleName(family, SampleKind(family, None))
+            name = self._names[text] = SampleName(family, SampleKind(family, None, hash(text)))
             return name
         # There is no TYPE line for it. An option may still give it a type.
         self._declare(declared, declared, UNKNOWN)
@@ -597,7 +597,12 @@ class SampleTable:
                     metric = None
                 is_alone = metric is not None and (is_distribution or self._rules.non_cumulative_buckets)
                 kind = SampleKind(
-                    name.family, metric, bound=bound, bound_tag=tags[0] if tags else None, is_alone=is_alone
+                    name.family,
+                    metric,
+                    hash((name.kind.key, bound)),
+                    bound=bound,
+                    bound_tag=tags[0] if tags else None,
+                    is_alone=is_alone,
                 )
                 name.kinds[bound] = kind
             if len(name.kinds_by_text) > MOST_SPELLINGS * len(name.kinds):
@@ -621,7 +626,7 @@ class SampleTable:
         elif tags is None:
             series = family.series[key] = None
         else:
-            series = family.series[key] = Series(tags, workers)
+            series = family.series[key] = Series(tags, key, workers)
             if family.has_counts:
                 self._follow_first(family, series)
         return series
@@ -674,6 +679,11 @@ class SampleTable:
             if tag not in known:
                 known[tag] = stored_tag(tag)
         return sorted({known[tag] for tag in tags})
+
+
+def _identity(kind: SampleKind, series: Series) -> int:
+    """Return a hash of a sample, the same in any spelling."""
+    return hash((kind.key, series.key))
 
 
 def _parsed(labels: bytes) -> dict[str, str]:

@@ -116,12 +116,13 @@ class Family:
 class SampleKind:
     """The part of samples of one name and, for buckets, one bound in their family. Without a metric: not submitted."""
 
-    __slots__ = ('bound', 'bound_tag', 'family', 'is_alone', 'is_count', 'is_created', 'is_sum', 'metric')
+    __slots__ = ('bound', 'bound_tag', 'family', 'is_alone', 'is_count', 'is_created', 'is_sum', 'key', 'metric')
 
     def __init__(
         self,
         family: Family,
         metric: Metric | None,
+        key: int,
         *,
         bound: float | None = None,
         bound_tag: str | None = None,
@@ -131,6 +132,8 @@ class SampleKind:
     ) -> None:
         self.family = family
         self.metric = metric
+        # The same whenever it is learned.
+        self.key = key
         self.bound = bound
         self.bound_tag = bound_tag
         self.is_count = metric is not None and not metric.is_gauge
@@ -223,6 +226,7 @@ class Series:
         'first',
         'is_shared',
         'is_young',
+        'key',
         'parked',
         'seen',
         'slots',
@@ -230,8 +234,10 @@ class Series:
         'workers',
     )
 
-    def __init__(self, tags: TagSet, workers: int | None = None) -> None:
+    def __init__(self, tags: TagSet, key: int, workers: int | None = None) -> None:
         self.tags = tags
+        # Of its labels, in any spelling.
+        self.key = key
         # The same for all workers' series of one label set in multiprocess mode, None outside of it.
         self.workers = workers
         # The first series of the same metrics with the same tags, if it is not this one: they share their contexts.
@@ -289,7 +295,7 @@ def places(flags: Flags, flag: int) -> Iterator[Slot]:
 
 
 # What is in a slot without a sample.
-FREE = SampleKind(Family('', '', None), None)
+FREE = SampleKind(Family('', '', None), None, 0)
 
 
 class Slots:
