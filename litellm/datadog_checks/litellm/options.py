@@ -188,13 +188,16 @@ def unknown_options(shared: Mapping[str, Any], config: Mapping[str, Any]) -> Ite
             yield UnknownOption(name, is_shared, advice)
 
 
-def is_bottomless(value: Any, around: tuple[int, ...] = ()) -> bool:
+def is_bottomless(value: Any) -> bool:
     """Tell whether a value contains itself, as a YAML alias inside its anchor makes it, or is as deep."""
-    if not isinstance(value, Mapping | list | tuple):
-        return False
-    within = (*around, id(value))
-    members = value.values() if isinstance(value, Mapping) else value
-    return len(within) > DEEPEST or id(value) in around or any(is_bottomless(one, within) for one in members)
+    level = [value]
+    for _ in range(DEEPEST + 1):
+        # An alias that is used often is looked into once.
+        collections = {id(one): one for one in level if isinstance(one, Mapping | list | tuple)}.values()
+        if not collections:
+            return False
+        level = [inner for one in collections for inner in (one.values() if isinstance(one, Mapping) else one)]
+    return True
 
 
 def _refuse_bottomless(config: Mapping[str, Any]) -> None:
