@@ -49,7 +49,8 @@ DIFFERENCES = (
             f'{_REQUESTS}{{api_key_alias:bob-key}}',
             _FAILED,
         ),
-        'The callback runs twice for a request that is not streamed: https://github.com/BerriAI/litellm/pull/21159',
+        'The callback runs twice for a request that failed or is not streamed, from 1.80.6 to 1.81.13: '
+        'https://github.com/BerriAI/litellm/pull/21159',
     ),
     Difference(
         ('1.80.11', '1.88.6', '1.95.1'),

@@ -225,6 +225,11 @@ class Profile:
         return self.release < (1, 81, 8)
 
     @property
+    def counts_clients_twice(self) -> bool:
+        """Tell whether a client's request that failed or was not streamed counts twice, as the callback runs twice."""
+        return (1, 80, 6) <= self.release < (1, 81, 14)
+
+    @property
     def counts_fallbacks_for_requested_model(self) -> bool:
         """Tell whether a request that a fallback answered, not streamed, counts for the model it asked for."""
         return self.release < (1, 81, 14) or self.release >= (1, 109, 0)

@@ -87,8 +87,8 @@ class Telemetry:
         if failure.exception_status == '401' and not self._profile.names_key_of_refusals:
             values['hashed_api_key'] = None
         values |= self._unrouted(model)
-        self._series.inc('litellm_proxy_failed_requests_metric', values)
-        self._series.inc('litellm_proxy_total_requests_metric', values)
+        self._series.inc('litellm_proxy_failed_requests_metric', values, self._times)
+        self._series.inc('litellm_proxy_total_requests_metric', values, self._times)
         if failure.status != 401:
             self._series.inc('litellm_llm_api_failed_requests_metric', {**values, 'model': model, 'model_id': ''})
             self._count_unrouted_failure(values, model, status, failure.exception)
@@ -215,10 +215,10 @@ class Telemetry:
             values |= self._unrouted(call.group)
         if not self._profile.tells_provider_of_failures:
             values['api_provider'] = None
-        self._series.inc('litellm_proxy_failed_requests_metric', values)
+        self._series.inc('litellm_proxy_failed_requests_metric', values, self._times)
         for tag in call.tags:
             self._series.inc('litellm_proxy_failed_requests_by_tag_metric', {**values, 'tag': tag})
-        self._count_proxied(call, values)
+        self._count_proxied(call, values, self._times)
 
     def _unrouted(self, group: str) -> LabelValues:
         """Return what a failed request of a client tells of its deployment if none was chosen."""
@@ -255,10 +255,14 @@ class Telemetry:
         self._set_provider_budget(answer)
         if not call.stream and call.group and self._profile.counts_fallbacks_for_requested_model:
             values = {**values, 'requested_model': call.group}
-        self._count_proxied(call, values)
+        self._count_proxied(call, values, 1 if call.stream else self._times)
 
-    def _count_proxied(self, call: Call, values: LabelValues) -> None:
-        self._series.inc('litellm_proxy_total_requests_metric', values)
+    @property
+    def _times(self) -> int:
+        return 2 if self._profile.counts_clients_twice else 1
+
+    def _count_proxied(self, call: Call, values: LabelValues, times: int) -> None:
+        self._series.inc('litellm_proxy_total_requests_metric', values, times)
         for tag in call.tags:
             self._series.inc('litellm_proxy_total_requests_by_tag_metric', {**values, 'tag': tag})
 

@@ -402,6 +402,16 @@ def series_that_stay(_: pytest.MonkeyPatch) -> None:
         assert [one.value for one in aggregator.metrics('litellm.team.max_budget.metric')] == [5.0] * 20
 
 
+def requests_counted_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Show that both are submitted as LiteLLM counts them: that it counts so is for the fixture proxy's own tests."""
+    of_clients = 'litellm_proxy_total_requests_metric_total'
+    monkeypatch.setattr(ExactScraper, '_counts_history', lambda *_: True)
+    with serving_page(f'{TEXT}# TYPE {of_clients} counter\n{of_clients}{{requested_model="gpt-5"}} 6.0\n') as url:
+        shown(url)
+    assert [one.value for one in aggregator.metrics('litellm.requests.metric.count')] == [3]
+    assert [one.value for one in aggregator.metrics('litellm.proxy.total_requests.metric.count')] == [6]
+
+
 def models_called_for_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     """Show that a check queries /health with the option only: its cost is for the fixture proxy's own tests."""
     asked: list[str] = []
@@ -424,6 +434,7 @@ SYMPTOMS: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     '`litellm.endpoint.info` stops, and `litellm.endpoint.age` grows': health_that_fails_for_long,
     'A deleted key or team, a former alias or e-mail address is still reported': series_that_stay,
     'Too many contexts': labels_with_many_values,
+    '`litellm.proxy.total_requests.metric.count` is twice `litellm.requests.metric.count`': requests_counted_twice,
     'Calls with `api_key_alias:litellm-internal-health-check`': models_called_for_the_answer,
 }
 
