@@ -499,6 +499,7 @@ def test_a_key_that_is_the_name_of_a_label_never_leaves(scraper: dict[str, Any])
         'key-',
         '@001',
         '?a;a#a&',
+        '=[',
     ],
     ids=str,
 )
