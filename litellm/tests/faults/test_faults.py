@@ -655,6 +655,11 @@ VALUES: list[tuple[str, str, Outcome]] = [
 PAGES = [
     *(Fault(name, line_of_b(text), is_read()) for name, text in GOOD_LINES.items()),
     *(Fault(name, line_of_b(text), is_read()._replace(warning='more than once')) for name, text in TWICE.items()),
+    Fault(
+        'it comes twice, the last is no number',
+        line_of_b('…{team="b"} 4\n…{team="b"} NaN'),
+        costs_its_value()._replace(warning='more than once'),
+    ),
     *(Fault(name, line_of_b(f'…{{team="b"}} {value}'), outcome) for name, value, outcome in VALUES),
     Fault('a sample is missing', line_of_b(''), is_read_otherwise(between=6.0, first=19.0)),
     Fault('no HELP lines', page(lambda page: re.sub(rb'# HELP.*\n', b'', page)), is_read()),

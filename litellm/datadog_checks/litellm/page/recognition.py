@@ -272,7 +272,8 @@ class Recognition:
             self._values.append(slots.last[slot])
             self._absent.append(0)
         if value != value or (slots.kinds[slot].is_count and not 0.0 <= value <= LARGEST_COUNT):
-            self._absent[slot] = NO_VALUE
+            # Nor that of an earlier line of the sample: the last one holds.
+            self._values[slot], self._absent[slot] = slots.last[slot], NO_VALUE
             return slot
         self._values[slot], self._absent[slot] = value, 0
         self._moved.append(slot)
