@@ -162,10 +162,11 @@ def _read(table: SampleTable, page: bytes) -> dict[object, float] | str:
     slots = table.slots
     # What several spellings of a sample have in common, and for what is not submitted, its text.
     of: dict[int, object] = {
-        slot: (family.name, key, slots.kinds[slot].metric, slots.kinds[slot].bound)
+        slot: (family.name, key, slots.kinds[slot].metric, slots.kinds[slot].bound, slots.kinds[slot].is_created)
         for family in table._families.values()
         for key, series in family.series.items()
-        for slot in (series.slots if series is not None else ())
+        for slot in ((*series.slots, series.created_slot) if series is not None else ())
+        if slot is not None
     }
     # A sample that is to be learned anew has no text until then.
     present = (slot for slot, key in enumerate(slots.keys) if key != UNLEARNED and not reading.absent[slot])

@@ -411,7 +411,7 @@ class SampleTable:
                 sample_name = f'{former.name}{suffix}'.encode()
                 if sample_name in self._names and self._names[sample_name].family is former:
                     del self._names[sample_name]
-        names = {}
+        names: dict[bytes, SampleName] = {}
         for suffix in SUFFIXES[type_]:
             metric = None
             # A sample that the submitted type does not have is not submitted, as in the base package.
@@ -421,7 +421,9 @@ class SampleTable:
             if datadog_name is not None and metric_suffix is not None:
                 metric = self._metric(family, metric_suffix, submitted_type)
             text = f'{name}{suffix}'.encode()
-            kind = SampleKind(family, metric, hash(text), is_sum=suffix == '_sum')
+            # Both names of a counter's sample are of one sample.
+            if not names or type_ != 'counter':
+                kind = SampleKind(family, metric, hash(text), is_sum=suffix == '_sum')
             names[text] = SampleName(family, kind, is_bucket=suffix == '_bucket')
         metrics = [name.metric for name in names.values() if name.metric is not None]
         family.is_submitted = bool(metrics)
