@@ -78,7 +78,7 @@ def chunked(*chunks: bytes, end: bytes = b'0\r\n\r\n', headers: Sequence[str] = 
 
 def compressed(page: bytes, damage: Callable[[bytes], bytes] = bytes, encoding: str = 'gzip') -> list[Step]:
     """Return an answer whose body was compressed, and then damaged."""
-    return answer(damage(gzip.compress(page, compresslevel=1)), f'Content-Encoding: {encoding}')
+    return answer(damage(gzip.compress(page, compresslevel=1, mtime=0)), f'Content-Encoding: {encoding}')
 
 
 class Endpoint:
