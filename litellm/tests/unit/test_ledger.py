@@ -81,6 +81,10 @@ def test_a_decrease_without_times_of_creation_is_a_new_start(watch: Watch) -> No
     assert [watch.read(raw) for raw in (3, 5, 2, 4)] == [0, 2, 2, 2]
 
 
+def test_what_tells_of_its_creation_only_after_a_new_start_counts_from_there(watch: Watch) -> None:
+    assert [watch.read(100), watch.read(0), watch.read(1, DATE - 60), watch.read(3, DATE - 60)] == [0, 0, 1, 2]
+
+
 def test_what_falls_within_one_incarnation_counts_again_only_beyond_where_it_was(watch: Watch) -> None:
     """Two caches serve pages of different age by turns, or a sum has observed something negative."""
     assert [watch.read(raw, DATE - 60) for raw in (3, 5, 4, 6, 5, 7)] == [0, 2, 0, 1, 0, 1]

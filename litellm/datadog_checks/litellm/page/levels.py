@@ -112,7 +112,9 @@ class Levels:
         """Let what returns go on from before a fall that left it out, if all of the page may do so."""
         values, last = reading.values, self._slots.last
         for fall in self._falls:
-            back = [slot for slot in increments if last[slot] == 0.0 and _has(fall.before, slot) and fall.before[slot]]
+            gone = (slot for slot in increments if last[slot] == 0.0 and _has(fall.before, slot) and fall.before[slot])
+            # What tells of its creation by now needs no level.
+            back = self._dateless(gone)
             if back and all(_reaches(values[slot], fall.before, slot) for slot in self._on_page(reading)):
                 for slot in back:
                     increments[slot] = min(increments[slot], values[slot] - fall.before[slot])
