@@ -393,10 +393,12 @@ def _is_forward_proxy(value: Any) -> bool:
 
 
 def _refuse_tls(config: Mapping[str, Any]) -> None:
-    if not isinstance(config.get('tls_private_key_password') or '', str):
+    if not isinstance(config.get('tls_private_key_password'), str | None):
         raise ConfigurationError('The setting `tls_private_key_password` must be a string: put it into quotes')
-    certificates = config.get('tls_intermediate_ca_certs') or []
-    if not isinstance(certificates, list | tuple) or not all(isinstance(one, str) for one in certificates):
+    certificates = config.get('tls_intermediate_ca_certs')
+    if certificates is not None and (
+        not isinstance(certificates, list | tuple) or not all(isinstance(one, str) for one in certificates)
+    ):
         raise ConfigurationError('The setting `tls_intermediate_ca_certs` must be a list of certificates')
     ciphers = config.get('tls_ciphers')
     if not ciphers or 'ALL' in ciphers:

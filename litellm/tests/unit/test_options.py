@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import math
+from copy import copy
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from datadog_checks.base import OpenMetricsBaseCheckV2
 from datadog_checks.base.errors import ConfigurationError
 from datadog_checks.litellm import LitellmCheck
 from datadog_checks.litellm.config_models.instance import InstanceConfig
-from datadog_checks.litellm.options import _SWITCHES, Options, unknown_options
+from datadog_checks.litellm.options import _OF_THE_AGENT, _SWITCHES, Options, unknown_options
 from tests.support.spec import own_options
 
 NAMES = [option.name for option in fields(Options)]
@@ -299,6 +301,43 @@ def test_what_the_agent_reads_or_adds_is_no_mistake() -> None:
     assert [one.advice for one in unknown_options({}, {'frobnicate': 1})] == ['']
 
 
+class Asked(dict[str, Any]):
+    """A mapping that takes note of the keys that it is asked for, and so do its copies."""
+
+    def __init__(self, content: dict[str, Any], keys: set[str]) -> None:
+        super().__init__(content)
+        self.keys_asked_for = keys
+
+    def get(self, key: str, default: Any = None) -> Any:
+        self.keys_asked_for.add(key)
+        return super().get(key, default)
+
+    def __getitem__(self, key: str) -> Any:
+        self.keys_asked_for.add(key)
+        return super().__getitem__(key)
+
+    def __contains__(self, key: object) -> bool:
+        self.keys_asked_for.add(str(key))
+        return super().__contains__(key)
+
+    def __copy__(self) -> Asked:
+        return Asked(dict(self), self.keys_asked_for)
+
+    def __deepcopy__(self, _: object) -> Asked:
+        return copy(self)
+
+
+def test_each_option_that_the_base_package_asks_for_is_known() -> None:
+    """A newer one may have others, which nobody is to be told are no options."""
+    shared, own = Asked({}, set()), Asked({'openmetrics_endpoint': 'https://127.0.0.1:9/', 'metrics': ['a']}, set())
+    assert 'refused' in OpenMetricsBaseCheckV2('openmetrics', shared, [own]).run()
+
+    assert {'log_requests', 'timeout', 'use_agent_proxy'} <= shared.keys_asked_for
+    assert {'exclude_labels', 'max_returned_metrics', 'share_labels', 'tls_verify', 'username'} <= own.keys_asked_for
+    given = dict.fromkeys(shared.keys_asked_for), dict.fromkeys(own.keys_asked_for)
+    assert list(unknown_options(*given)) == []
+
+
 HTTPS = {'openmetrics_endpoint': 'https://localhost:4000/metrics/'}
 
 
@@ -369,11 +408,18 @@ MISTAKES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize('option', sorted(InstanceConfig.model_fields))
+# What the base package reads besides those of the models, in each run or each request.
+BESIDE_MODELS = ('kerberos', 'no_proxy', 'target_info', *(one for one in _OF_THE_AGENT if one.startswith('tls_')))
+
+
+@pytest.mark.parametrize('option', sorted({*InstanceConfig.model_fields, *BESIDE_MODELS}))
 def test_whatever_stands_in_an_option_its_error_names_it(option: str) -> None:
     """Recognize a value that is accepted by the failed connection, as nothing listens there."""
     for mistake, value in MISTAKES.items():
-        instance = {'openmetrics_endpoint': 'http://127.0.0.1:9/metrics/', 'collect_readiness': False, option: value}
+        # Contexts of TLS are made for this alone, and without the certificates of all authorities.
+        tls = {'openmetrics_endpoint': 'https://127.0.0.1:9/metrics/', 'tls_verify': False}
+        instance = tls if option.startswith('tls_') else {'openmetrics_endpoint': 'http://127.0.0.1:9/metrics/'}
+        instance = {**instance, 'collect_readiness': False, option: value}
         try:
             error = LitellmCheck('litellm', {}, [instance]).run()
         except ConfigurationError as refused:
@@ -381,7 +427,7 @@ def test_whatever_stands_in_an_option_its_error_names_it(option: str) -> None:
         message = json.loads(error)[0]['message'] if error else 'cannot connect, which is ignored'
         is_named = option in message.replace('openmetrics_endpoint', '') or option == 'openmetrics_endpoint'
         # The Agent bundles it.
-        lacks_library = 'requests_ntlm' in message
+        lacks_library = 'requests_ntlm' in message or 'requests_kerberos' in message
         assert 'connect' in message or is_named or lacks_library, f'{mistake}: {message}'
 
 
