@@ -2,7 +2,7 @@
 
 Anything between the Agent and the proxy may treat an optimized request in a way of its own: refuse it, redirect it in
 circles, never answer it, answer something else, or damage the answer. Whatever it is, the next request is a plain one,
-in the same run if the trouble looks like that of the optimization, or has come twice in a row. If that works, the
+in the same run if the trouble looks like that of the optimization, or has come twice. If that works, the
 optimization is at fault: requests are plain for a while, and for twice as long each time that it turns out to be still
 so. If it does not work either, the proxy is at fault, and nothing is held against the optimization.
 
@@ -30,7 +30,9 @@ class Optimization:
         self.is_used = is_used
         """Whether the next request is an optimized one."""
         self._failures = 0
-        """How many optimized requests have failed since one worked."""
+        """How many optimized requests have failed since two in a row worked."""
+        self._has_worked = False
+        """Whether the last optimized request worked."""
         self._pages_to_rest = 0
         self._next_rest = FIRST_REST
 
@@ -48,12 +50,16 @@ class Optimization:
         except RequestException as error:
             self.is_used = False
             self._failures += 1
+            self._has_worked = False
             if self._failures == 1 and not self.is_suspect(error):
                 raise
             fault = error.with_traceback(None)
         else:
-            self._failures = 0
-            self._next_rest = FIRST_REST
+            # The first may have worked as it had nothing of the request before it, such as a connection.
+            if self._has_worked:
+                self._failures = 0
+                self._next_rest = FIRST_REST
+            self._has_worked = True
             return None
         read()
         if self.is_explained(fault):
