@@ -135,8 +135,8 @@ BUCKET = b'litellm_auth_latency_bucket'
 BUDGET = b'litellm_remaining_user_budget_metric'
 TYPES = b'# TYPE litellm_auth_latency histogram\n# TYPE %s gauge\n# TYPE litellm_requests_metric counter\n' % BUDGET
 
-# Lines after one another, for the first page and for the second. Each takes minutes, or more than `SOON`, if every line
-# is compared with those before it.
+# Lines after one another, for the first page and for the second. Each takes longer than `SOON`, some by minutes, if
+# every line is compared with those before it.
 LONG_PAGES: dict[str, Callable[[int], Iterator[bytes]]] = {
     'buckets of one series': lambda _: (b'%s{le="%d.0"} 0.0' % (BUCKET, bound) for bound in range(40_000)),
     'buckets that share contexts': lambda page: (

@@ -40,7 +40,8 @@ what a page disproves the `Date` of.
 Not exact, because a page does not tell: what a process counts before its own first page, if it is older than our first
 page; incarnations that stay away for longer than they are remembered, and return on an old page out of a cache;
 observations below zero; restarts in multiprocess mode that no counter shows by falling, of which each counter loses
-what it had before at most.
+what it had before at most; several workers that were there when the connection was refused, as by a Service without
+ready endpoints or a firewall: what they had counted by their first page counts once.
 """
 
 from __future__ import annotations

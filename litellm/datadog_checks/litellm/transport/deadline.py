@@ -5,7 +5,8 @@
 answers with status 100 precede, nor what trailers follow. So the limit is below it, where bytes are received: the read
 that would outlast it fails like one that timed out, in all that is built upon it.
 
-Out of reach is what the base package requests by itself: see `wrapper`.
+Out of reach is the handshake with a forward proxy of SOCKS: some hundred bytes at most, each of which is waited for
+within `timeout`. What gets a token has a limit of its own: see `client`.
 """
 
 from __future__ import annotations
