@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
-from urllib.parse import quote, unquote, unquote_plus, urlsplit
+from urllib.parse import quote, quote_plus, unquote, unquote_plus, urlsplit
 from weakref import WeakSet
 
 from datadog_checks.base.utils import http, tls
@@ -32,9 +32,10 @@ __all__ = [
     'MASK',
     'SELECTOR',
     'Redactor',
-    'decoded',
+    'decodings',
     'guard_logs',
     'hushed',
+    'may_be_encoded',
     'scalars_in',
     'secrets_of',
     'secrets_of_header',
@@ -76,8 +77,17 @@ _NO_WORD = re.compile(r'\W', re.ASCII)
 _BASE64 = '[a-z0-9+/_-]{{0,2}}{}[a-z0-9+/=_-]*'
 _URL_SAFE = str.maketrans('+/', '-_')
 
-# Gateways encode what is encoded already, but not many times.
+# What is encoded is often encoded again, but not many times in several ways.
 MOST_ENCODINGS = 8
+
+# Percent-encoding that was percent-encoded, however many times.
+_ENCODED_AGAIN = re.compile('%(?:25)+(?=[0-9a-f]{2})', re.IGNORECASE)
+# As URLs, HTML, and JSON or Python encode characters.
+_ENCODED = re.compile(
+    r'(?:%[0-9a-f]{2})+|&(?:#\d{1,7}|#x[0-9a-f]{1,6}|[a-z]{2,8});|\\(?:u[0-9a-f]{4}|x[0-9a-f]{2}|["\'\\/])',
+    re.ASCII | re.IGNORECASE,
+)
+_SURROGATES = re.compile('[\ud800-\udfff]')
 
 
 class _Known(NamedTuple):
@@ -92,6 +102,10 @@ class _Known(NamedTuple):
         """Tell whether a text has any secret."""
         lowered = text.lower()
         return any(sign in lowered for sign in self.signs)
+
+    def is_encoded_in(self, text: str) -> bool:
+        """Tell whether a text has any secret once it is decoded."""
+        return may_be_encoded(text) and bool(self.signs) and any(map(self.is_in, decodings(text)))
 
     def masked(self, text: str) -> str:
         """Return a text with the mask in the place of each secret."""
@@ -142,9 +156,9 @@ class Redactor:
         known = self._known
         if known.is_in(text):
             text = known.masked(text)
-        if '%' in text and known.is_in(decoded(text)):
+        if known.is_encoded_in(text):
             text = _WORD.sub(partial(_without_encoded, known), text)
-            if known.is_in(decoded(text)):
+            if known.is_encoded_in(text):
                 text = MASK
         return _USER_INFO.sub(f'{MASK}@', text) if '@' in text else text
 
@@ -159,23 +173,45 @@ def _compiled(secrets: frozenset[str]) -> _Known:
 
 
 def _without_encoded(known: _Known, word: re.Match[str]) -> str:
-    """Return the mask for a word that is, or has, a secret with any of its characters percent-encoded."""
-    return MASK if '%' in word[0] and known.is_in(decoded(word[0])) else word[0]
+    """Return the mask for a word that is, or has, a secret with any of its characters encoded."""
+    return MASK if known.is_encoded_in(word[0]) else word[0]
 
 
-def decoded(text: str) -> str:
-    """Return a text without percent-encoding, were it encoded several times."""
+def may_be_encoded(text: str) -> bool:
+    """Tell whether a text has a sign of what `decodings` decodes."""
+    return '%' in text or '\\' in text or '&' in text
+
+
+def decodings(text: str) -> Iterator[str]:
+    """Yield what a text is once it is decoded, and once that is decoded, for as long as anything in it is encoded."""
     for _ in range(MOST_ENCODINGS):
-        plain = unquote(text)
-        if plain == text:
-            break
-        text = plain
-    return text
+        before = text
+        for pattern, plain in ((_ENCODED_AGAIN, '%'), (_ENCODED, _plain)):
+            text, changes = pattern.subn(plain, text)
+            if changes:
+                yield text
+        if text == before:
+            return
+
+
+def _plain(code: re.Match[str]) -> str:
+    if code[0].startswith('%'):
+        content = bytes.fromhex(code[0].replace('%', ''))
+        try:
+            return content.decode()
+        except UnicodeError:
+            return content.decode('latin-1')
+    if code[0].startswith('&'):
+        return html.unescape(code[0])
+    # No surrogate may leave: it is no text.
+    return code[0][1] if len(code[0]) == 2 else _SURROGATES.sub('\ufffd', chr(int(code[0][2:], 16)))
 
 
 def _spellings(secret: str) -> Iterator[_Spelling]:
     """Yield a secret as JSON, Python, HTML, metrics, hexadecimal digits and base64 spell it."""
     plain = {secret, json.dumps(secret)[1:-1], repr(secret)[1:-1], html.escape(secret)}
+    # UTF-8 that was read as the text of a header.
+    plain.add(secret.encode('utf-8', 'replace').decode('latin-1'))
     # What has these signs only is a part of any text.
     if len(secret.strip('-_.:/ ')) >= SHORTEST_SECRET:
         plain.add(_NO_WORD.sub('_', secret))
@@ -238,7 +274,12 @@ def secrets_of_header(name: str, value: str) -> Iterator[str]:
     if name.lower() in HARMLESS_HEADERS:
         return
     shortest = 1 if _SAYS_SECRET.search(name) else SHORTEST_VALUE
-    for part in (value, value.rpartition(' ')[2], *(part.partition('=')[2] for part in value.split(';'))):
+    for part in (
+        value,
+        value.partition(' ')[2],
+        value.rpartition(' ')[2],
+        *(part.partition('=')[2] for part in value.split(';')),
+    ):
         if len(part.strip()) >= shortest:
             yield from _forms(part)
 
@@ -286,6 +327,7 @@ def _forms(secret: str) -> Iterator[str]:
         yield meant
         yield quote(meant, safe='', errors='replace')
         yield quote(meant, errors='replace')
+        yield quote_plus(meant, errors='replace')
 
 
 def _basic(user_and_password: str) -> str:

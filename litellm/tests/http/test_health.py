@@ -646,7 +646,19 @@ def test_more_endpoints_than_anybody_has_are_cut_healthy_ones_first(
     tags = sorted(tag for sample in aggregator.metrics(INFO) for tag in sample.tags if tag.startswith('llm_model'))
     assert tags == ['llm_model:healthy-0', 'llm_model:healthy-1', 'llm_model:ill']
     aggregator.assert_metric('litellm.endpoint.healthy_count', 5)
-    assert any('more than 3 different endpoints: 3 are not sent' in warning for warning in check.warnings)
+    assert any(
+        'more than 3 different endpoints' in warning and ': 3 endpoints are not sent' in warning
+        for warning in check.warnings
+    )
+
+
+def test_names_that_take_long_to_search_for_secrets_are_cut_healthy_ones_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, 'MAX_NAMES', 300)
+    answer = body([{'model': '%25' * 50}, {'model': 'b'}], [{'model': '%' * 100}, {'model': 'c' * 50}])
+    found = read_health(client.Answer(200, json.dumps(answer).encode(), is_whole=True), Redactor(), has_key=True)
+
+    assert sum(found.endpoints.values()) == 3
+    assert (found.healthy, found.unhealthy, found.left_out) == (2, 2, 1)
 
 
 def filled(unit: str, head: str = '{"healthy_endpoints":[],"unhealthy_endpoints":[', tail: str = '0]}') -> bytes:

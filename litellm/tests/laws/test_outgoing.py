@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 from datadog_checks.litellm import LitellmCheck
 from datadog_checks.litellm.mapping.labels import FORMER_NAMES, METADATA_PREFIXES, PERSONAL_LABELS, is_custom
 from datadog_checks.litellm.mapping.outgoing import OutgoingLabels
 from datadog_checks.litellm.metrics import GAUGES
 from datadog_checks.litellm.options import Options
+from datadog_checks.litellm.secret_forms import FORMS, UNCLEAR, without_secrets
 from datadog_checks.litellm.secrets import Redactor
 from tests.lineage.lineage import Lineage
 from tests.support.agent_model import AgentModel, Context
@@ -420,22 +423,27 @@ def test_what_only_resembles_a_secret_is_sent(value: str, scraper: dict[str, Any
 
 
 # How keys of an issuer begin, and what follows.
-LETTERS, DIGITS = 'Hunter2Hunter2Hunter2' * 4, '5f3a' * 16
+LETTERS, DIGITS, CAPITALS = 'Hunter2Hunter2Hunter2' * 4, '5f3a' * 16, 'HUNTER2' * 12
+UUID = '5f3a5f3a-5f3a-5f3a-5f3a-5f3a5f3a5f3a'
 ISSUED = (
     *(f'{prefix}{LETTERS}' for prefix in (
         'ya29.', 'ghp_', 'github_pat_', 'glpat-', 'glrt-', 'glc_', 'glsa_', 'xoxb-', 'xapp-1-', 'hf_', 'gsk_', 'pplx-',
         'xai-', 'nvapi-', 'r8_', 'tgp_v1_', 'sk_live_', 'rk_live_', 'whsec_', 'AIza', 'GOCSPX-', '1//0', 'npm_',
         'pypi-', 'dckr_pat_', 'fw_', 'csk-', 'jina_', 'tvly-', 'wandb_v1_', 'lin_api_', 'ntn_', 'figd_', 'sb_secret_',
-        'hvs.', 'dp.pt.', 'ATATT', 'ABSK', 'bedrock-api-key-', 'IQoJb3JpZ2lu', 'ddapp_', 'ddpat_',
+        'hvs.', 'dp.pt.', 'ATATT', 'ABSK', 'bedrock-api-key-', 'IQoJb3JpZ2lu', 'ddapp_', 'ddpat_', 'AQ.Ab8', 'vck_',
+        'pcsk_a_', 'pa-', 'flp_', 'esecret_', 'sess-', 'llx-', 'secret_', 'HRKU-',
     )),
     *(f'{prefix}{DIGITS[:size]}' for prefix, size in (
         ('dapi', 32), ('dop_v1_', 64), ('e2b_', 40), ('fc-', 32), ('key-', 32), ('lsv2_pt_', 32), ('sbp_', 40),
-        ('shpat_', 32), ('SK', 32),
+        ('shpat_', 32), ('SK', 32), ('sk_', 48), ('rc_', 64), ('dose', 32),
     )),
-    *(f'{prefix}{LETTERS.upper()}' for prefix in ('AGE-SECRET-KEY-1', 'NRAK-')),
-    'AKIAHUNTER2HUNTER2AB', 'ASIAHUNTER2HUNTER2AB', f'SG.{LETTERS[:22]}.{LETTERS[:43]}',
-    f'PMAK-{DIGITS[:24]}-{DIGITS[:34]}', 'pk-lf-5f3a5f3a-5f3a-5f3a-5f3a-5f3a5f3a5f3a',
-    '-----BEGIN RSA PRIVATE KEY-----hunter2',
+    *(f'{prefix}{CAPITALS}' for prefix in ('AGE-SECRET-KEY-1', 'NRAK-', 'rpa_', 'dt0c01.HUNTER2HUNTER2HUNTER2.')),
+    'AKIAHUNTER2HUNTER2AB', 'ASIAHUNTER2HUNTER2AB', f'SG.{LETTERS[:22]}.{LETTERS[:43]}', f're_Hunter22_{LETTERS}',
+    f'PMAK-{DIGITS[:24]}-{DIGITS[:34]}', f'pk-lf-{UUID}', f'sk-lf-{UUID}', f'{UUID}:{DIGITS[:32]}',
+    f'{LETTERS[:52]}JQQJ99BAACYeBjFXJ3w3AAABACOG1234', f'abc8Q~{LETTERS[:34]}', f'{DIGITS[:32]}.{LETTERS[:16]}',
+    f'123456789:AA{LETTERS[:33]}', f'dapi{DIGITS[:32]}-2', f'glpat-{LETTERS[:27]}.01.{DIGITS[:9]}',
+    'eyJhbGciOiJkaXIifQ..hunter2hunter2.hunter2.hunter2', '-----BEGIN RSA PRIVATE KEY-----hunter2',
+    '-----BEGIN PGP PRIVATE KEY BLOCK-----hunter2',
 )  # fmt: skip
 
 
@@ -447,26 +455,96 @@ def test_a_key_is_known_by_the_form_that_its_issuer_gives_it(key: str) -> None:
         assert outgoing.of({label: f'a/{key} b'})[label].startswith('a/redacted')  # type: ignore[index]
 
 
+@given(st.data())
+@settings(max_examples=300, deadline=None, derandomize=True)
+def test_every_key_of_a_form_is_known(data: st.DataObject) -> None:
+    form = data.draw(st.sampled_from(FORMS))
+    beginning = data.draw(st.sampled_from(form.beginnings.split()))
+    rest = data.draw(st.from_regex(re.compile(form.rest, re.ASCII), fullmatch=True))
+    # Words are none that anybody issues.
+    assume(len(set(rest)) > 8 and len(re.findall('[0-9]', rest)) > 10)
+
+    assert without_secrets(f'a {beginning}{rest} b', is_address=False) == f'a {UNCLEAR} b'
+
+
+@pytest.mark.parametrize('label', ['model', 'api_base', 'route'])
+def test_what_looks_random_is_withheld_where_it_identifies_nobody(label: str) -> None:
+    """Mistral, Cohere and others issue keys of letters and digits only. So are the IDs of users."""
+    key = 'Ab3dE9fGh1Jk2Lm4Np5Qr6St7Uv8Wx9Z'
+    outgoing = OutgoingLabels(Options.of({}), {}, Redactor())
+
+    assert outgoing.of({label: f'openai/{key}'}) == {label: 'openai/redacted'}
+    for name in ('LlamaEndpointStackEndpoint3F2A1B4C', HASH, UUID, key[:24]):
+        assert outgoing.of({label: name}) == {label: name}
+    assert outgoing.of({'end_user': key}) == {'end_user': key}
+
+
 @pytest.mark.parametrize('label', ['model', 'end_user', 'metadata_x', 'user_agent'])
 def test_names_that_begin_like_the_keys_of_an_issuer_are_sent(label: str) -> None:
     names = (
         *('basic authentication', 'the basic-plan', 'xai/grok-2-latest', 'pplx-70b-online', 'hf_team/hf_model-8b'),
+        *('dapi-team', 'fw_model', 'npm_team', 'SG.east.models', 'key-of-the-team', 'fc-model', 'SKU12345'),
+        *('pk-lf-team', 'groq/gsk_model', 'akia/model', 'ghost-writer', 'ollama/key:latest', '2026-11-29T01:02:03Z'),
+        *('3fa85f64-5717-4562-b3fc-2c963f66afa6', 'user_2NNEqL2nrIRdJ194ndJqAHwEfxC', 'auth0|5f3a5f3a5f3a5f3a5f3a5f3a'),
         *(
-            'dapi-team',
-            'fw_model',
-            'npm_team',
-            'SG.east.models',
-            'key-of-the-team',
-            'fc-model',
-            'SKU12345',
-            'pk-lf-team',
+            'sk-hynix-production',
+            'sk-telecom-a-dot-x-4-large',
+            'sk-SK-localized-support-bot',
+            'sk-learn-classifier-v2-prod',
         ),
-        *('groq/gsk_model', 'akia/model', 'ghost-writer', 'ollama/key:latest', '2026-11-29T01:02:03Z'),
-        '3fa85f64-5717-4562-b3fc-2c963f66afa6',
+        *(
+            'SK-Hynix-Production-2026',
+            'risk-sk-management-department-x',
+            'openai/sk-hynix-production-claude-4-20250514',
+        ),
+        *('Basic plan2026', 'Bearer authentication', 'the bearer authentication filter', 'bearer-authentication-team'),
+        *('pa-production-assistants-for-the-whole-company', 'SG.production-models-asia.team-of-many-people'),
+        *('pypi-mirror-team-with-a-very-long-name-that-goes-on-and-on-and', 'gsk_pharma-production-glaxo'),
+        *('secret_internationalization', 'sess-team', 'AQ.team', '8Q~', 'team8Q~x', 'asia-southeast1'),
+        *('turkey=1', 'hockey: 1', 'bypass=true', 'compass: north', 'author: me', 'auth: oauth2', 'tokenizer=cl100k'),
+        *('api_key=', 'pass=true', 'token=None', 'key accounts', 'cookie-monster', 'hooks/of/the-team', 'pwd'),
     )
     outgoing = OutgoingLabels(Options.of({}), {}, Redactor())
     for name in names:
         assert outgoing.of({label: name}) == {label: name}
+
+
+@pytest.mark.parametrize(
+    ('value', 'left'),
+    [
+        ('password=hun,ter2', ''),
+        ('password=hun;ter2&hunter2#hunter2', ''),
+        ('password="hun ter2"', ''),
+        ("password='hun ter2', user=me", ', user=me'),
+        ('{"password": "hun,t\\"er2", "user": "me"}', '{", "user": "me"}'),
+        (r'{\"api_key\":\"hun ter2\",\"user\":\"me\"}', r'{\",\"user\":\"me\"}'),
+        ('host=db user=llm password=hunter2 dbname=x', 'host=db user=llm  dbname=x'),
+        ('x.redis.example:6380,password=hunter2=,ssl=True', 'x.redis.example:6380,,ssl=True'),
+        ('Server=db;Uid=me;Pwd=hunter2;Port=1', 'Server=db;Uid=me;;Port=1'),
+        ('PGPASSWORD=hunter2', ''),
+        ('apikey=hunter2', ''),
+        ('apikey:hunter2', ''),
+        ('apiKey=hunter2', ''),
+        ('accessToken: hunter2', ''),
+        ('client_secret = hunter2', ''),
+        ('api_key => hunter2', ''),
+        ('credentials: hunter2', ''),
+        ('passphrase=hunter2', ''),
+        ('Authorization: Token hunter2', ''),
+        ('x; Cookie: session=hunter2; b=hunter2', 'x; '),
+        ('api_key&#61;hunter2', ''),
+        ('api_key\\u003dhunter2', ''),
+        ('key%2525252525252525252525253Dhunter2', ''),
+        ('Bearer aHVudGVyMg/aHVudGVyMg', 'Bearer redacted'),
+        ('Basic aHVudGVyOmh1bnRlcg', 'Basic redacted'),
+        ('https://discord.com/api/v10/webhooks/1/hunter2', 'https://discord.com/api/v10/webhooks/redacted'),
+        ('https://contoso.webhook.office.com/webhookb2/1@2/hunter2', 'https://contoso.webhook.office.com/redacted'),
+        ('https://chat.example/hooks/hunter2', 'https://chat.example/hooks/redacted'),
+    ],
+)
+def test_what_a_name_says_is_secret_goes_as_a_whole_and_nothing_else(value: str, left: str) -> None:
+    for label in ('end_user', 'metadata_x'):
+        assert OutgoingLabels(Options.of({}), {}, Redactor()).of({label: value}) == {label: left}
 
 
 def test_a_key_that_is_the_name_of_a_label_never_leaves(scraper: dict[str, Any]) -> None:
@@ -500,6 +578,19 @@ def test_a_key_that_is_the_name_of_a_label_never_leaves(scraper: dict[str, Any])
         '@001',
         '?a;a#a&',
         '=[',
+        'sk-a-',
+        'AQ.a-',
+        '://hook/',
+        '/hook.a',
+        'key=a,',
+        'password="\\',
+        'a_key',
+        '%25',
+        '\\u0041',
+        '&#65;',
+        '\\',
+        'aA1',
+        'Bearer a1',
     ],
     ids=str,
 )

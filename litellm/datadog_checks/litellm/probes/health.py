@@ -54,6 +54,10 @@ MAX_ENDPOINTS = 5000
 MAX_TAG_VALUE = 150
 LONGEST_NAME = 4096
 
+# To look for secrets in so many characters takes seconds. Names of 5,000 endpoints have a tenth of it.
+MAX_NAMES = 4 << 20
+_NAMES = ('model', 'custom_llm_provider', 'model_id')
+
 UNKNOWN_ERROR = 'unknown'
 
 # The text of an error begins with its class: `litellm.RateLimitError: ...`. The rest must not leave the host.
@@ -113,9 +117,13 @@ def read_health(answer: Answer, redact: Redactor, *, has_key: bool) -> Health:
     if answer.status not in (200, 503) or not isinstance(healthy, list) or not isinstance(unhealthy, list):
         raise NoHealthError(_advice(answer, has_key))
     endpoints: Counter[tuple[str, ...]] = Counter()
-    left_out = 0
+    left_out = length = 0
     for is_healthy, members in ((False, unhealthy), (True, healthy)):
         for endpoint in members:
+            length += _length_of_names(endpoint)
+            if length > MAX_NAMES:
+                left_out += 1
+                continue
             tags = _tags(endpoint, is_healthy, redact)
             if tags in endpoints or len(endpoints) < MAX_ENDPOINTS:
                 endpoints[tags] += 1
@@ -132,10 +140,14 @@ def _is_too_fine(body: bytes) -> bool:
     return most < 0 or next(islice(_TOKEN.finditer(body), most, None), None) is not None
 
 
+def _length_of_names(endpoint: object) -> int:
+    names = map(endpoint.get, _NAMES) if isinstance(endpoint, dict) else ()
+    return sum(len(name) for name in names if isinstance(name, str))
+
+
 def _tags(endpoint: object, is_healthy: bool, redact: Redactor) -> tuple[str, ...]:
     fields = endpoint if isinstance(endpoint, dict) else {}
-    names = (fields.get(name) for name in ('model', 'custom_llm_provider', 'model_id'))
-    model, provider, identity = (_text(name, redact) for name in names)
+    model, provider, identity = (_text(fields.get(name), redact) for name in _NAMES)
     if not provider and '/' in model:
         provider = model.partition('/')[0]
     tags = [f'endpoint_health:{"healthy" if is_healthy else "unhealthy"}']
@@ -267,8 +279,10 @@ class HealthProbe:
             self._check.gauge(ENDPOINT_UNHEALTHY_COUNT, health.unhealthy, tags=self._tags)
             if health.left_out:
                 self._check.warning(
-                    '/health lists more than %d different endpoints: %d are not sent, healthy ones first.',
+                    '/health lists more than %d different endpoints, or %d MB of names: %d endpoints are not sent, '
+                    'healthy ones first.',
                     MAX_ENDPOINTS,
+                    MAX_NAMES >> 20,
                     health.left_out,
                 )
             for tags, endpoints in health.endpoints.items():
