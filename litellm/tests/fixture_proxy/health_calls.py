@@ -15,7 +15,7 @@ from .telemetry import Telemetry
 __all__ = ['Probe', 'Probes']
 
 _TOKENS = Usage(prompt=8, completion=5)
-# Before, LiteLLM counts none of these calls, as was measured on seven releases from 1.80.11 to 1.87.0.
+# Before, LiteLLM counts none of these calls, as was measured on releases from 1.80.11 to 1.87.5.
 _COUNTED_SINCE = (1, 88, 0)
 
 
