@@ -1,6 +1,7 @@
 """Play faults on the newest real LiteLLM, with a database, and print what it counts and answers meanwhile.
 
-Ten faults of forty seconds, at real speed: twelve to fifteen minutes. A part of them can be named.
+Ten faults of forty seconds, at real speed: twelve to fifteen minutes. A part of them can be named. With --cooldowns, it
+tries instead which failures of a provider take a deployment out of use, in two minutes.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import sys
 from tools.markdown import between_markers, put_table
 from tools.real_litellm.environment import HarnessError, environment
 
+from .cooldowns import COOLDOWNS, real_cooldowns
 from .faults import FAULTS, observe
 from .outages_comparison import PAGE
 from .tables import tables, with_faults
@@ -23,6 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command; return its exit code."""
     parser = argparse.ArgumentParser(prog='python -m tools.outages', description=__doc__)
     parser.add_argument('faults', nargs='*', metavar='fault', help='only these, such as "Redis down"')
+    parser.add_argument('--cooldowns', action='store_true', help='the table of cooldowns, and nothing else')
     parser.add_argument('--write', action='store_true', help=f'write the tables into docs/{PAGE.name}')
     options = parser.parse_args(arguments)
     names = [fault.name for fault in FAULTS]
@@ -31,14 +34,17 @@ def main(arguments: list[str] | None = None) -> int:
     faults = tuple(fault for fault in FAULTS if not options.faults or fault.name in options.faults)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        seen = observe(environment(), faults)
+        found = (
+            {COOLDOWNS: real_cooldowns(environment())} if options.cooldowns else tables(observe(environment(), faults))
+        )
     except HarnessError as error:
         print(error, file=sys.stderr)
         return 1
-    for name, table in tables(seen).items():
+    for name, table in found.items():
         print(f'{table}\n')
         if options.write:
-            put_table(PAGE, with_faults(between_markers(PAGE, name), table, names, name), name)
+            recorded = between_markers(PAGE, name)
+            put_table(PAGE, table if options.cooldowns else with_faults(recorded, table, names, name), name)
     return 0
 
 

@@ -26,7 +26,6 @@ _FAULT_SECONDS, _RECOVERY_SECONDS, _CALM_SECONDS = 40, 20, 3
 _PATIENCE_SECONDS = 20
 _HTTP_SECONDS = 30
 _PROBE_SECONDS = 5
-# A model that only one deployment has, so that it is never cooled down: LiteLLM's cooldowns are switched off there.
 _MODEL = 'o4-mini'
 # In seconds, as the real proxy's are set.
 _JOBS = {'spend_queues': 5, 'reset_budgets': 6, 'spend_log_cleanup': 20, 'budgets': 60}
@@ -61,6 +60,7 @@ def observe_fixture() -> list[Seen]:
     """Play all faults on one fixture proxy, one after the other."""
     with start('--release', str(NEWEST), '--concurrent') as proxy, requests.Session() as session:
         session.trust_env = False
+        proxy.control('controls', disable_cooldowns=True)  # As there.
         run = _Run(proxy, session)
         return [run.play(name, fault) for name, fault in _FAULTS.items()]
 

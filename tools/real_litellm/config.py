@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import features
 from .upstream import CHAT_MODEL, VIDEO_MODEL
@@ -18,6 +18,7 @@ __all__ = [
     'MCP_TOOL_PRICE',
     'PRICE_OF_INPUT',
     'PRICE_OF_OUTPUT',
+    'Extra',
     'Options',
     'configuration',
 ]
@@ -33,6 +34,15 @@ PRICE_OF_INPUT, PRICE_OF_OUTPUT = 2**-10, 2**-9
 
 _OUR_CALLERS = {'custom_auth': 'gateway_hooks.authenticate', 'custom_auth_settings': {'mode': 'auto'}}
 _PROVIDER_BUDGETS = {'provider_budget_config': {'openai': {'budget_limit': 1000, 'time_period': '1d'}}}
+
+
+class Extra(NamedTuple):
+    """A deployment beside the usual ones: its group, its model, its id, and more of `litellm_params`."""
+
+    group: str
+    model: str
+    identity: str
+    parameters: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -58,6 +68,7 @@ class Options:
     router_settings: Mapping[str, Any] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
     arguments: tuple[str, ...] = ()
+    deployments: tuple[Extra, ...] = ()
 
 
 # What LiteLLM does with its database now and then, as often as its settings allow.
@@ -96,7 +107,7 @@ def configuration(
         buffer = {'use_redis_transaction_buffer': True} if redis_port else {}
         of_database = (_DATABASE_LITELLM_SETTINGS, {**_DATABASE_GENERAL_SETTINGS, **buffer})
     return {
-        'model_list': _models(upstream_url, options.every_route),
+        'model_list': _models(upstream_url, options.every_route, options.deployments),
         'litellm_settings': {
             'callbacks': ['prometheus', 'gateway_hooks.failing_logger'],
             'service_callback': ['prometheus_system'],
@@ -132,7 +143,7 @@ def configuration(
     }
 
 
-def _models(upstream_url: str, every_route: bool) -> list[dict[str, Any]]:
+def _models(upstream_url: str, every_route: bool, extra: tuple[Extra, ...]) -> list[dict[str, Any]]:
     def deployment(group: str, model: str, identity: str = '', **parameters: Any) -> dict[str, Any]:
         provider_parameters = {
             'model': model,
@@ -193,6 +204,7 @@ def _models(upstream_url: str, every_route: bool) -> list[dict[str, Any]]:
         claude('claude', 'rule-accepted'),
         claude('claude-refused', 'rule-refused'),
         *(rare if every_route else ()),
+        *(deployment(one.group, one.model, one.identity, **one.parameters) for one in extra),
     ]
 
 

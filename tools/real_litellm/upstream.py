@@ -45,9 +45,15 @@ VIDEO_SECONDS = 4
 # What a model of this name answers: HTTP status and OpenAI's error code.
 _FAILURES = {
     'fails-with-400-too-long': (400, 'context_length_exceeded', "This model's maximum context length is 10 tokens."),
+    'fails-with-400': (400, 'invalid_value', 'Invalid value.'),
     'fails-with-401': (401, 'invalid_api_key', 'Incorrect API key provided.'),
+    'fails-with-402': (402, 'payment_required', 'The credit is spent.'),
+    'fails-with-403': (403, 'forbidden', 'The project has no access.'),
+    'fails-with-404': (404, 'model_not_found', 'The model does not exist.'),
+    'fails-with-408': (408, 'timeout', 'The server timed out.'),
     'fails-with-429': (429, 'rate_limit_exceeded', 'Rate limit reached.'),
     'fails-with-500': (500, 'server_error', 'The server had an error.'),
+    'fails-with-503': (503, 'overloaded', 'The server is overloaded.'),
 }
 _SLOW_MODEL, _SLOW_SECONDS = 'slow', 1.5
 # Its streams end in the middle, with their connection.
@@ -73,7 +79,7 @@ class _CutOff(StreamingResponse):
 class Upstream:
     """The upstream server, running in a thread between `with` and its end; counts the requests by model.
 
-    While `outage` is set, all chat completions are answered with that status, one of 429 and 500. While `loses_batches`
+    While `outage` is set, all chat completions are answered with that status, one of `_FAILURES`. While `loses_batches`
     is, it cannot tell of a batch. Chat completions take `delay` seconds, and tell that there are `remaining` requests
     and tokens left until the rate limit.
     """

@@ -216,6 +216,8 @@ UPSTREAM_ERRORS = {
     for status, name, kind in (
         (400, 'BadRequestError', 'invalid_request_error'),
         (401, 'AuthenticationError', 'auth_error'),
+        (402, 'APIError', 'api_error'),
+        (403, 'APIError', 'api_error'),
         (404, 'NotFoundError', 'not_found_error'),
         (408, 'Timeout', 'timeout_error'),
         (429, 'RateLimitError', 'throttling_error'),

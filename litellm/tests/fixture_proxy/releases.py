@@ -277,3 +277,23 @@ class Profile:
         if self.release < (1, 83, 10):
             return 'None'
         return '422' if self.release >= (1, 104, 0) else '429'
+
+    @property
+    def requests_before_cooldown(self) -> int:
+        """The least requests to one of several deployments in a minute before failures cool it down."""
+        return 5 if self.release >= (1, 80, 10) else 1
+
+    @property
+    def cools_down_unpaid(self) -> bool:
+        """Tell whether a provider's 402 cools down one of several deployments."""
+        return self.release >= (1, 106, 0)
+
+    @property
+    def names_cooldowns(self) -> bool:
+        """Tell whether the answer that no deployment is left says by its type that all are in cooldown."""
+        return self.release >= (1, 103, 0)
+
+    @property
+    def tells_status_of_cooldowns(self) -> bool:
+        """Tell whether the failure of a request that no deployment is left for has its status as a label."""
+        return self.release >= (1, 108, 0)

@@ -1,12 +1,13 @@
 """The routing engine: picks deployments, fails, falls back, cools down and answers, all simulated from the seed.
 
-Its cooldown is simpler than that of LiteLLM, as its source has it in 1.110: that cools down the only deployment of a
-group as well after a 401 or a 404, and one of several when more than half of at least five requests in a minute failed.
+It is configured as with `num_retries: 0`, and with neither `allowed_fails` nor a policy of these. Each worker counts
+for itself what cools a deployment down, as one of LiteLLM does without Redis.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
+from dataclasses import dataclass
 from random import Random
 
 from .accounts import RateLimit
@@ -17,10 +18,12 @@ from .shared import Shared
 
 __all__ = ['Clock', 'Router']
 
-# LiteLLM does not use a deployment for a while after a rate limit, and after what a retry does not help, in every
-# release; its rule for failures in general is a share of them.
-_COOLED_DOWN_AT_ONCE = frozenset({401, 404, 429})
-_FAILURES_IN_A_ROW = 3
+# Of the client errors, these alone may be the deployment's fault; of them, a retry helps against the others.
+_FAULTS_OF_DEPLOYMENTS = frozenset({401, 402, 404, 408, 429})
+_NOT_RETRIED = frozenset({401, 402, 404})
+# When nothing else was answered in a minute, not even the only deployment of a group is used any more.
+_FAILURES_OF_THE_ONLY_ONE = 1000
+_MINUTE = 60.0
 _FAILING_SECONDS = 0.2
 _RANDOM_FAILURES = (408, 429, 500, 503)
 # What a provider's rate-limit headers allow where the deployment sets no limit of its own.
@@ -49,6 +52,22 @@ class Clock:
             self._elapsed += seconds
 
 
+@dataclass
+class _Minute:
+    """A count of what happens in a minute, which begins with the first time."""
+
+    count: int = 0
+    ends: float = 0.0
+
+    def at(self, now: float) -> int:
+        return self.count if now < self.ends else 0
+
+    def add(self, now: float) -> None:
+        if now >= self.ends:
+            self.count, self.ends = 0, now + _MINUTE
+        self.count += 1
+
+
 class Router:
     """Serves calls. What happens to one depends only on the seed, the call and how often this worker saw it before."""
 
@@ -58,7 +77,8 @@ class Router:
         self._clock = clock
         self._seen: Counter[str] = Counter()
         self._cooled_until: dict[str, float] = {}
-        self._failures_in_a_row: Counter[str] = Counter()
+        self._failures: defaultdict[str, _Minute] = defaultdict(_Minute)
+        self._successes: defaultdict[str, _Minute] = defaultdict(_Minute)
         self._windows: dict[str, RateLimit] = {}
 
     def serve(self, call: Call) -> Outcome:
@@ -148,17 +168,20 @@ class Router:
         if not ready:
             seconds = self._shared.controls.cooldown_seconds
             message = f'No deployments available for selected model, Try again in {seconds} seconds.'
-            return Failure(429, 'RouterRateLimitError', f'{message} Passed model={group}.', 'None')
+            profile = self._settings.profile
+            kind = 'all_deployments_in_cooldown' if profile.names_cooldowns else 'None'
+            label = None if profile.tells_status_of_cooldowns else 'None'
+            return Failure(429, 'RouterRateLimitError', f'{message} Passed model={group}.', kind, label_status=label)
         deployment = rng.choice(ready)
         status = self._failing_status(outcome.call, group, deployment, rng)
         if status is None and deployment.breaks_off and outcome.call.kind in BROKEN_STREAMS and outcome.call.stream:
             return self._break_off(outcome, group, deployment)
         if status is None:
-            self._failures_in_a_row[deployment.id] = 0
+            self._successes[deployment.id].add(now)
             outcome.answer = self._answer(outcome, group, deployment, rng)
             return None
         error = UPSTREAM_ERRORS[status]
-        cooled_down = self._cool_down(group, deployment, status)
+        cooled_down = outcome.call.passed_to is None and self._cool_down(group, deployment, status)
         self._clock.pass_by(_FAILING_SECONDS)
         outcome.attempts.append(Attempt(group, deployment, error, cooled_down))
         message = f'litellm.{error.name}: {error.class_at(deployment.provider)} - the fixture was told to fail.'
@@ -192,14 +215,29 @@ class Router:
         return chosen if by_chance else None
 
     def _cool_down(self, group: str, deployment: Deployment, status: int) -> bool:
-        """Keep a failing deployment out of use for a while, unless its group has no other."""
-        self._failures_in_a_row[deployment.id] += 1
-        often = self._failures_in_a_row[deployment.id] >= _FAILURES_IN_A_ROW
-        at_once = status in _COOLED_DOWN_AT_ONCE
-        if len(deployments_of(group)) == 1 or not (at_once or (status >= 500 and often)):
+        """Keep a failing deployment out of use for a while, if LiteLLM would."""
+        now = self._clock.now
+        self._failures[deployment.id].add(now)
+        is_alone = len(deployments_of(group)) == 1
+        if self._shared.controls.disable_cooldowns or not self._is_required(deployment, status, is_alone):
             return False
-        self._cooled_until[deployment.id] = self._clock.now + self._shared.controls.cooldown_seconds
+        self._cooled_until[deployment.id] = now + self._shared.controls.cooldown_seconds
         return True
+
+    def _is_required(self, deployment: Deployment, status: int, is_alone: bool) -> bool:
+        """Tell whether a failure cools its deployment down, which is the only one of its group if it `is_alone`."""
+        profile = self._settings.profile
+        if status < 500 and status not in _FAULTS_OF_DEPLOYMENTS:
+            return False
+        if status == 402 and (is_alone or not profile.cools_down_unpaid):
+            return False
+        if status in _NOT_RETRIED or (status == 429 and not is_alone):
+            return True
+        now = self._clock.now
+        failures, successes = self._failures[deployment.id].at(now), self._successes[deployment.id].at(now)
+        if is_alone:
+            return not successes and failures >= _FAILURES_OF_THE_ONLY_ONE
+        return failures > successes and failures + successes >= profile.requests_before_cooldown
 
     def _answer(
         self, outcome: Outcome, group: str, deployment: Deployment, rng: Random, *, from_cache: bool = False

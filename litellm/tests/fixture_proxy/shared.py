@@ -28,7 +28,8 @@ class Controls:
 
     By provider: `failing_providers` are the HTTP status that all its calls fail with, `slow_providers` what its
     latencies are multiplied by, `used_elsewhere` the share of its limits that others use up. `load` multiplies the time
-    that the proxy itself takes for a request, `cooldown_seconds` is the `cooldown_time` of its router.
+    that the proxy itself takes for a request. `cooldown_seconds` is the `cooldown_time` of its router, which also has
+    LiteLLM's `disable_cooldowns`.
     """
 
     redis: str = 'up'
@@ -44,6 +45,7 @@ class Controls:
     used_elsewhere: Mapping[str, float] = field(default_factory=dict)
     load: float = 1.0
     cooldown_seconds: float = 5.0
+    disable_cooldowns: bool = False
     advanced_seconds: float = 0.0
 
     def changed(self, **changes: Any) -> Controls:

@@ -57,6 +57,8 @@ AGENT_SETTINGS = {'logs_enabled': 'a setting of datadog.yaml, read by an Agent o
 # Names that look like options or labels, and are neither, or only in an example.
 OTHER_NAMES = {
     'allow_requests_on_db_unavailable': 'a setting of LiteLLM',
+    'allowed_fails': 'a setting of LiteLLM',
+    'cooldown_time': 'a setting of LiteLLM',
     'check_version': 'a tag of the check',
     'counter_gauge': 'a type of the base package',
     'datadog_cost_management': 'a callback of LiteLLM',

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tools.known_differences import Cells, Difference, unneeded
-from tools.markdown import render_table
+from tools.markdown import between_markers, render_table
+from tools.outages.cooldowns import COOLDOWNS, fixture_cooldowns
 from tools.outages.faults import FAULTS
-from tools.outages.outages_comparison import allowed, differences, fixture_tables, real_tables
+from tools.outages.outages_comparison import PAGE, allowed, differences, fixture_tables, real_tables
 from tools.outages.tables import with_faults
 
 STOPPED = 'PostgreSQL stopped'
@@ -26,6 +27,10 @@ def found(real: dict[str, Cells]) -> list[Difference]:
 
 def test_the_fixture_goes_through_each_fault_as_the_real_proxy_does(found: list[Difference]) -> None:
     assert [str(one) for one in found if not any(known.covers(one) for known in allowed())] == []
+
+
+def test_the_fixture_cools_deployments_down_as_the_real_proxy_does() -> None:
+    assert fixture_cooldowns() == between_markers(PAGE, COOLDOWNS)
 
 
 def test_every_known_difference_is_one(found: list[Difference]) -> None:
