@@ -71,6 +71,7 @@ DEEPEST = 10
 
 _SAYS_SECRET = re.compile('auth|cookie|credential|key|pass|secret|session|sig|token', re.IGNORECASE)
 _USER_INFO = re.compile(r'(?<=://)[^/?#@\s]+@')
+_PATH_PARAMETER = re.compile('(?<=;)[^;/]+')
 _WORD = re.compile(r'[^\s"\'<>]+')
 _NO_WORD = re.compile(r'\W', re.ASCII)
 # A secret in base64 with the two signs before it that may have bits of it, and all behind it.
@@ -309,7 +310,7 @@ def _secrets_of_url(url: str) -> Iterator[str]:
         yield from _forms(user_info)
         yield from _forms(password)
         yield _basic(f'{unquote(user)}:{unquote(password)}')
-    for pair in parts.query.split('&'):
+    for pair in (*parts.query.split('&'), *_PATH_PARAMETER.findall(parts.path)):
         name, _, value = pair.partition('=')
         # A key may stand there without a name.
         value = value or name

@@ -28,6 +28,7 @@ from datadog_checks.base.stubs.aggregator import AggregatorStub
 from datadog_checks.base.stubs.datadog_agent import DatadogAgentStub
 from datadog_checks.base.utils import http, tls
 from datadog_checks.litellm import LitellmCheck
+from datadog_checks.litellm.doctor.cli import main as doctor
 from datadog_checks.litellm.report.cli import main
 from datadog_checks.litellm.secrets import MASK, Redactor, secrets_of
 from tests.support.endpoint import PROMETHEUS, Answer, answering, answering_json, serving_paths
@@ -189,6 +190,7 @@ CASES: dict[str, Case] = {
     'key in the query that is encoded': Case(
         options={'openmetrics_endpoint': f'{{url}}/metrics/?token={PLANTED}%20k+e%2Fy'}
     ),
+    'key in the path': Case(options={'openmetrics_endpoint': f'{{url}}/metrics/;key={PLANTED}-key'}),
     'key in the fragment': Case(options={'openmetrics_endpoint': f'{{url}}/metrics/#{PLANTED}-key'}),
     'keys in the queries of the other endpoints': Case(
         options={
@@ -576,14 +578,15 @@ def test_a_key_in_the_place_of_its_file_does_not_leave(
     'option', ['--config', '--key-file', '--interval', '--timeout', '--json', '--all', '--nothing']
 )
 @pytest.mark.parametrize('joined', [True, False])
+@pytest.mark.parametrize('command', [main, doctor], ids=['report', 'doctor'])
 def test_a_key_in_the_wrong_place_of_the_command_line_is_not_printed(
-    option: str, joined: bool, capfd: pytest.CaptureFixture[str]
+    command: Callable[[list[str]], int], option: str, joined: bool, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """`--json KEY` gives two URLs, and `--json=KEY` a value to an option that takes none."""
     key = f'{PLANTED}-key'
     arguments = ['http://127.0.0.1:9/', *([f'{option}={key}'] if joined else [option, key])]
 
-    assert main(arguments) == 2
+    assert command(arguments) == 2
     assert PLANTED not in ''.join(capfd.readouterr())
 
 

@@ -16,7 +16,7 @@ from datadog_checks.base.errors import ConfigurationError
 
 from ..__about__ import __version__
 from ..options import Options, unknown_options
-from ..report.cli import positive_seconds
+from ..report.cli import Parser, positive_seconds
 from ..report.configuration import UsageError, configuration, instances_of
 from ..report.measure import create_check
 from ..report.text import printable
@@ -53,8 +53,8 @@ class _Section:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line, and return the exit code: 0 if nothing is to be mended, 1 for a problem."""
-    options = _parser().parse_args(arguments)
     try:
+        options = _parser().parse(arguments)
         sections = [_Section('installation', list(look_at_installation())), *_instances(options)]
     except UsageError as error:
         sys.stderr.write(f'error: {printable(" ".join(str(error).split()))}\n')
@@ -66,8 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return SICK if is_sick else HEALTHY
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog='python -m datadog_checks.litellm doctor',
         description=DESCRIPTION,
         epilog=EPILOG,

@@ -27,7 +27,7 @@ from .configuration import KEY_VARIABLE, UsageError, configuration, sends_key
 from .measure import create_check, measure, read_page
 from .text import HEALTH_NOTE, Style, printable, render
 
-__all__ = ['main', 'positive_seconds']
+__all__ = ['Parser', 'main', 'positive_seconds']
 
 OK, SCRAPE_FAILED, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -109,8 +109,19 @@ def _report(
 _QUOTED = re.compile('([\'"]).*\\1', re.DOTALL)
 
 
-class _Parser(argparse.ArgumentParser):
-    """Report a wrong option in one line, with the exception that any other misuse raises."""
+class Parser(argparse.ArgumentParser):
+    """Report a wrong option in one line, with the exception that any other misuse raises, and repeat no argument."""
+
+    def parse(self, arguments: Sequence[str] | None) -> argparse.Namespace:
+        """Return the options. Raises a `UsageError` for any other."""
+        options, unknown = self.parse_known_args(arguments)
+        if unknown:
+            # One may be a key.
+            names = [argument.partition('=')[0] for argument in unknown if argument.startswith('--')]
+            raise UsageError(
+                f'unknown options: {" ".join(names)} (see --help)' if names else 'more than one URL (see --help)'
+            )
+        return options
 
     def error(self, message: str) -> NoReturn:
         # It quotes what stands in the place of a value, which may be a key.
@@ -118,7 +129,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = _Parser(
+    parser = Parser(
         prog='python -m datadog_checks.litellm',
         description=DESCRIPTION,
         epilog=EPILOG,
@@ -148,14 +159,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument('--json', action='store_true', help='print the output of `agent check --json`')
     parser.add_argument('--all', action='store_true', help='show all rows of each table')
-    # A key in the wrong place must not be repeated in the message.
-    options, unknown = parser.parse_known_args(arguments)
-    if unknown:
-        names = [argument.partition('=')[0] for argument in unknown if argument.startswith('--')]
-        raise UsageError(
-            f'unknown options: {" ".join(names)} (see --help)' if names else 'more than one URL (see --help)'
-        )
-    return options
+    return parser.parse(arguments)
 
 
 def _seconds(text: str) -> float:

@@ -22,6 +22,9 @@ METRICS = 'metrics'
 # Names, also with signs of other scripts, and addresses, also with a zone. Braces are those of a template.
 _HOST = re.compile(r'[\w.~%:-]+')
 
+# Of a path, which may hold a key as the query may.
+_PARAMETERS = re.compile(';[^/]*')
+
 LOCALHOST = 'localhost'
 LOCAL_ADDRESSES = ('127.0.0.1', '::1', '0.0.0.0', '::')
 
@@ -34,10 +37,10 @@ class Address(NamedTuple):
 
     @property
     def shown(self) -> str:
-        """The URL to tag and log: of its query, which may hold a key, only the names of samples to select are left."""
+        """The URL to tag and log: without the parameters of its path, and of its query only which samples to select."""
         parts = urlsplit(self.url)
         query = '&'.join(pair for pair in parts.query.split('&') if unquote(pair.partition('=')[0]) == SELECTOR)
-        return urlunsplit(parts._replace(query=query, fragment=''))
+        return urlunsplit(parts._replace(path=_PARAMETERS.sub('', parts.path), query=query, fragment=''))
 
 
 def read_address(option: str, url: object) -> Address:
