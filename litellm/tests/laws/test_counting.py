@@ -435,6 +435,42 @@ def test_counters_that_are_on_the_page_once_they_count_never_count_more_than_wha
             assert counted <= happened
 
 
+@pytest.mark.parametrize('pods', [[(9_000, 5_000, 700), (500, 300, 20)], [(9_000, 5, 700), (500, 3_000, 20)]])
+@pytest.mark.parametrize('pages_each', [1, 4, 11, 30])
+def test_pods_that_each_answer_for_long_are_told_and_not_added_up(
+    pages_each: int, pods: list[tuple[int, ...]], pages: Pages
+) -> None:
+    """As behind a service with sticky sessions. Whether one has all counters higher or not."""
+    step = 0
+    counted: list[float] = []
+    for turn in range(8):
+        before = sum(counted)
+        for _ in range(pages_each):
+            step += 1
+            counted.append(pages.show_levels(*(value + step for value in pods[turn % 2])))
+        if turn >= 3:
+            assert sum(counted) - before <= 3 * 2 * pages_each
+
+    assert sum(counted) <= 2 * 3 * step + sum(pods[0]) + sum(pods[1])
+    assert any('Scrape each pod directly' in warning for warning in pages.warnings)
+
+
+@pytest.mark.parametrize('life', [3, 5, 15])
+def test_a_proxy_that_restarts_again_and_again_is_not_taken_for_several(life: int, pages: Pages) -> None:
+    """Each time it counts somewhat more than the time before."""
+    happened = counted = 0.0
+    pages.show_levels(50, 40, 30)
+    for number in range(6):
+        values = [0, 0, 0]
+        for _ in range(life + number):
+            values = [value + rise for value, rise in zip(values, (3, 2, 1), strict=True)]
+            happened += 6
+            counted += pages.show_levels(*values)
+
+    assert counted == happened
+    assert pages.warnings == []
+
+
 four_rises = st.lists(st.integers(0, 60), min_size=4, max_size=4)
 
 

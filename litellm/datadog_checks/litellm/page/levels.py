@@ -6,12 +6,13 @@ on from before the fall.
 
 Unless the page comes from another proxy: several pods in multiprocess mode behind one URL show 100, 50, 110, 60. One
 fall cannot be told from a restart. But if counters fall again, and the page goes on from before the first fall, or from
-after it with a page in between that went on from before, the levels alternate: then each is followed on its own, and
-what was counted as a restart, at most the values of a page, is set off against what the same counters do next.
+the last page before one that did, the levels alternate: then each is followed on its own, and what was counted as a
+restart, and as a rise from one level to the other, is set off against what the same counters do next. It is at most the
+values of a page of each level.
 
 Pods that have no counter in common make none fall, and are not noticed: what each further one had counted before its
 own first page counts, once, and again when it returns after the `archive` has given it up. Neither are pods noticed
-that each answer for more than `FALL_LASTS` pages, as behind a service with sticky sessions: whenever another one
+that each answer for more than half of `LEVELS_LAST` pages, as behind a service with sticky sessions: whenever another
 answers and a counter falls, its page counts in full, and what rises to its level counts as well.
 
 That is as good as it gets: a proxy that restarts between two scrapes, again and again, and each time counts more than
@@ -21,7 +22,7 @@ it did the time before is taken for two.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import compress, count
 
 from .recognition import Reading
@@ -29,22 +30,33 @@ from .slots import ABSENT, Flags, Slot, Slots, places
 
 __all__ = ['Levels']
 
-# For how many pages a fall is remembered, and how long levels that no longer alternate are followed.
-FALL_LASTS = 10
+# For how many pages falls and levels that no longer alternate are remembered.
 LEVELS_LAST = 80
+# How many falls are remembered: a proxy may crash again and again.
+MOST_FALLS = 10
 # How many levels are followed: pods behind one URL.
 MOST_LEVELS = 32
 
 
 class Fall:
-    """The values before and after all processes seemed to have started over."""
+    """The values before and after all processes seemed to have started over.
 
-    __slots__ = ('after', 'before', 'page')
+    As soon as a page goes on from before, `latest` are those of the page before that one.
+    """
+
+    __slots__ = ('after', 'before', 'latest', 'page')
 
     def __init__(self, page: int, before: array[float], after: array[float]) -> None:
         self.page = page
         self.before = before
         self.after = after
+        self.latest: array[float] | None = None
+
+    def values(self) -> Iterator[array[float]]:
+        """Yield the values of each page that is kept."""
+        yield from (self.before, self.after)
+        if self.latest is not None:
+            yield self.latest
 
 
 class Levels:
@@ -70,10 +82,11 @@ class Levels:
         if self._levels:
             self._follow(reading, increments, page)
         else:
-            self._falls = [fall for fall in self._falls if page - fall.page <= FALL_LASTS]
+            self._falls = [fall for fall in self._falls if page - fall.page <= LEVELS_LAST][-MOST_FALLS:]
             if has_fallen:
                 self._fall_to(reading, increments, page)
-            elif self._falls:
+            elif self._falls and increments:
+                self._note_returns(reading, increments)
                 self._return_from_before(reading, increments)
         if self._debts:
             self._pay(increments)
@@ -84,18 +97,22 @@ class Levels:
         for at, fall in enumerate(self._falls):
             # Either the level from before the fall is back, or that from after it, with the former in between.
             if all(_reaches(values[slot], fall.before, slot) for slot in counts):
-                levels, counted = [one.before for one in self._falls[at:]], [one.after for one in self._falls[at:]]
-            elif fall is self._falls[-1] and all(
-                _reaches(values[slot], fall.after, slot) and _reaches(last[slot], fall.before, slot) for slot in counts
+                levels = [one.before for one in self._falls[at:]]
+                counted = {slot: sum(_value(one.after, slot) for one in self._falls[at:]) for slot in counts}
+            elif (
+                fall is self._falls[-1]
+                and (latest := fall.latest) is not None
+                and all(_reaches(values[slot], latest, slot) for slot in counts)
             ):
-                levels, counted = [fall.after], [fall.before]
+                levels = [latest]
+                counted = {
+                    slot: _value(fall.after, slot) + _value(fall.before, slot) - _value(latest, slot) for slot in counts
+                }
             else:
                 continue
             self._levels = [*levels, last[:]]
-            # What was taken for the news of restarts.
-            self._debts = {
-                slot: debt for slot in counts if (debt := sum(one[slot] for one in counted if _has(one, slot)))
-            }
+            # What was taken for the news of restarts, and of rises.
+            self._debts = {slot: debt for slot, debt in counted.items() if debt > 0.0}
             self._falls = []
             self._alternated_at = page
             self._follow(reading, increments, page)
@@ -107,6 +124,18 @@ class Levels:
         for slot in self._dateless(compress(count(), reading.absent)):
             if _has(last, slot):
                 values[slot] = 0.0
+
+    def _note_returns(self, reading: Reading, increments: dict[Slot, float]) -> None:
+        """Keep the level after a fall when the page goes on from before it: it may be a level of its own."""
+        values = reading.values
+        for fall in self._falls:
+            # Of what has moved, anything tells of most pages that they do not.
+            if (
+                fall.latest is None
+                and all(_reaches(values[slot], fall.before, slot) for slot in increments)
+                and all(_reaches(values[slot], fall.before, slot) for slot in self._on_page(reading))
+            ):
+                fall.latest = self._slots.last[:]
 
     def _return_from_before(self, reading: Reading, increments: dict[Slot, float]) -> None:
         """Let what returns go on from before a fall that left it out, if all of the page may do so."""
@@ -175,7 +204,7 @@ class Levels:
     def forget(self, gone: Flags) -> None:
         """Forget the samples of which this has a 1."""
         self._debts = {slot: debt for slot, debt in self._debts.items() if not gone[slot]}
-        for level in (*self._levels, *(level for fall in self._falls for level in (fall.before, fall.after))):
+        for level in (*self._levels, *(level for fall in self._falls for level in fall.values())):
             for slot in places(gone, 1):
                 if slot < len(level):
                     level[slot] = ABSENT
@@ -183,6 +212,10 @@ class Levels:
 
 def _has(level: array[float], slot: Slot) -> bool:
     return slot < len(level) and level[slot] == level[slot]
+
+
+def _value(level: array[float], slot: Slot) -> float:
+    return level[slot] if _has(level, slot) else 0.0
 
 
 def _reaches(value: float, level: array[float], slot: Slot) -> bool:
