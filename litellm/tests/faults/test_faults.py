@@ -1036,6 +1036,22 @@ def test_a_line_that_is_too_long_costs_the_stock_scraper_the_page(endpoint: Endp
     assert_outcome(fault.outcome, *watch.scrape(fault))
 
 
+@pytest.mark.parametrize(
+    'lines',
+    [
+        f'# TYPE {LATENCY} histogram\n{LATENCY}_bucket{{le="{SECRET}"}} 7',
+        f'# TYPE {LATENCY} histogram\n{LATENCY}_bucket 7',
+        f'# TYPE {LATENCY} histogram\n{LATENCY}_count{{le=""}} 7',
+        f'# TYPE {LATENCY} summary\n{LATENCY}{{quantile="{SECRET}"}} 7',
+    ],
+)
+def test_a_bound_that_is_no_number_costs_the_stock_scraper_the_page(lines: str, endpoint: Endpoint) -> None:
+    watch = Watch(endpoint, {'use_stock_scraper': True})
+    fault = Fault('', page(lambda page: page + lines.encode() + b'\n'), fails(NOT_METRICS))
+
+    assert_outcome(fault.outcome, *watch.scrape(fault))
+
+
 def test_the_readme_counts_the_faults() -> None:
     assert f'[{len(FAULTS)} faults]' in (Path(__file__).parents[3] / 'README.md').read_text(encoding='utf-8')
 

@@ -101,6 +101,7 @@ def test_an_answer_of_one_unfinished_line_is_no_metrics_page() -> None:
         (b'x{a="b"} 1 -1.5e3 # {} 2 1e3', b'x{a="b"}', b'1'),
         # What Prometheus' client refuses, and docs/exposition.md lists.
         (b'x 1 # {a="b"} many', b'x', b'1'),
+        (b'x 1 #{a=b}2', b'x', b'1'),
     ],
 )
 def test_a_sample_is_split_from_its_value(line: bytes, sample: bytes, value: bytes) -> None:

@@ -27,6 +27,9 @@ __all__ = ['StockScraper']
 # The type of families without a TYPE line.
 UNTYPED = 'unknown'
 
+# The label whose values are numbers, by the type of a family.
+BOUNDS = {'histogram': 'le', 'summary': 'quantile'}
+
 
 class StockScraper(LitellmScraper):
     """Parse and submit as the base package does, but nothing that is no metric.
@@ -67,6 +70,8 @@ class StockScraper(LitellmScraper):
             raise NotMetricsError(NOT_AN_EXPOSITION) from None
         except Exception as error:  # noqa: BLE001, it is raised again
             raise as_error_of_answer(error) from None
+        if not all(map(_is_bounded, families)):
+            raise NotMetricsError(NOT_AN_EXPOSITION)
         typed = {family.name for family in families if family.type != UNTYPED}
         self.judge_page(typed, has_samples=any(family.samples for family in families))
 
@@ -99,6 +104,20 @@ class StockScraper(LitellmScraper):
             if labels is not None
         ]
         merge_equal(family)
+
+
+def _is_bounded(family: PrometheusFamily) -> bool:
+    """Tell whether the bounds of a family are numbers: at any other the base package stops halfway, and quotes it."""
+    label = BOUNDS.get(family.type)
+    if label is None:
+        return True
+    try:
+        for sample in family.samples:
+            if label in sample.labels or sample.name.endswith('_bucket'):
+                float(sample.labels[label])
+    except (KeyError, ValueError):
+        return False
+    return True
 
 
 def _repeated(families: list[PrometheusFamily]) -> int:
