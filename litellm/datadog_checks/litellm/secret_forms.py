@@ -28,9 +28,9 @@ _VERSIONED = re.compile(
 _USER_INFO = re.compile(r'(?<=://)[^/?#\s]*@')
 
 # All repetitions that may begin at many places of a text are bounded, so that matching takes linear time.
-# What a parameter holds: what is in quotes, or all up to a blank or the next parameter. A switch is no secret.
+# What a parameter holds: what is in quotes, or all up to a blank or the next one, but no switch and no small number.
 _VALUE = (
-    r'(?!(?:true|false|none|null)?(?:[\s&#;,]|\Z))(?:"(?:[^"\\]|\\.)*+"?|\'(?:[^\'\\]|\\.)*+\'?|\\+"[^"]*+"?'
+    r'(?!(?:true|false|none|null|[0-9]{1,3})?(?:[\s&#;,]|\Z))(?:"(?:[^"\\]|\\.)*+"?|\'(?:[^\'\\]|\\.)*+\'?|\\+"[^"]*+"?'
     r'|[^\s&#;,]*(?:[&#;,](?!\s?["\']?[\w.-]{1,64}["\']?\s?[=:])[^\s&#;,]*)*)'
 )
 # By their names, what holds a secret: a parameter of a URL, a header, or anything that ends like `api_key=`,
@@ -54,7 +54,8 @@ _SECRET_FORM = re.compile(
 )
 # A word, several in which each begins with a capital letter, or a number: of a version, a size, a date.
 _WORD = re.compile(
-    '[A-Z]?[a-z]{1,14}[0-9]{0,4}[a-z]?|(?:[A-Z][a-z]{2,11}){1,3}[A-Z]{0,3}|[A-Z]{1,5}[0-9]{0,4}|[0-9]{1,8}[a-z]{0,2}',
+    '[A-Z]?[a-z]{1,14}[0-9]{0,4}[a-z]?|(?:[A-Z][a-z]{2,11}){1,3}[A-Z]{0,3}|[A-Z]{1,6}[0-9]{0,4}'
+    '|[0-9]{1,8}(?:x[0-9]{1,4})?[a-z]{0,2}',
     re.ASCII,
 )
 _BETWEEN_WORDS = re.compile(r'[^A-Za-z0-9]+')

@@ -8,15 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
 
 from datadog_checks.litellm import LitellmCheck
 from datadog_checks.litellm.mapping.labels import FORMER_NAMES, METADATA_PREFIXES, PERSONAL_LABELS, is_custom
 from datadog_checks.litellm.mapping.outgoing import OutgoingLabels
 from datadog_checks.litellm.metrics import GAUGES
 from datadog_checks.litellm.options import Options
-from datadog_checks.litellm.secret_forms import FORMS, UNCLEAR, without_secrets
+from datadog_checks.litellm.secret_forms import FORMS, UNCLEAR, Form, without_secrets
 from datadog_checks.litellm.secrets import Redactor
 from tests.lineage.lineage import Lineage
 from tests.support.agent_model import AgentModel, Context
@@ -455,16 +453,32 @@ def test_a_key_is_known_by_the_form_that_its_issuer_gives_it(key: str) -> None:
         assert outgoing.of({label: f'a/{key} b'})[label].startswith('a/redacted')  # type: ignore[index]
 
 
-@given(st.data())
-@settings(max_examples=300, deadline=None, derandomize=True)
-def test_every_key_of_a_form_is_known(data: st.DataObject) -> None:
-    form = data.draw(st.sampled_from(FORMS))
-    beginning = data.draw(st.sampled_from(form.beginnings.split()))
-    rest = data.draw(st.from_regex(re.compile(form.rest, re.ASCII), fullmatch=True))
-    # Words are none that anybody issues.
-    assume(len(set(rest)) > 8 and len(re.findall('[0-9]', rest)) > 10)
+# What follows the beginning of a key, in the form of one row or another.
+RESTS = (
+    *(
+        LETTERS,
+        DIGITS,
+        CAPITALS,
+        CAPITALS[:16],
+        DIGITS[:32],
+        UUID,
+        f'{LETTERS[:8]}_{LETTERS}',
+        f'{LETTERS[:22]}.{LETTERS}',
+    ),
+    *(f'{CAPITALS[:24]}.{CAPITALS}', f'{DIGITS}-{DIGITS}'),
+)
 
-    assert without_secrets(f'a {beginning}{rest} b', is_address=False) == f'a {UNCLEAR} b'
+
+@pytest.mark.parametrize('form', FORMS, ids=[form.beginnings for form in FORMS])
+def test_every_key_of_a_form_is_known_and_words_are_not(form: Form) -> None:
+    rests = [rest for rest in RESTS if re.fullmatch(form.rest, rest, re.ASCII)]
+    assert rests
+    for beginning in form.beginnings.split():
+        for rest in rests:
+            assert without_secrets(f'a {beginning}{rest} b', is_address=False) == f'a {UNCLEAR} b'
+        if not beginning[-1].isalnum() and not re.search('key|secret', beginning, re.IGNORECASE):
+            name = f'{beginning}of-all-the-words-that-somebody-may-use-for-a-name'
+            assert without_secrets(name, is_address=False) == name
 
 
 @pytest.mark.parametrize('label', ['model', 'api_base', 'route'])
@@ -500,9 +514,22 @@ def test_names_that_begin_like_the_keys_of_an_issuer_are_sent(label: str) -> Non
         *('Basic plan2026', 'Bearer authentication', 'the bearer authentication filter', 'bearer-authentication-team'),
         *('pa-production-assistants-for-the-whole-company', 'SG.production-models-asia.team-of-many-people'),
         *('pypi-mirror-team-with-a-very-long-name-that-goes-on-and-on-and', 'gsk_pharma-production-glaxo'),
+        *(f'user_{HASH}_account__session_{UUID}', f'{{"device_id":"{HASH}","session_id":"{UUID}"}}', 'R&amp;D'),
+        *('AAAAAAAAAAAAAAAAAAAAAIkzqFVrSaSaFHy782bbtaQ',) * (label not in ('model',)),
         *('secret_internationalization', 'sess-team', 'AQ.team', '8Q~', 'team8Q~x', 'asia-southeast1'),
         *('turkey=1', 'hockey: 1', 'bypass=true', 'compass: north', 'author: me', 'auth: oauth2', 'tokenizer=cl100k'),
-        *('api_key=', 'pass=true', 'token=None', 'key accounts', 'cookie-monster', 'hooks/of/the-team', 'pwd'),
+        *(
+            'api_key=',
+            'pass=true',
+            'token=None',
+            'max_token=5',
+            'idempotency-key: 123',
+            'sk-8x22b-instruct-v0.1-awq',
+            'key accounts',
+            'cookie-monster',
+            'hooks/of/the-team',
+            'pwd',
+        ),
     )
     outgoing = OutgoingLabels(Options.of({}), {}, Redactor())
     for name in names:
@@ -598,9 +625,9 @@ def test_the_gate_takes_linear_time_whatever_the_text(part: str) -> None:
     outgoing = OutgoingLabels(Options.of({}), {}, Redactor(['sk-secret-key', 'another:secret']))
     for label in ('model', 'api_base', 'end_user'):
         started = time.process_time()
-        for text in (part * (100_000 // len(part)), 'x' * 100_000 + part, part + 'x ' * 50_000):
+        for text in (part * (50_000 // len(part)), 'x' * 50_000 + part, part + 'x ' * 25_000):
             outgoing.of({label: text})
-        assert time.process_time() - started < 2
+        assert time.process_time() - started < 1
 
 
 @pytest.mark.parametrize('value', ['5F' * 32, '5F' + '5f' * 31, 'hashed-jwt-' + '5F' * 32])
