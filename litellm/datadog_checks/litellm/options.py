@@ -27,6 +27,7 @@ from .config_models.shared import SharedConfig
 from .secrets import DEEPEST, HEADER_OPTIONS, scalars_in
 
 __all__ = [
+    'ENDPOINTS',
     'Options',
     'UnknownOption',
     'can_be_sent',
@@ -60,7 +61,8 @@ _NO_SECONDS = ('max_contexts', 'max_page_bytes', 'request_size')
 _FILES = ('tls_cert', 'tls_private_key')
 # The path of a file or a folder, in which nobody looks unless a URL needs it.
 _AUTHORITY = 'tls_ca_cert'
-_ENDPOINTS = ('litellm_health_endpoint', 'litellm_readiness_endpoint', 'openmetrics_endpoint')
+# Options that are the URL of an endpoint.
+ENDPOINTS = ('litellm_health_endpoint', 'litellm_readiness_endpoint', 'openmetrics_endpoint')
 
 # Options with regular expressions, which the base package refuses without their name.
 _PATTERNS = (
@@ -413,7 +415,7 @@ def _refuse_tls(config: Mapping[str, Any]) -> None:
 
 
 def _refuse_files(config: Mapping[str, Any]) -> None:
-    uses_tls = any(str(config.get(option)).lower().startswith('https:') for option in _ENDPOINTS)
+    uses_tls = any(str(config.get(option)).strip().lower().startswith('https:') for option in ENDPOINTS)
     for option in (*_FILES, _AUTHORITY) if uses_tls else _FILES:
         path = config.get(option)
         if not path or not isinstance(path, str):

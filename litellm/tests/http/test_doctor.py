@@ -277,15 +277,32 @@ def test_a_wrong_option_is_a_problem(capsys: pytest.CaptureFixture[str], tmp_pat
     assert problems(findings)[0][0] == 'options'
 
 
+@pytest.mark.parametrize(
+    ('option', 'value', 'problem'),
+    [
+        ('auth_type', 'nope', 'The setting `auth_type` must be one of'),
+        ('litellm_health_endpoint', 'localhost:4000/health', 'The setting `litellm_health_endpoint` must be a URL'),
+        ('litellm_readiness_endpoint', 'http://{host}/', 'The setting `litellm_readiness_endpoint` must be a URL'),
+    ],
+)
 def test_what_only_the_check_itself_refuses_is_a_problem_as_well(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
+    option: str, value: str, problem: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    path = tmp_path / 'conf.yaml'
-    path.write_text('instances: [{openmetrics_endpoint: "http://127.0.0.1:9/metrics/", auth_type: nope}]')
+    path = conf(tmp_path, {'openmetrics_endpoint': 'http://127.0.0.1:9/metrics/', option: value})
     status, findings = examined(capsys, '--config', path, '--offline')
 
     assert status == 1
-    assert any('The setting `auth_type` must be one of' in one['text'] for one in findings)
+    assert any(problem in one['text'] for one in findings)
+
+
+def test_a_url_with_a_part_that_the_agent_decrypts_is_none_yet(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    url = 'http://me:ENC[password]@127.0.0.1:9/health'
+    path = conf(tmp_path, {'openmetrics_endpoint': 'http://127.0.0.1:9/metrics/', 'litellm_health_endpoint': url})
+    _, findings = examined(capsys, '--config', path, '--offline')
+
+    assert not any('must be a URL' in one['text'] for one in findings)
 
 
 def test_a_file_that_is_missing_is_bad_usage(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

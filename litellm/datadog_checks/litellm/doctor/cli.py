@@ -15,13 +15,14 @@ from requests.exceptions import RequestException
 from datadog_checks.base.errors import ConfigurationError
 
 from ..__about__ import __version__
-from ..options import Options, unknown_options
+from ..options import ENDPOINTS, Options, unknown_options
 from ..report.cli import Parser, positive_seconds
-from ..report.configuration import UsageError, configuration, instances_of
+from ..report.configuration import HANDLE, UsageError, configuration, instances_of
 from ..report.measure import create_check
 from ..report.text import printable
 from ..secret_forms import without_user_info
 from ..secrets import Redactor, secrets_of
+from ..transport.urls import read_address
 from .finding import Finding, Verdict
 from .installation import look_at_installation
 from .other_check import look_at_options
@@ -108,6 +109,10 @@ def _about(
     try:
         create_check(init_config, instance).load_configuration_models()
         Options.of(instance, init_config)
+        for option in ENDPOINTS:
+            # The Agent puts a secret in the place of a handle.
+            if instance.get(option) and not HANDLE.search(str(instance[option])):
+                read_address(option, instance[option])
         yield from look_at_options(instance)
         if options.offline:
             return

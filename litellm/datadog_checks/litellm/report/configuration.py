@@ -15,7 +15,7 @@ import yaml
 from ..options import is_bottomless
 from ..secrets import HEADER_OPTIONS, KEY_HEADERS
 
-__all__ = ['KEY_VARIABLE', 'UsageError', 'configuration', 'instances_of', 'sends_key']
+__all__ = ['HANDLE', 'KEY_VARIABLE', 'UsageError', 'configuration', 'instances_of', 'sends_key']
 
 KEY_VARIABLE = 'LITELLM_METRICS_KEY'
 

@@ -5,8 +5,9 @@
 answers with status 100 precede, nor what trailers follow. So the limit is below it, where bytes are received: the read
 that would outlast it fails like one that timed out, in all that is built upon it.
 
-Out of reach is the handshake with a forward proxy of SOCKS: some hundred bytes at most, each of which is waited for
-within `timeout`. What gets a token has a limit of its own: see `client`.
+Out of reach are handshakes by way of a forward proxy, each byte of which is waited for within `timeout`: that of SOCKS,
+of some hundred bytes at most, and that of TLS inside of TLS, of some 16,000 a record, where the URLs of both the
+forward proxy and the page are `https://`. What gets a token has a limit of its own: see `client`.
 """
 
 from __future__ import annotations
