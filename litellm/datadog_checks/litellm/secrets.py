@@ -402,11 +402,20 @@ def hushed() -> Iterator[None]:
 _GUARD = _Guard()
 _HUSH = _Hush()
 
-# Libraries that log what is sent and what comes back: URLs, options, tokens, headers that cannot be read.
-_LIBRARIES = ('charset_normalizer', 'chardet', 'requests', 'requests_oauthlib', 'urllib3')
+# Libraries that log what is sent and what comes back: URLs, options, tokens, answers to the challenges of Kerberos and
+# NTLM, headers that cannot be read.
+_LIBRARIES = (
+    'charset_normalizer', 'chardet', 'requests', 'requests_kerberos', 'requests_oauthlib', 'spnego', 'urllib3'
+)  # fmt: skip
 # Those of their loggers that may not be there before the first request.
 _LOGGERS_BY_NAME = (
+    'requests_kerberos.kerberos_',
     'requests_oauthlib.oauth2_session',
+    'spnego._credssp',
+    'spnego._gss',
+    'spnego._negotiate',
+    'spnego._ntlm',
+    'spnego._sspi',
     'urllib3.connection',
     'urllib3.connectionpool',
     'urllib3.util.retry',

@@ -30,7 +30,7 @@ from datadog_checks.base.utils import http, tls
 from datadog_checks.litellm import LitellmCheck
 from datadog_checks.litellm.doctor.cli import main as doctor
 from datadog_checks.litellm.report.cli import main
-from datadog_checks.litellm.secrets import MASK, Redactor, secrets_of
+from datadog_checks.litellm.secrets import MASK, Redactor, hushed, secrets_of
 from tests.support.endpoint import PROMETHEUS, Answer, answering, answering_json, serving_paths
 
 PLANTED = 'pl4nted'
@@ -497,6 +497,19 @@ def test_no_header_that_an_endpoint_sends_is_logged(level: str, left: Callable[.
 
     assert 'Failed to parse headers (url=…): …' in everything
     assert [line for line in everything.splitlines() if tells(line)] == []
+
+
+@pytest.mark.parametrize('logger', ['requests_kerberos.kerberos_', 'spnego._ntlm', 'spnego._negotiate', 'spnego._gss'])
+def test_no_answer_to_a_challenge_is_logged(logger: str, caplog: pytest.LogCaptureFixture) -> None:
+    """From that of NTLM, a password can be guessed, and that of Kerberos can be sent again."""
+    caplog.set_level(TRACE_LEVEL)
+    LitellmCheck('litellm', {}, [{'openmetrics_endpoint': 'http://127.0.0.1:9/metrics/', **KEY}])
+    with hushed():
+        logging.getLogger(logger).debug('Authorization header: Negotiate ' + PLANTED)
+        logging.getLogger(logger).debug('step output: %s', PLANTED)
+
+    assert 'step output: …' in caplog.text
+    assert PLANTED not in caplog.text
 
 
 def test_what_others_log_of_their_own_requests_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:
