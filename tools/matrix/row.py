@@ -10,7 +10,7 @@ from tools.real_litellm.environment import Environment, environment
 from tools.real_litellm.families import coverage
 from tools.real_litellm.real_proxy import RealProxy
 from tools.real_litellm.servers import servers
-from tools.real_litellm.upkeep import keep_up, page_with
+from tools.real_litellm.upkeep import keep_up, page_of_all_jobs
 from tools.real_litellm.workload import Client, Sent, drive
 
 from .access import asks_for_key
@@ -21,8 +21,6 @@ from .result import Result
 from .watcher import Watcher
 
 __all__ = ['run']
-
-_FIRST_CLEANUP_SECONDS = 150
 
 
 def run(release: str, with_upkeep: bool = True) -> Result:
@@ -69,9 +67,7 @@ def _inspect_with_database(made: Environment) -> Result:
         logged = logged_dollars(proxy)
         sent = drive(proxy, client=client)
         watcher.scrape()
-        # What its jobs have to tell is there once the slowest of them has run for the first time.
-        page = page_with(proxy, 'litellm_spend_log_cleanup_runs', seconds=_FIRST_CLEANUP_SECONDS)
-        capture = Capture(made.release, page.text, ask(proxy.url, proxy.key), {}, with_database=True)
+        capture = Capture(made.release, page_of_all_jobs(proxy).text, ask(proxy.url, proxy.key), {}, with_database=True)
         result = Result(made.release, coverage(sent.busy_page, sent.page), capture)
         _judge(result, watcher, sent)
         judge_dollars(result, watcher, accounts, logged)

@@ -1,6 +1,6 @@
 """Play faults on the newest real LiteLLM, with a database, and print what it counts and answers meanwhile.
 
-Ten faults of forty seconds, at real speed: twelve to fifteen minutes. A part of them can be named. With --cooldowns, it
+Ten faults of forty seconds, at real speed: fifteen to twenty minutes. A part of them can be named. With --cooldowns, it
 tries instead which failures of a provider take a deployment out of use, in two minutes.
 """
 

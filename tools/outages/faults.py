@@ -20,6 +20,7 @@ from tools.real_litellm.database_accounts import Accounts, open_accounts, postgr
 from tools.real_litellm.environment import Environment, HarnessError
 from tools.real_litellm.families import Page
 from tools.real_litellm.real_proxy import RealProxy
+from tools.real_litellm.upkeep import page_of_all_jobs
 
 from .tables import Seen
 
@@ -119,13 +120,18 @@ def options_for(fault: Fault) -> Options:
 
 
 def observe(environment: Environment, faults: tuple[Fault, ...] = FAULTS) -> list[Seen]:
-    """Play the faults on one proxy, one after the other, and return what was seen of each."""
+    """Play the faults on one proxy, one after the other, and return what was seen of each.
+
+    None begins before the jobs of the database run: otherwise it would be chance which of them fail in it.
+    """
     seen = []
     with RealProxy(environment, options_for(faults[0])) as proxy:
         accounts = open_accounts(proxy)
+        page_of_all_jobs(proxy)
         for fault in faults:
             if options_for(fault) != proxy.options:
                 proxy.reconfigure(options_for(fault))
+                page_of_all_jobs(proxy)
             seen.append(_observe(proxy, accounts, fault))
     return seen
 

@@ -25,14 +25,19 @@ __all__ = [
 class Feature(NamedTuple):
     """A feature, by the oldest release that was seen to do with it what the traffic expects.
 
-    Older releases were not tried one by one: some may have it too. The traffic just leaves it out there.
+    Older releases were not tried one by one: some may have it too. The traffic just leaves it out there, and from
+    `lost_in` until `back_in`.
     """
 
     seen_in: str
+    lost_in: str = ''
+    back_in: str = ''
 
     def is_in(self, release: str) -> bool:
         """Tell whether the traffic uses the feature of this release."""
-        return Release.parse(release) >= Release.parse(self.seen_in)
+        number = Release.parse(release)
+        is_lost = self.lost_in and Release.parse(self.lost_in) <= number < Release.parse(self.back_in)
+        return number >= Release.parse(self.seen_in) and not is_lost
 
 
 # A module of ours says who calls, and LiteLLM checks the keys which that does not know.
@@ -43,7 +48,8 @@ CIRCUIT_BREAKER = Feature('1.106.2')
 LENS = Feature('1.106.2')
 # Files and batches for models of the configuration; needs a database.
 MANAGED_FILES = Feature('1.88.6')
-MCP = Feature('1.80.11')
+# Those in between let a tool be called by the id of its server, but not by its name.
+MCP = Feature('1.80.11', lost_in='1.80.17', back_in='1.87.0')
 # A deployment with a lower `order` is called first.
 ORDER = Feature('1.88.6')
 # Before, each request failed for a family that only licensed proxies have.
