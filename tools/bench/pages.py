@@ -26,6 +26,7 @@ __all__ = [
     'NEWEST_CAPTURE',
     'BelowZeroPage',
     'CapturedPage',
+    'FleetingPage',
     'Page',
     'PagesByTurns',
     'ShuffledPage',
@@ -204,6 +205,22 @@ class BelowZeroPage(SyntheticPage):
     def blocks(self) -> Iterator[list[str]]:
         for block in super().blocks():
             yield [_VALUE.sub(r' -1\1', line) for line in block]
+
+
+class FleetingPage:
+    """A page of one counter whose label sets are all new at each `advance`, and have one sample each."""
+
+    def __init__(self, samples: int) -> None:
+        self._samples = samples
+        self._first = 0
+
+    def advance(self) -> None:
+        self._first += self._samples
+
+    def render(self) -> bytes:
+        name = f'{COUNTERS[0]}_total'
+        labels = (','.join(_labels(number)) for number in range(self._first, self._first + self._samples))
+        return ''.join([f'# TYPE {name} counter\n', *(f'{name}{{{one}}} 1.0\n' for one in labels)]).encode()
 
 
 class PagesByTurns:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from tools.markdown import render_table
 
 from .measure import OURS, STOCK, FreshProcess
-from .pages import BelowZeroPage, Page, PagesByTurns, ShuffledPage, SyntheticPage
+from .pages import BelowZeroPage, FleetingPage, Page, PagesByTurns, ShuffledPage, SyntheticPage
 from .server import PageProcess
 
 __all__ = ['HEAD', 'Worst', 'table', 'worst']
@@ -44,6 +44,7 @@ def worst(samples: int) -> Iterator[Worst]:
         '2 pods by turns': partial(PagesByTurns, samples, 2),
         '20 pods by turns': partial(PagesByTurns, samples, 20),
         'every label set new': partial(SyntheticPage, samples, 1.0, 1.0),
+        'the same, a sample each': partial(FleetingPage, samples // 10),
     }
     with PageProcess() as server:
         for title, make_page in kinds.items():
