@@ -96,7 +96,7 @@ EXPECTED = (
     Expectation('daily_spend', 'spend jump', 35, 'All on one model.', recovers=1500),
     Expectation('proxy_failure_rate', 'long cooldowns', 5, 'The 429 of the router is no fault of the client.'),
     Expectation('deployment_failure_rate', 'long cooldowns', 5, 'The few calls that deployments get all fail.'),
-    Expectation('complete_outage', 'long cooldowns', 12, 'All deployments of both models fail.'),
+    Expectation('complete_outage', 'long cooldowns', 8, 'All deployments of both models are in cooldown.'),
     Expectation('unhealthy_endpoints', 'long cooldowns', 12, 'Most models are at these four providers.'),
     Expectation('proxy_failure_rate', 'restart in an outage', 5, 'As in a provider outage, and through the restart.'),
     Expectation(

@@ -110,7 +110,8 @@ class Failure:
     """A failure, as the client is told. `exception` and `exception_status` are the label values, `status` is HTTP's.
 
     One that is not `counts_for_models` is a failure of the proxy alone, all others are one of a model, too. One that
-    `breaks_off` came when the client had been told 200, in the middle of a stream.
+    `breaks_off` came when the client had been told 200, in the middle of a stream. `exhausted` is the group of which no
+    deployment was left.
     """
 
     status: int
@@ -122,6 +123,7 @@ class Failure:
     label_status: str | None = None
     counts_for_models: bool = True
     breaks_off: bool = False
+    exhausted: str | None = None
 
     @property
     def exception_status(self) -> str:

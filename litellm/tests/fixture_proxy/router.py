@@ -171,7 +171,8 @@ class Router:
             profile = self._settings.profile
             kind = 'all_deployments_in_cooldown' if profile.names_cooldowns else 'None'
             label = None if profile.tells_status_of_cooldowns else 'None'
-            return Failure(429, 'RouterRateLimitError', f'{message} Passed model={group}.', kind, label_status=label)
+            message = f'{message} Passed model={group}.'
+            return Failure(429, 'RouterRateLimitError', message, kind, label_status=label, exhausted=group)
         deployment = rng.choice(ready)
         status = self._failing_status(outcome.call, group, deployment, rng)
         if status is None and deployment.breaks_off and outcome.call.kind in BROKEN_STREAMS and outcome.call.stream:

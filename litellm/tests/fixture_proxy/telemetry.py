@@ -48,7 +48,11 @@ class Telemetry:
         call = outcome.call
         self._record_guardrails(outcome)
         for attempt in outcome.attempts:
-            self._record_attempt(call, attempt)
+            if attempt.group == call.group:
+                self._count_attempt(call, attempt)
+            # LiteLLM counts the failure that came first; of all later ones, of fallbacks, it tells no more than this.
+            if attempt.cooled_down:
+                self._record_cooldown(attempt)
         self._record_fallbacks(outcome)
         if outcome.answer is not None:
             values = {
@@ -59,6 +63,8 @@ class Telemetry:
                 'model_group': outcome.answer.group,
             }
             self._record_answer(call, outcome.answer, values, outcome.looked_up_cache)
+            if outcome.fallbacks and outcome.fallbacks[0].failure.exhausted is not None:
+                self._count_exhausted(values, outcome.fallbacks[0].failure)
         elif outcome.failure is not None:
             self._record_failure(call, outcome.failure)
         for name in self._shared.controls.broken_callbacks:
@@ -155,7 +161,7 @@ class Telemetry:
             if failed:
                 self._series.inc('litellm_guardrail_errors', values)
 
-    def _record_attempt(self, call: Call, attempt: Attempt) -> None:
+    def _count_attempt(self, call: Call, attempt: Attempt) -> None:
         deployment, error = attempt.deployment, attempt.error
         values = {
             **self._labels_of(call),
@@ -172,11 +178,16 @@ class Telemetry:
                 self._series.inc('litellm_deployment_failure_by_tag_responses', {**values, 'tag': tag})
             self._series.inc('litellm_deployment_total_requests', values)
             self._series.set('litellm_deployment_state', values, _OUTAGE_PARTIAL)
-        if attempt.cooled_down:
-            # Here LiteLLM names the group as the model, so nothing ever takes this series back to healthy.
-            cooled = {**values, 'litellm_model_name': attempt.group}
-            self._series.set('litellm_deployment_state', cooled, _OUTAGE_COMPLETE)
-            self._series.inc('litellm_deployment_cooled_down', cooled)
+
+    def _record_cooldown(self, attempt: Attempt) -> None:
+        """Record a cooldown. LiteLLM names the group as the model, so nothing takes its state back to healthy."""
+        cooled = {
+            **attempt.deployment.labels(),
+            'litellm_model_name': attempt.group,
+            'exception_status': attempt.error.status,
+        }
+        self._series.set('litellm_deployment_state', cooled, _OUTAGE_COMPLETE)
+        self._series.inc('litellm_deployment_cooled_down', cooled)
 
     def _record_fallbacks(self, outcome: Outcome) -> None:
         for fallback in outcome.fallbacks:
@@ -206,7 +217,9 @@ class Telemetry:
             values |= failure.deployment.labels()
         elif failure.counts_for_models:
             self._series.inc('litellm_llm_api_failed_requests_metric', {**values, 'model': call.group, 'model_id': ''})
-            self._count_unrouted_failure(values, requested, failure.exception_status, failure.exception)
+            self._count_unrouted_failure(
+                values, requested, failure.exception_status, failure.exception, failure.exhausted
+            )
         if failure.status == 401 and not self._profile.counts_refusals:
             return
         if failure.exception_status == '401' and not self._profile.names_key_of_refusals:
@@ -228,17 +241,36 @@ class Telemetry:
             'api_provider': provider if self._profile.tells_provider_of_failures else None,
         }
 
-    def _count_unrouted_failure(self, values: LabelValues, requested: str, status: str, exception: str) -> None:
-        """Count a failure before any deployment was chosen: LiteLLM leaves the deployment's labels empty."""
+    def _count_exhausted(self, values: LabelValues, failure: Failure) -> None:
+        """Count that no deployment was left, upon which a fallback answered, with these labels."""
+        values = {**values, 'exception_status': failure.exception_status, 'exception_class': failure.exception}
+        if self._profile.blames_fallbacks:
+            self._series.inc('litellm_llm_api_failed_requests_metric', values)
+            self._series.inc('litellm_deployment_failure_responses', values)
+            self._series.inc('litellm_deployment_total_requests', values)
+            return
+        group = str(failure.exhausted)
+        unrouted = {**values, 'requested_model': group, 'model': group, 'model_id': ''}
+        self._series.inc('litellm_llm_api_failed_requests_metric', unrouted)
+        self._count_unrouted_failure(unrouted, group, failure.exception_status, failure.exception, group)
+
+    def _count_unrouted_failure(
+        self, values: LabelValues, requested: str, status: str, exception: str, exhausted: str | None = None
+    ) -> None:
+        """Count a failure before any deployment was chosen: LiteLLM leaves the deployment's labels empty.
+
+        It knows the group if there is one, of which all deployments were `exhausted`.
+        """
         unrouted = {
             **values,
-            **dict.fromkeys(('litellm_model_name', 'model_id', 'api_base', 'api_provider', 'model_group'), ''),
+            **dict.fromkeys(('litellm_model_name', 'model_id', 'api_base', 'api_provider'), ''),
+            'model_group': exhausted or '',
             'requested_model': requested,
             'exception_status': status,
             'exception_class': exception,
         }
         if self._profile.names_model_of_unrouted_failures:
-            unrouted |= {'litellm_model_name': requested, 'api_provider': None, 'requested_model': ''}
+            unrouted |= {'litellm_model_name': requested, 'api_provider': None, 'requested_model': exhausted or ''}
         self._series.inc('litellm_deployment_failure_responses', unrouted)
         self._series.inc('litellm_deployment_total_requests', unrouted)
 

@@ -70,6 +70,7 @@ OTHER_NAMES = {
     'litellm_settings': 'a section of the configuration of LiteLLM',
     'model_group': 'a tag of the callback',
     'model_name': 'a tag of the callback',
+    'num_retries': 'a setting of LiteLLM',
     'notify_by': 'an option of monitors',
     'prometheus_latency_buckets': 'a setting of LiteLLM',
     'notify_no_data': 'an option of a monitor',

@@ -210,6 +210,34 @@ def test_clients_of_three_keys_that_are_refused_are_no_single_client(keys: int) 
     assert [status for _, status, _ in fleet.told('clients_refused')] == (['Alert'] if keys >= 3 else [])
 
 
+def calls(fleet: Fleet, group: str, *failures: tuple[float, tuple[str, ...]], ok: float = 0) -> Fleet:
+    """Count calls to the deployments of a group in each minute."""
+    tags = (f'requested_model:{group}', 'api_key_alias:search', *PRODUCTION)
+    for failed, failure in failures:
+        fleet.counted('litellm.deployment.failure_responses.count', failed, *tags, *failure)
+    total = ok + sum(failed for failed, _ in failures)
+    return fleet.counted('litellm.deployment.total_requests.count', total, *tags)
+
+
+REFUSED = ('exception_class:openai.authenticationerror', 'exception_status:401')
+
+
+@pytest.mark.parametrize('status', ['429', 'none'])
+def test_a_model_whose_deployments_are_all_in_cooldown_is_down(status: str) -> None:
+    """Let the only deployment be tried once in five seconds, LiteLLM's default, with a key that is refused."""
+    router = ('exception_class:routerratelimiterror', f'exception_status:{status}')
+    fleet = calls(Fleet(), 'gpt-4o', (10, REFUSED), (50, router))
+
+    assert [one for _, one, _ in fleet.told('complete_outage')] == ['Alert']
+
+
+def test_a_fallback_that_is_blamed_for_the_cooldowns_of_another_model_is_not_down() -> None:
+    router = ('exception_class:routerratelimiterror', 'exception_status:none')
+    fleet = calls(Fleet(), 'fallback', (50, router), ok=50)
+
+    assert fleet.told('complete_outage') == []
+
+
 # Deployments on the dashboard, with the labels that LiteLLM's three writers of their state use
 
 
