@@ -123,10 +123,9 @@ def _deployments(failure: str) -> Iterator[Extra]:
 
 def _failures(page: Page, group: str) -> float:
     """Return how often a deployment of a group failed; where none was chosen, the failure names none."""
-    family = page.families.get(_FAILED)
     return sum(
         sample.value
-        for sample in (family.samples if family else ())
+        for sample in page.samples(_FAILED)
         if sample.name.endswith('_total') and sample.labels['requested_model'] == group and sample.labels['model_id']
     )
 

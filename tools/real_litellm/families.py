@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 from datadog_checks.litellm.metrics import PREFIX, raw_names
 from datadog_checks.litellm.page.family_types import is_creation_time
@@ -28,13 +29,16 @@ class Page:
             if name.startswith(PREFIX) and not is_creation_time(name, parsed.keys())
         }
 
+    def samples(self, name: str) -> list[Sample]:
+        """Return the samples of a family, none if the page does not have it."""
+        family = self.families.get(name)
+        return family.samples if family else []
+
     def total(self, name: str, suffix: str = '_total', **labels: str) -> float:
         """Return the sum of a family's samples that end in the suffix and carry the labels."""
-        family = self.families.get(name)
-        samples = family.samples if family else []
         return sum(
             sample.value
-            for sample in samples
+            for sample in self.samples(name)
             if sample.name == name + suffix and labels.items() <= sample.labels.items()
         )
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from tools.markdown import render_table
 from tools.real_litellm.families import Page
 
 from .official_clients import Ask
 
-__all__ = ['AMOUNTS', 'COUNTED', 'LABELS', 'Route', 'call', 'routes_table', 'sums']
+__all__ = ['AMOUNTS', 'COUNTED', 'LABELS', 'OF_DEPLOYMENTS', 'Route', 'call', 'routes_table', 'sums']
 
 _TIMES = 2
 
@@ -37,6 +38,10 @@ LABELS = {
     'status_code': _REQUESTS,
     'exception_class': _FAILURES,
 }
+
+# Of `litellm_deployment_total_requests`, of whose `api_base` the path, and of the state of these deployments.
+OF_DEPLOYMENTS = ('api_base of the deployment', 'api_provider of the deployment', 'api_provider of its state')
+_DEPLOYMENTS, _STATES = 'litellm_deployment_total_requests', 'litellm_deployment_state'
 
 
 class Route(NamedTuple):
@@ -69,27 +74,39 @@ def sums(page: Page) -> list[float]:
 
 def _labels(before: Page, after: Page) -> dict[str, str]:
     """Return the labels of what was counted between two pages."""
-    return {label: _values(before, after, family, label) for label, family in LABELS.items()}
+    found = {label: _values(_counted(before, after, family), label) for label, family in LABELS.items()}
+    deployments = _counted(before, after, _DEPLOYMENTS)
+    called = {(one['model_id'], one['api_base']) for one in deployments}
+    states = [
+        one.labels for one in after.samples(_STATES) if (one.labels['model_id'], one.labels['api_base']) in called
+    ]
+    addresses = [{'api_base': urlsplit(one['api_base']).path} for one in deployments]
+    told = (_values(addresses, 'api_base'), _values(deployments, 'api_provider'), _values(states, 'api_provider'))
+    return found | dict(zip(OF_DEPLOYMENTS, told, strict=True))
 
 
-def _values(before: Page, after: Page, family: str, label: str) -> str:
+def _counted(before: Page, after: Page, family: str) -> list[dict[str, str]]:
+    """Return the labels of a counter's series that moved between two pages."""
     counted = {tuple(sorted(sample.labels.items())): sample.value for sample in _samples(before, family)}
-    found = {
-        sample.labels.get(label, '')
+    return [
+        sample.labels
         for sample in _samples(after, family)
         if sample.value != counted.get(tuple(sorted(sample.labels.items())), 0)
-    }
-    return ', '.join(f'`{value}`' if value else 'empty' for value in sorted(found))
+    ]
+
+
+def _values(found: list[dict[str, str]], label: str) -> str:
+    values = {one.get(label, '') for one in found}
+    return ', '.join(f'`{value}`' if value else 'empty' for value in sorted(values))
 
 
 def _samples(page: Page, name: str) -> list[Any]:
-    family = page.families.get(name)
-    return [sample for sample in family.samples if sample.name.endswith('_total')] if family else []
+    return [sample for sample in page.samples(name) if sample.name.endswith('_total')]
 
 
 def routes_table(found: list[Route]) -> str:
     """Return a row for each call."""
-    head = ['Call', 'status', *_HEADS, *LABELS]
+    head = ['Call', 'status', *_HEADS, *LABELS, *OF_DEPLOYMENTS]
     rows = [
         [one.call, one.status, *(f'{one.counts[what]:.3g}' for what in _HEADS), *one.labels.values()] for one in found
     ]

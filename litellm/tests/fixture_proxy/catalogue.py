@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from urllib.parse import urljoin
 
 __all__ = [
     'BROKEN_STREAMS',
@@ -19,6 +20,7 @@ __all__ = [
     'McpTool',
     'UpstreamError',
     'deployments_of',
+    'keeps_form',
     'passed_to',
 ]
 
@@ -55,15 +57,36 @@ class Deployment:
         """Tell whether it is there to fail."""
         return self.fails_with is not None or self.breaks_off
 
-    def labels(self) -> dict[str, object]:
-        """Return the label values that tell which deployment was called."""
+    def labels(self, kind: str = 'chat', passed: str | None = None) -> dict[str, object]:
+        """Return the label values that tell which deployment was called, with a request of this kind.
+
+        LiteLLM tells the address of the request itself for some, as for one that was `passed` to a path of a provider.
+        """
+        path = _PATHS.get((kind, self.provider), _PATHS.get(('chat', self.provider), ''))
+        address = '' if kind == 'realtime' else self.api_base + path
         return {
             'model': self.model,
             'litellm_model_name': self.model,
             'model_id': self.id,
-            'api_base': self.api_base,
+            'api_base': address if passed is None else urljoin(self.api_base, passed),
             'api_provider': self.provider,
         }
+
+
+# By the kind of request and the provider, as far as it was measured. Anthropic's are the same for chat completions.
+_PATHS = {
+    ('chat', 'anthropic'): '/v1/messages',
+    ('response', 'openai'): '/responses',
+    ('message', 'openai'): '/responses',
+    ('rerank', 'cohere'): '/v2/rerank',
+}
+# Requests that LiteLLM does not turn into chat completions or responses of another form, by kind and provider.
+_OWN_FORM = frozenset({('response', 'openai'), ('message', 'openai'), ('message', 'anthropic')})
+
+
+def keeps_form(kind: str, provider: str) -> bool:
+    """Tell whether a request of one of the newer APIs goes on to the provider in the form of such an API."""
+    return (kind, provider) in _OWN_FORM
 
 
 _OPENAI = 'https://api.openai.com/v1'

@@ -305,3 +305,13 @@ class Profile:
         LiteLLM is in a race with itself: 7 of 9 were in 1.106.2, and 2 of 9 in 1.110.2.
         """
         return self.release < (1, 109, 0)
+
+    @property
+    def sends_messages_as_responses(self) -> bool:
+        """Tell whether a message for a model of OpenAI goes there as a response, not as a chat completion."""
+        return self.release >= (1, 82, 0)
+
+    @property
+    def tells_provider_of_own_apis(self) -> bool:
+        """Tell whether failed calls of a deployment by `/v1/responses` and `/v1/messages` name the provider."""
+        return self.release >= (1, 109, 0)

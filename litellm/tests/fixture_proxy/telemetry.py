@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from .accounts import HEALTH_CHECK, Accounts, Budget
 from .budgets import BudgetGauges
 from .calls import Answer, Attempt, Call, Failure, Outcome
-from .catalogue import PROVIDER_BUDGETS, UPSTREAM_ERRORS, Deployment, McpTool, deployments_of
+from .catalogue import PROVIDER_BUDGETS, UPSTREAM_ERRORS, Deployment, McpTool, deployments_of, keeps_form
 from .router import Clock
 from .series import LabelValues, Series, tag_label
 from .settings import Settings
@@ -18,6 +18,8 @@ __all__ = ['Telemetry']
 
 _OUTAGE_NONE, _OUTAGE_PARTIAL, _OUTAGE_COMPLETE = 0, 1, 2
 _UNKNOWN_MODEL = 'other'
+# Kinds of calls that are chat completions for LiteLLM, or may become some on the way to a provider.
+_CHAT = frozenset({'chat', 'completion', 'realtime', 'response', 'message'})
 _PROVIDER_BUDGET_HOURS = 24.0
 _FILE_SECONDS = 0.2
 # Releases around 1.56 had these latencies once more for each tag of a request.
@@ -57,7 +59,7 @@ class Telemetry:
         if outcome.answer is not None:
             values = {
                 **self._labels_of(call),
-                **outcome.answer.deployment.labels(),
+                **self._labels_at(call, outcome.answer.deployment),
                 # The group that answered, which after a fallback is not the one that the client named.
                 'requested_model': outcome.answer.group,
                 'model_group': outcome.answer.group,
@@ -118,7 +120,7 @@ class Telemetry:
 
     def record_file_work(self, call: Call, provider: str | None = None) -> None:
         """Record a request about files or batches, which names no model: it counts as one of an unknown deployment."""
-        values = {**self._labels_of(call), 'api_provider': provider, 'status_code': '200'}
+        values = {**self._labels_of(call), 'api_base': '', 'api_provider': provider, 'status_code': '200'}
         self._series.inc('litellm_proxy_total_requests_metric', values)
         self._series.inc('litellm_requests_metric', values)
         self._series.inc('litellm_deployment_success_responses', values)
@@ -163,26 +165,47 @@ class Telemetry:
 
     def _count_attempt(self, call: Call, attempt: Attempt) -> None:
         deployment, error = attempt.deployment, attempt.error
+        kind = self._kind(call, deployment)
         values = {
             **self._labels_of(call),
-            **deployment.labels(),
+            **self._labels_at(call, deployment),
             'requested_model': attempt.group,
             'model_group': attempt.group,
             'exception_status': error.status,
             'exception_class': error.class_at(deployment.provider),
         }
+        if keeps_form(kind, deployment.provider) and not self._profile.tells_provider_of_own_apis:
+            values['api_provider'] = None
         if error.status != 401 or self._profile.counts_refusals_by_provider:
             self._series.inc('litellm_llm_api_failed_requests_metric', values)
             self._series.inc('litellm_deployment_failure_responses', values)
             for tag in call.tags:
                 self._series.inc('litellm_deployment_failure_by_tag_responses', {**values, 'tag': tag})
             self._series.inc('litellm_deployment_total_requests', values)
-            self._series.set('litellm_deployment_state', values, _OUTAGE_PARTIAL)
+            self._set_state(call, deployment, values, _OUTAGE_PARTIAL)
+
+    def _kind(self, call: Call, deployment: Deployment) -> str:
+        """Return the kind of a call as which it goes to a deployment."""
+        is_for_openai = (call.kind, deployment.provider) == ('message', 'openai')
+        return 'chat' if is_for_openai and not self._profile.sends_messages_as_responses else call.kind
+
+    def _labels_at(self, call: Call, deployment: Deployment) -> LabelValues:
+        """Return the labels of a deployment that a call went to."""
+        passed = call.route and call.passed_to and '/' + call.route.split('/', 2)[2]
+        return deployment.labels(self._kind(call, deployment), passed or None)
+
+    def _set_state(self, call: Call, deployment: Deployment, values: LabelValues, state: int) -> None:
+        """Write the state of a deployment: without its provider where LiteLLM made no chat completion of the call."""
+        kind = self._kind(call, deployment)
+        is_chat = kind in _CHAT and not keeps_form(kind, deployment.provider) and call.passed_to is None
+        hidden = {} if is_chat else {'api_provider': ''}
+        self._series.set('litellm_deployment_state', {**values, **hidden}, state)
 
     def _record_cooldown(self, attempt: Attempt) -> None:
         """Record a cooldown. LiteLLM names the group as the model, so nothing takes its state back to healthy."""
         cooled = {
             **attempt.deployment.labels(),
+            'api_base': attempt.deployment.api_base,
             'litellm_model_name': attempt.group,
             'exception_status': attempt.error.status,
         }
@@ -279,7 +302,7 @@ class Telemetry:
         self._count_usage(answer, values, call.tags)
         self._count_cache(answer, values, looked_up_cache)
         self._observe_latencies(answer, values, call.tags)
-        self._set_deployment(answer, values)
+        self._set_deployment(call, answer, values)
         self._set_limits(call, answer, values)
         if call.end_user is not None:
             self._accounts.customer(call.end_user).spent += answer.cost
@@ -357,9 +380,9 @@ class Telemetry:
                 for tag in tags if family in _BY_TAG else ():
                     self._series.observe(_BY_TAG[family], {**values, 'tag': tag}, seconds)
 
-    def _set_deployment(self, answer: Answer, values: LabelValues) -> None:
+    def _set_deployment(self, call: Call, answer: Answer, values: LabelValues) -> None:
         deployment = answer.deployment
-        self._series.set('litellm_deployment_state', values, _OUTAGE_NONE)
+        self._set_state(call, deployment, values, _OUTAGE_NONE)
         self._series.inc('litellm_deployment_success_responses', values)
         self._series.inc('litellm_deployment_total_requests', values)
         if deployment.tpm is not None:
