@@ -31,7 +31,7 @@ _USER_INFO = re.compile(r'(?<=://)[^/?#\s]*@')
 # What a parameter holds: what is in quotes, or all up to a blank or the next one, but no switch and no small number.
 _VALUE = (
     r'(?!(?:true|false|none|null|[0-9]{1,3})?(?:[\s&#;,]|\Z))(?:"(?:[^"\\]|\\.)*+"?|\'(?:[^\'\\]|\\.)*+\'?|\\+"[^"]*+"?'
-    r'|[^\s&#;,]*(?:[&#;,](?!\s?["\']?[\w.-]{1,64}["\']?\s?[=:])[^\s&#;,]*)*)'
+    r'|(?:(?:apikey|basic|bearer|token)\s+)?[^\s&#;,]*(?:[&#;,](?!\s?["\']?[\w.-]{1,64}["\']?\s?[=:])[^\s&#;,]*)*)'
 )
 # By their names, what holds a secret: a parameter of a URL, a header, or anything that ends like `api_key=`,
 # `api-key: `, `"api_key":` or `apiKey = `. What ends like `password` needs no more than a colon.
@@ -42,13 +42,13 @@ _SECRET_PARAMETER = re.compile(
     r'|(?<![\w.-])(?:[\w.-]{0,64}(?:[_.-]|(?<=[a-z])(?=(?-i:[A-Z]))))?'
     r'(?:credentials?|key|pass|secret|sig|signature|token)(?:\\*["\'])?(?:\s?=>?\s?|\s?:\s|:(?=\\*["\']))'
     + _VALUE
-    + r'|(?<![\w.-])[\w.-]{0,64}(?:api[_-]?key|passphrase|passw(?:or)?d|pwd|secret)'
+    + r'|(?<![\w.-])[\w.-]{0,64}(?:api[_-]?keys?|passphrase|passw(?:or)?ds?|pwd|secrets?)'
     r'(?:\\*["\'])?\s?(?:=>?|:)\s?' + _VALUE,
     re.IGNORECASE,
 )
 # By their form: keys that LiteLLM generates are `sk-` and 22 characters, and a JSON Web Token has up to five parts.
 _SECRET_FORM = re.compile(
-    r'\bsk-[\w-]{16,}|(?<![\w-])eyJ[\w-]{8,}+(?:\.[\w-]*+){2,4}|(?<=\bbearer )\s*+[^\s,;"]{8,}'
+    r'\bsk-[\w-]{16,}|(?<![\w-])eyJ[\w-]{8,}+(?:\.[\w-]*+){2,4}|(?<=\bbearer[ :=])\s*+[^\s,;"]{8,}'
     r'|(?<=\bbasic )\s*+[a-z0-9+/]{8,}={0,2}',
     re.ASCII | re.IGNORECASE,
 )
@@ -161,7 +161,7 @@ _BARE_USER_INFO = re.compile(
 )
 # Of the expressions that take longest, what a text has in lower case if they match: most texts have none of it.
 _SAYS_PARAMETER = ('auth', 'cookie', 'credential', 'key', 'pass', 'pwd', 'secret', 'sig', 'token')
-_SAYS_FORM = ('sk-', 'eyj', 'bearer ', 'basic ')
+_SAYS_FORM = ('sk-', 'eyj', 'bearer', 'basic ')
 _SAYS_WEBHOOK = ('hook',)
 
 
