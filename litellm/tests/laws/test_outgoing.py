@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -622,6 +623,19 @@ def test_the_gate_takes_linear_time_whatever_the_text(part: str) -> None:
         for text in (part * (50_000 // len(part)), 'x' * 50_000 + part, part + 'x ' * 25_000):
             outgoing.of({label: text})
         assert time.process_time() - started < 1
+
+
+@pytest.mark.parametrize('label', ['route', 'requested_model'])
+def test_nothing_is_kept_of_long_labels(label: str) -> None:
+    outgoing = OutgoingLabels(Options.of({'normalize_routes': True}), {}, Redactor())
+    outgoing.of({label: '/v1/models'})
+
+    tracemalloc.start()
+    for number in range(20):
+        outgoing.of({label: f'/v1/{number}' + 'x' * 20_000})
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 20_000
 
 
 @pytest.mark.parametrize('value', ['5F' * 32, '5F' + '5f' * 31, 'hashed-jwt-' + '5F' * 32])

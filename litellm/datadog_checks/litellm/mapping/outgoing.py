@@ -28,8 +28,9 @@ from .routes import ROUTE_LABEL, normal_route
 
 __all__ = ['OutgoingLabels']
 
-# The labels whose outgoing form is remembered, some hundred bytes each.
+# The labels whose outgoing form is remembered, and how long they may be: a client may name a model by a megabyte.
 MOST_LABELS = 512
+LONGEST_LABEL = 1024
 
 # By label, whether `exclude_metrics_by_labels` drops a series with this value.
 Excluders = Mapping[str, Callable[[str], bool]]
@@ -71,7 +72,8 @@ class OutgoingLabels:
         self.has_database |= DATABASE_LABEL in labels
         known = self._secrets.known
         for name, value in labels.items():
-            outgoing_name, outgoing = self._outgoing(name, value, known)
+            find = self._outgoing if len(name) + len(value) <= LONGEST_LABEL else self._label
+            outgoing_name, outgoing = find(name, value, known)
             if outgoing != value:
                 excluder = self._excluders.get(name)
                 if excluder is not None and excluder(value):

@@ -10,8 +10,6 @@ are `other`, unless they begin with such a word.
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 __all__ = ['OTHER', 'ROUTE_LABEL', 'WORDS', 'normal_route']
 
 ROUTE_LABEL = 'route'
@@ -74,7 +72,6 @@ watsonx wau websearch_interception_settings workflows yaml
 WORDS = frozenset(_WORDS.split())
 
 
-@lru_cache(maxsize=4096)
 def normal_route(route: str) -> str:
     """Return the normal form of a path: `/v1/files/*` for `/v1/files/file-a1`, and `other` for `/wp-login.php`."""
     if not route.startswith('/'):
