@@ -223,10 +223,17 @@ REFUSED = ('exception_class:openai.authenticationerror', 'exception_status:401')
 
 
 @pytest.mark.parametrize('status', ['429', 'none'])
-def test_a_model_whose_deployments_are_all_in_cooldown_is_down(status: str) -> None:
-    """Let the only deployment be tried once in five seconds, LiteLLM's default, with a key that is refused."""
+@pytest.mark.parametrize(
+    ('failed', 'failure', 'refused'),
+    [(11, REFUSED, 49), (26, OUTAGE, 34)],
+    ids=['the only one, with an expired key', 'both of two'],
+)
+def test_a_model_whose_deployments_are_all_in_cooldown_is_down(
+    failed: float, failure: tuple[str, ...], refused: float, status: str
+) -> None:
+    """Take what LiteLLM 1.110.2 counted in a minute with a request each second, and its default cooldowns."""
     router = ('exception_class:routerratelimiterror', f'exception_status:{status}')
-    fleet = calls(Fleet(), 'gpt-4o', (10, REFUSED), (50, router))
+    fleet = calls(Fleet(), 'gpt-4o', (failed, failure), (refused, router))
 
     assert [one for _, one, _ in fleet.told('complete_outage')] == ['Alert']
 
