@@ -257,7 +257,9 @@ def can_be_sent(value: str | bytes | float) -> bool:
 def _refuse_token(config: Mapping[str, Any]) -> None:
     """Refuse what the base package sends or ignores as it stands in `auth_token`. The rest it refuses by its name."""
     token = config.get('auth_token')
-    writer = token.get('writer') if isinstance(token, Mapping) else None
+    reader, writer = (token.get(part) if isinstance(token, Mapping) else None for part in _KEYS_OF_TOKEN)
+    if isinstance(reader, Mapping) and reader.get('pattern') is not None:
+        _refuse_pattern('auth_token', reader['pattern'])
     for part, keys in ((token, _KEYS_OF_TOKEN), (writer, _KEYS_OF_TOKEN_WRITER)):
         if isinstance(part, Mapping) and not part.keys() <= set(keys):
             raise ConfigurationError(f'The setting `auth_token` may have only: {", ".join(keys)}')
@@ -312,23 +314,27 @@ def _refuse_patterns(config: Mapping[str, Any]) -> None:
         )
     for option in _PATTERNS:
         for pattern in _patterns_in(config.get(option)):
-            if not pattern:
-                raise ConfigurationError(
-                    f'The setting `{option}` has an empty regular expression, which would match anything'
-                )
-            try:
-                re.compile(pattern)
-            except (OverflowError, RecursionError, re.error) as error:
-                raise ConfigurationError(
-                    f'The setting `{option}` has an invalid regular expression ({getattr(error, "msg", "too large")})'
-                ) from None
+            _refuse_pattern(option, pattern)
 
 
-def _patterns_in(value: Any) -> Iterator[str]:
+def _refuse_pattern(option: str, pattern: Any) -> None:
+    if not isinstance(pattern, str):
+        raise ConfigurationError(f'The setting `{option}` has a name or regular expression that is no string')
+    if not pattern:
+        raise ConfigurationError(f'The setting `{option}` has an empty regular expression, which would match anything')
+    try:
+        re.compile(pattern)
+    except (OverflowError, RecursionError, re.error) as error:
+        raise ConfigurationError(
+            f'The setting `{option}` has an invalid regular expression ({getattr(error, "msg", "too large")})'
+        ) from None
+
+
+def _patterns_in(value: Any) -> Iterator[Any]:
     if isinstance(value, list | tuple):
         for one in value:
             # An entry of `extra_metrics` may be a mapping of patterns to names.
-            yield from (key for key in (one if isinstance(one, Mapping) else [one]) if isinstance(key, str))
+            yield from one if isinstance(one, Mapping) else [one]
     elif isinstance(value, Mapping):
         for patterns in value.values():
             yield from _patterns_in(patterns)

@@ -123,6 +123,8 @@ def test_what_the_models_take_for_true_or_false_is_that_to_all_who_read_it() -> 
         ({'tls_intermediate_ca_certs': [1]}, 'tls_intermediate_ca_certs'),
         ({'exclude_metrics_by_labels': {'model': []}}, 'exclude_metrics_by_labels'),
         ({'share_labels': {'litellm_x': {'lables': ['model']}}}, 'share_labels'),
+        ({'extra_metrics': [{5: 'a'}]}, 'extra_metrics'),
+        ({'auth_token': {'reader': {'pattern': '('}}}, 'auth_token'),
         ({'auth_token': {'reader': {}, 'wirter': {}}}, 'auth_token'),
         ({'auth_token': {'reader': {}, 'writer': {'name': 'a', 'vlaue': 'Bearer <TOKEN>'}}}, 'auth_token'),
         ({'auth_token': {'reader': {}, 'writer': {'name': 'a b'}}}, 'auth_token'),
