@@ -182,7 +182,7 @@ class Profile:
     @property
     def has_model_hub(self) -> bool:
         """Tell whether `/public/model_hub/info` tells the version to all."""
-        return self.release >= (1, 75, 0)
+        return self.release >= (1, 74, 3)
 
     @property
     def short_health(self) -> bool:
