@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from .secrets import decodings, may_be_encoded
 
-__all__ = ['FORMS', 'Form', 'without_secrets', 'without_user_info']
+__all__ = ['FORMS', 'Form', 'is_name', 'without_secrets', 'without_user_info']
 
 # Stands for a secret, and for an address of which nobody can tell where its secrets end.
 UNCLEAR = 'redacted'
@@ -165,6 +165,12 @@ _SAYS_FORM = ('sk-', 'eyj', 'bearer', 'basic ')
 _SAYS_WEBHOOK = ('hook',)
 
 
+def is_name(key: str) -> bool:
+    """Tell whether what has the form of a key consists of words and numbers, and does not say that it is a secret."""
+    has_words = all(_WORD.fullmatch(part) for part in _BETWEEN_WORDS.split(key) if part)
+    return has_words and len(_DIGIT.findall(key)) <= MOST_DIGITS and _SAYS_SECRET.search(key) is None
+
+
 def without_user_info(text: str) -> str:
     """Return a text without the `user:password@` of URLs in it."""
     return _USER_INFO.sub('', text)
@@ -218,10 +224,7 @@ def _has_any(text: str, signs: tuple[str, ...]) -> bool:
 
 
 def _unless_name(key: re.Match[str]) -> str:
-    text = key[0]
-    has_words = all(_WORD.fullmatch(part) for part in _BETWEEN_WORDS.split(text) if part)
-    is_name = has_words and len(_DIGIT.findall(text)) <= MOST_DIGITS and _SAYS_SECRET.search(text) is None
-    return text if is_name else UNCLEAR
+    return key[0] if is_name(key[0]) else UNCLEAR
 
 
 def _without_user_info_and_query(address: str) -> str:

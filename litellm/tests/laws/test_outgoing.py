@@ -569,6 +569,12 @@ def test_what_a_name_says_is_secret_goes_as_a_whole_and_nothing_else(value: str,
         assert OutgoingLabels(Options.of({}), {}, Redactor()).of({label: value}) == {label: left}
 
 
+def test_the_name_of_a_label_that_only_begins_like_a_key_is_sent() -> None:
+    labels = {'metadata_sk_hynix_production_team': 'a', 'task_sk_1': 'b'}
+
+    assert OutgoingLabels(Options.of({}), {}, Redactor()).of(labels) == labels
+
+
 def test_a_key_that_is_the_name_of_a_label_never_leaves(scraper: dict[str, Any]) -> None:
     page = requests_page(('sk_hunter2hunter2hunter2="x",model="a"', 1))
 

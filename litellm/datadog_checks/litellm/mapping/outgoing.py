@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 from ..options import Options
-from ..secret_forms import without_secrets
+from ..secret_forms import is_name, without_secrets
 from ..secrets import Redactor
 from .labels import (
     ADDRESS_LABEL,
@@ -88,7 +88,7 @@ class OutgoingLabels:
 
     def is_secret(self, name: str) -> bool:
         """Tell whether the name of a family or label that no release of LiteLLM has is, or has, a secret."""
-        return _KEY_AS_NAME.search(name) is not None or self._secrets(name) != name
+        return not all(map(is_name, _KEY_AS_NAME.findall(name))) or self._secrets(name) != name
 
     def _label(self, name: str, value: str, _known: frozenset[str]) -> tuple[str, str | None]:
         """Return a label as it may leave the host, without a value if it is dropped.
