@@ -17,7 +17,6 @@ from .proxy import Proxy, proxy_of
 
 __all__ = ['ROUTES']
 
-_CONNECTED_SECONDS = 15.0
 # For which lookups that were given up show, since this release.
 _STALLED_SECONDS, _TELLS_STALLED = 30.0, (1, 104, 0)
 # Of LiteLLM, by the state of the database: a connection that is refused is tried again.
@@ -56,7 +55,7 @@ def _db(proxy: Proxy) -> str:
     One that answers, though lookups of keys were given up lately, is stalled.
     """
     now = proxy.clock.now
-    if now - proxy.connected_at >= _CONNECTED_SECONDS:
+    if now - proxy.connected_at >= proxy.settings.profile.connected_seconds:
         if proxy.shared.controls.db in ('down', 'hangs'):
             return 'disconnected'
         proxy.connected_at = now

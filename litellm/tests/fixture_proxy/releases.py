@@ -180,6 +180,11 @@ class Profile:
         return self.release < (1, 82, 1)
 
     @property
+    def connected_seconds(self) -> float:
+        """Return for how long the readiness repeats that the database is connected."""
+        return 120.0 if self.release < (1, 82, 1) else 15.0
+
+    @property
     def has_model_hub(self) -> bool:
         """Tell whether `/public/model_hub/info` tells the version to all."""
         return self.release >= (1, 74, 3)
