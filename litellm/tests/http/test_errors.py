@@ -109,6 +109,7 @@ def test_a_redirect_is_explained_when_redirects_are_off(
     [
         (300, 'the response has no page'),
         (304, 'turn off its cache for this URL'),
+        (407, 'put them into its URL in `proxy`'),
         (305, 'the response has no page'),
         (306, 'the response has no page'),
     ],

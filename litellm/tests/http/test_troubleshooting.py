@@ -235,6 +235,7 @@ FAULTS: dict[str, Callable[[], Shown]] = {
     'keys are not forwarded there': redirected_to_another_host,
     '404 Not Found: no metrics at this URL': answered(answering(404)),
     '304 Not Modified: something in front of LiteLLM answers': answered(answering(304)),
+    '407 Proxy Authentication Required: a forward proxy': answered(answering(407)),
     '307 Temporary Redirect: the endpoint redirects, and': answered(
         answering(307, headers={'Location': '/metrics/'}), allow_redirects=False
     ),

@@ -196,6 +196,12 @@ def explain_response(response: Response, redirects: Redirects) -> RequestExcepti
             f'proxy, and {URL_HINT}.',
             response=response,
         )
+    if status == 407:
+        return HTTPError(
+            f'{_status(response)}: a forward proxy wants a user and password: put them into its URL in `proxy`, or set '
+            '`skip_proxy: true`.',
+            response=response,
+        )
     if status == 304:
         # The check asks for no page on condition that it has changed.
         return HTTPError(
