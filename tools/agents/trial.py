@@ -35,6 +35,8 @@ _IN_AGENT = Path(__file__).with_name('in_agent.py')
 _IN_AGENT_SECONDS = 300
 # The endpoint is part of every run; for the others the Agent brings packages which the base package leaves to it.
 _NOT_RUN = frozenset({'kerberos_auth', 'ntlm_domain', 'openmetrics_endpoint'})
+# Each of these is refused without the other.
+_PAIR = frozenset({'password', 'username'})
 # From this base package on there is configuration discovery.
 _DISCOVERY = Version('37.41')
 # What the user has written, and nobody may touch.
@@ -113,6 +115,13 @@ def _to_run(known: Iterable[Option]) -> list[Option]:
     return [option for option in known if option.name not in _NOT_RUN]
 
 
+def _run_with(option: Option, known: Iterable[Option], url: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the configuration of a run with an option as in the example file."""
+    init_config, instance = option.configuration(option.example, url)
+    pair = {one.name: one.example for one in known if one.name in _PAIR} if option.name in _PAIR else {}
+    return init_config, instance | pair
+
+
 def _ask(environment: Environment, known: list[Option], on: Bench, folder: Path) -> dict[str, Any]:
     """Put the questions of this module to the environment's own Python."""
     host, port = on.open_page.split('/')[2].split(':')
@@ -128,7 +137,7 @@ def _ask(environment: Environment, known: list[Option], on: Bench, folder: Path)
             *(option.configuration(option.wrong_value, on.open_page) for option in known),
         ],
         'to_collect': [yaml.safe_dump(part) for part in (init_config, instance)],
-        'to_run': [option.configuration(option.example, on.open_page) for option in _to_run(known)],
+        'to_run': [_run_with(option, known, on.open_page) for option in _to_run(known)],
         'service': {'id': 'docker://1', 'host': host, 'ports': [{'number': int(port), 'name': ''}]},
     }
     done = subprocess.run(
