@@ -182,7 +182,7 @@ class Profile:
     @property
     def connected_seconds(self) -> float:
         """Return for how long the readiness repeats that the database is connected."""
-        return 120.0 if self.release < (1, 82, 1) else 15.0
+        return 120.0 if self.ready_as_database else 15.0
 
     @property
     def has_model_hub(self) -> bool:

@@ -455,6 +455,22 @@ def test_pods_that_each_answer_for_long_are_told_and_not_added_up(
     assert any('Scrape each pod directly' in warning for warning in pages.warnings)
 
 
+@given(
+    pods=st.lists(st.lists(st.integers(0, 10_000), min_size=3, max_size=3), min_size=2, max_size=3),
+    stays=st.lists(st.integers(1, 40), min_size=6, max_size=9),
+)
+@settings(max_examples=10, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+def test_however_long_pods_stay_what_each_had_counts_twice_at_most(pods: list[list[int]], stays: list[int]) -> None:
+    with PageServer() as server:
+        pages = Pages(server)
+        counted = sum(
+            pages.show_levels(*pods[turn % len(pods)]) for turn, stay in enumerate(stays) for _ in range(stay)
+        )
+
+    # When it rises to the level of the first or falls to its own, and once more before a second fall tells of pods.
+    assert counted <= 2 * sum(map(sum, pods))
+
+
 @pytest.mark.parametrize('life', [3, 5, 15])
 def test_a_proxy_that_restarts_again_and_again_is_not_taken_for_several(life: int, pages: Pages) -> None:
     """Each time it counts somewhat more than the time before."""

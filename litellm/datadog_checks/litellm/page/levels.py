@@ -7,8 +7,8 @@ on from before the fall.
 Unless the page comes from another proxy: several pods in multiprocess mode behind one URL show 100, 50, 110, 60. One
 fall cannot be told from a restart. But if counters fall again, and the page goes on from before the first fall, or from
 the last page before one that did, the levels alternate: then each is followed on its own, and what was counted as a
-restart, and as a rise from one level to the other, is set off against what the same counters do next. It is at most the
-values of a page of each level.
+restart, and as a rise from one level to the other, is set off against what the same counters do next. It is at most
+twice the values of a page of each level: a rise is noticed only with the fall that follows.
 
 Pods that have no counter in common make none fall, and are not noticed: what each further one had counted before its
 own first page counts, once, and again when it returns after the `archive` has given it up. Neither are pods noticed
