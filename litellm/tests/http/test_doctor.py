@@ -247,6 +247,28 @@ def test_every_instance_of_a_file_is_looked_at(capsys: pytest.CaptureFixture[str
     assert ('options', '`timout` is not an option of this check; did you mean `timeout`?') in problems(findings)
 
 
+@pytest.mark.parametrize('url', [None, '', 'nope', 5, ['x'], 'http://[', 'http://%%host%%:4000/metrics/'])
+def test_an_instance_that_has_no_url_is_a_problem_of_that_instance_alone(
+    url: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with serving_page(PAGE) as other:
+        path = conf(tmp_path, {'openmetrics_endpoint': url}, {'openmetrics_endpoint': other})
+        status, findings = examined(capsys, '--config', path)
+
+    assert status == 1
+    assert 'openmetrics_endpoint' in problems(findings)[0][1]
+    assert (other, 'ok', 'metrics page') in {(one['about'], one['verdict'], one['subject']) for one in findings}
+
+
+def test_a_file_is_looked_at_as_the_agent_reads_it(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """A path is added to a URL of the command line only, and instances may have the same URL."""
+    with serving_page(PAGE) as url:
+        instance = {'openmetrics_endpoint': url.removesuffix('metrics/')}
+        _, findings = examined(capsys, '--config', conf(tmp_path, instance, instance))
+
+    assert [one['text'][:13] for one in findings if one['subject'] == 'metrics page'] == ['404 Not Found'] * 2
+
+
 def test_offline_sends_nothing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     asked: list[str] = []
     with serving(lambda request: asked.append(request.path)) as url:

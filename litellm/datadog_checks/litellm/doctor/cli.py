@@ -17,7 +17,7 @@ from datadog_checks.base.errors import ConfigurationError
 from ..__about__ import __version__
 from ..options import ENDPOINTS, Options, unknown_options
 from ..report.cli import Parser, positive_seconds
-from ..report.configuration import HANDLE, UsageError, configuration, instances_of
+from ..report.configuration import HANDLE, UsageError, changed, configuration, instances_of, refuse_handles
 from ..report.measure import create_check
 from ..report.text import printable
 from ..secret_forms import without_user_info
@@ -89,16 +89,17 @@ def _parser() -> Parser:
 def _instances(options: argparse.Namespace) -> Iterator[_Section]:
     if options.config is None and options.url is None:
         return
-    urls = [options.url]
-    if options.config is not None and options.url is None:
-        urls = [str(one.get('openmetrics_endpoint')) for one in instances_of(options.config)]
-    for url in urls:
-        one = argparse.Namespace(**{**vars(options), 'url': url})
-        init_config, instance = configuration(one, decrypted=False)
+    if options.config is None or options.url is not None:
+        init_config, instance = configuration(options, decrypted=False)
+        instances = [instance]
+    else:
+        init_config, instances = instances_of(options.config)
+        instances = [changed(one, options) for one in instances]
+    for position, instance in enumerate(instances, 1):
         redact = Redactor(secrets_of(init_config, instance))
-        section = _Section(redact(without_user_info(str(instance['openmetrics_endpoint']))))
-        section.findings += _about(init_config, instance, redact, one)
-        yield section
+        url = instance.get('openmetrics_endpoint')
+        title = redact(without_user_info(url)) if url and isinstance(url, str) else f'instance {position}'
+        yield _Section(title, list(_about(init_config, instance, redact, options)))
 
 
 def _about(
@@ -117,8 +118,8 @@ def _about(
         if options.offline:
             return
         # Not /health: it may call every model, at a cost.
-        _, readable = configuration(options)
-        readable.pop('litellm_health_endpoint', None)
+        refuse_handles(init_config, instance, options)
+        readable = {name: value for name, value in instance.items() if name != 'litellm_health_endpoint'}
         yield from look_at_proxy(init_config, readable, redact, interval=0.5)
     except UsageError as error:
         yield Finding(Verdict.NOTE, 'metrics page', f'not requested: {redact(str(error))}')

@@ -13,9 +13,19 @@ from urllib.parse import urlsplit, urlunsplit
 import yaml
 
 from ..options import is_bottomless
+from ..secret_forms import without_user_info
 from ..secrets import HEADER_OPTIONS, KEY_HEADERS
 
-__all__ = ['HANDLE', 'KEY_VARIABLE', 'UsageError', 'configuration', 'instances_of', 'sends_key']
+__all__ = [
+    'HANDLE',
+    'KEY_VARIABLE',
+    'UsageError',
+    'changed',
+    'configuration',
+    'instances_of',
+    'refuse_handles',
+    'sends_key',
+]
 
 KEY_VARIABLE = 'LITELLM_METRICS_KEY'
 
@@ -43,22 +53,36 @@ def configuration(options: argparse.Namespace, *, decrypted: bool = True) -> tup
         instance['openmetrics_endpoint'] = url
     if not isinstance(instance.get('openmetrics_endpoint') or None, str):
         raise UsageError('no URL: pass the URL of the metrics page, such as http://127.0.0.1:4000/metrics/')
+    instance = changed(instance, options)
+    if decrypted:
+        refuse_handles(init_config, instance, options)
+    return init_config, instance
+
+
+def changed(instance: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
+    """Return an instance with the timeout and key of the command line, if any. Raises a `UsageError` as above."""
+    instance = dict(instance)
     if options.timeout is not None:
         instance['timeout'] = options.timeout
         instance.pop('connect_timeout', None)
         instance.pop('read_timeout', None)
     key = _key(options)
     if key is not None:
-        if '@' in urlsplit(instance['openmetrics_endpoint']).netloc:
+        url = str(instance.get('openmetrics_endpoint'))
+        if without_user_info(url) != url:
             raise UsageError('a key cannot be combined with user:password in the URL: both use the same header')
         _send_key(instance, key)
+    return instance
+
+
+def refuse_handles(init_config: dict[str, Any], instance: dict[str, Any], options: argparse.Namespace) -> None:
+    """Raise a `UsageError` if a value is for the Agent to decrypt."""
     handles = list(_paths_of_handles({'init_config': init_config, **instance}))
-    if handles and decrypted:
+    if handles:
         raise UsageError(
             f'only the Agent decrypts `ENC[...]`, which `{"`, `".join(handles)}` of {options.config} contains: for the '
             f'key, use --key-file or {KEY_VARIABLE}; for anything else, a copy of the file with the value itself'
         )
-    return init_config, instance
 
 
 def _paths_of_handles(value: Any, path: str = '') -> Iterator[str]:
@@ -140,28 +164,28 @@ def _from_file(path: Path, url: str | None) -> tuple[dict[str, Any], dict[str, A
 
     The URL selects one of several instances.
     """
-    content = _content(path)
-    if 'instances' not in content:
-        return {}, content
-
-    instances = instances_of(path)
+    init_config, instances = instances_of(path)
     if len(instances) > 1:
         instances = [instance for instance in instances if instance.get('openmetrics_endpoint') == url]
     if len(instances) != 1:
         raise UsageError(f'{path} has several instances: pass the `openmetrics_endpoint` of one of them as the URL')
-    init_config = content.get('init_config') or {}
-    if not isinstance(init_config, dict):
-        raise UsageError(f'`init_config` of {path} is not a mapping')
     return init_config, instances[0]
 
 
-def instances_of(path: Path) -> list[dict[str, Any]]:
-    """Return the instances of a conf.yaml, or of a file that is a single one, or raise a `UsageError`."""
+def instances_of(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return `init_config` and the instances of a conf.yaml, or of a file that is a single one.
+
+    Raises a `UsageError` if it is neither.
+    """
     content = _content(path)
-    instances = content.get('instances', [content])
+    if 'instances' not in content:
+        return {}, [content]
+    init_config, instances = content.get('init_config') or {}, content['instances']
     if not isinstance(instances, list) or not instances or not all(isinstance(item, dict) for item in instances):
         raise UsageError(f'{path} has no list of instances')
-    return instances
+    if not isinstance(init_config, dict):
+        raise UsageError(f'`init_config` of {path} is not a mapping')
+    return init_config, instances
 
 
 def _content(path: Path) -> dict[str, Any]:
