@@ -39,6 +39,7 @@ LabelAggregator.unconditional_labels          oldest   newest  the same
 LabelAggregator.target_info_labels            oldest   newest  the same
 MetricTransformer.get                         oldest   newest  submit a family of a type that only the base knows
 MetricTransformer.transformer_data            oldest   newest  the same
+MetricTransformer.metric_patterns             oldest   newest  refuse a type that does not exist
 MetricTransformer.compile_transformer         oldest   newest  the same
 MetricTransformer.normalize_metric_config     oldest   newest  read `metrics` and `extra_metrics` as the base does
 utils.decumulate_histogram_buckets            oldest   newest  know where the lowest bucket of a histogram begins
@@ -77,6 +78,7 @@ from datadog_checks.base.checks.openmetrics.v2.transform import (
     MetricTransformer,
 )
 from datadog_checks.base.checks.openmetrics.v2.utils import decumulate_histogram_buckets
+from datadog_checks.base.errors import ConfigurationError
 from datadog_checks.base.utils.functions import no_op
 from datadog_checks.base.utils.replay.constants import EnvVars
 
@@ -98,6 +100,7 @@ __all__ = [
     'metadata_of',
     'normalized_tags',
     'prepare_connections',
+    'refuse_metrics',
     'session_of',
     'submitter',
     'take_token_handler',
@@ -221,6 +224,18 @@ def mapped_metrics(config: Mapping[str, Any]) -> Iterator[tuple[str, MappedMetri
     """Yield the families, or patterns of families, in `metrics` and `extra_metrics`, and what they are submitted as."""
     for family, metric in MetricTransformer.normalize_metric_config(config).items():
         yield family, MappedMetric(metric['name'], metric['type'])
+
+
+def refuse_metrics(check: Any, config: Mapping[str, Any]) -> None:
+    """Raise a `ConfigurationError` that names the option if the base package cannot submit a metric as it wants it."""
+    for option in ('metrics', 'extra_metrics'):
+        try:
+            only = {**config, 'metrics': [], 'extra_metrics': [], option: config.get(option, [])}
+            transformer = MetricTransformer(check, only)
+            for pattern, metric in transformer.metric_patterns:
+                transformer.compile_transformer({**metric, 'name': pattern.pattern})
+        except (TypeError, ValueError) as error:
+            raise ConfigurationError(f'The setting `{option}` cannot be used: {error}') from None
 
 
 def full_name(check: Any, name: str) -> str | None:

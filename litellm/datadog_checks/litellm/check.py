@@ -9,6 +9,7 @@ from typing import Any
 from datadog_checks.base import ConfigurationError, OpenMetricsBaseCheckV2
 
 from .__about__ import __version__
+from .base_package import refuse_metrics
 from .metrics import CHECK_INFO, metrics_config
 from .options import Options, refuse_at_once, refuse_handles, unknown_options
 from .probes.health import HealthProbe, health_probe
@@ -112,6 +113,7 @@ class LitellmCheck(OpenMetricsBaseCheckV2):
                 config[option] = os.path.expanduser(config[option])
         refuse_handles({**self.init_config, **config})
         options = Options.of(config, self.init_config)
+        refuse_metrics(self, config)
         if not options.use_stock_scraper:
             limitless = limitless_types(config)
             if options.max_contexts is not None and limitless:

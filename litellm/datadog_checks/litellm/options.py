@@ -143,6 +143,9 @@ _WORDS_OF_SWITCHES = frozenset({'0', '1', 'f', 'false', 'n', 'no', 'off', 'on', 
 # To the base package, any word is true here.
 _SWITCH_WITHOUT_WORDS = 'tls_validate_hostname'
 
+# Options that list metrics, and what they may say of one.
+_METRICS = ('extra_metrics', 'metrics')
+_KEYS_OF_METRIC = ('name', 'type', 'label', 'scale', 'status_map')
 _KEYS_OF_METRIC_PATTERNS = ('include', 'exclude')
 
 _KEYS_OF_PROXY = ('http', 'https', 'no_proxy')
@@ -367,6 +370,13 @@ def _refuse_choices(config: Mapping[str, Any]) -> None:
     for share in shares.values() if isinstance(shares, Mapping) else ():
         if isinstance(share, Mapping) and not share.keys() <= set(_KEYS_OF_SHARED_LABELS):
             raise ConfigurationError(f'The setting `share_labels` may have only: {", ".join(_KEYS_OF_SHARED_LABELS)}')
+    for option in _METRICS:
+        for entry in config.get(option) or ():
+            for metric in entry.values() if isinstance(entry, Mapping) else ():
+                if isinstance(metric, Mapping) and not metric.keys() <= set(_KEYS_OF_METRIC):
+                    raise ConfigurationError(
+                        f'The setting `{option}` may say of a metric only: {", ".join(_KEYS_OF_METRIC)}'
+                    )
     for protocol in config.get('tls_protocols_allowed') or ():
         if protocol not in SUPPORTED_PROTOCOL_VERSIONS:
             raise ConfigurationError(

@@ -928,6 +928,16 @@ def test_what_is_no_character_is_replaced_in_a_label_value(text: str, value: str
 
 
 @pytest.mark.usefixtures('first_page_counts')
+def test_what_is_no_character_tells_series_apart_all_the_same(endpoint: Endpoint) -> None:
+    """They are one context to Datadog, and it counts what happened to each of them."""
+    watch = Watch(endpoint, {})
+    text = '\n'.join(f'…{{team="{value}"}} 13' for value in ('\udcff', '\udcfe', '\0', '\ufffd'))
+    submissions = watch.submissions_of(line_of_b(text))
+
+    assert sum(sample.value for sample in submissions.samples if sample.name == CONTEXT_OF_B.name) == 4 * 13
+
+
+@pytest.mark.usefixtures('first_page_counts')
 def test_a_sample_may_have_ten_thousand_labels(endpoint: Endpoint) -> None:
     labels = ','.join(f'label_{number}="{number}"' for number in range(10_000))
     assert len(tags_of_b(endpoint, f'{{{labels}}}')) == 10_000

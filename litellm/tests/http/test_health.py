@@ -323,6 +323,7 @@ GZIP_BOMB = gzip.compress(b' ' * (48 << 20))
         (answering_json({'healthy_endpoints': []}), 'the response does not contain model health'),
         (answering(200, '[' * 100_000), 'the response does not contain model health'),
         (answering(200, '9' * 10_000), 'the response does not contain model health'),
+        (answering(200, '[' + '0,' * (1 << 20) + '0]'), 'the response has more than 1 MB of very short entries'),
         (answering(300, headers={'Location': '/'}), '300: the response has no model health'),
         (answering(304, headers={'Location': '/'}), '304: something in front of LiteLLM answers from its cache'),
         (answering(200, '{}', {'Content-Encoding': 'gzip'}), 'the request to /health failed: the response was cut off'),
@@ -335,7 +336,8 @@ GZIP_BOMB = gzip.compress(b' ' * (48 << 20))
     ],
     ids=[
         '401', '403', '404', '429', '500', '503', 'redirect', 'HTML', 'nothing', 'list', 'text', 'metrics port',
-        'count', 'half', 'deep', 'number', '300', '304', 'no gzip', 'gzip bomb', 'broken off', 'gzip twice',
+        'count', 'half', 'deep', 'number', 'short entries', '300', '304', 'no gzip', 'gzip bomb',
+        'broken off', 'gzip twice',
     ],
 )  # fmt: skip
 def test_an_answer_without_health_is_explained_and_costs_no_metric(

@@ -124,6 +124,7 @@ def test_what_the_models_take_for_true_or_false_is_that_to_all_who_read_it() -> 
         ({'exclude_metrics_by_labels': {'model': []}}, 'exclude_metrics_by_labels'),
         ({'share_labels': {'litellm_x': {'lables': ['model']}}}, 'share_labels'),
         ({'extra_metrics': [{5: 'a'}]}, 'extra_metrics'),
+        ({'extra_metrics': ['litellm_x', {'litellm_y': {'tpye': 'gauge'}}]}, 'extra_metrics'),
         ({'auth_token': {'reader': {'pattern': '('}}}, 'auth_token'),
         ({'auth_token': {'reader': {}, 'wirter': {}}}, 'auth_token'),
         ({'auth_token': {'reader': {}, 'writer': {'name': 'a', 'vlaue': 'Bearer <TOKEN>'}}}, 'auth_token'),
@@ -474,6 +475,19 @@ def test_signs_of_percent_that_are_no_variable_are_left_alone() -> None:
 def test_a_regular_expression_that_is_none_is_refused_at_the_start_by_name(option: str, value: Any) -> None:
     with pytest.raises(ConfigurationError, match=f'The setting `{option}` has an invalid regular expression'):
         LitellmCheck('litellm', {}, [{'openmetrics_endpoint': ENDPOINT, option: value}])
+
+
+@pytest.mark.parametrize('option', ['extra_metrics', 'metrics'])
+@pytest.mark.parametrize(
+    'metric',
+    [{'litellm_x': {'type': 'conter'}}, {'litellm_.+': {'type': 'conter'}}, {'litellm_x': {'type': 'service_check'}}],
+    ids=str,
+)
+def test_a_metric_that_the_base_package_cannot_submit_is_refused_with_its_option(option: str, metric: Any) -> None:
+    check = LitellmCheck('litellm', {}, [{'openmetrics_endpoint': ENDPOINT, option: [metric]}])
+
+    with pytest.raises(ConfigurationError, match=f'The setting `{option}` cannot be used'):
+        check.configure_scrapers()
 
 
 @pytest.mark.parametrize(

@@ -484,7 +484,7 @@ class SampleTable:
         name = self._name(text)
         kind = name.kind
         bound = None
-        whole = None if name.family.whole is None or kind.is_created else _parsed(labels)
+        whole = None if name.family.whole is None or kind.is_created else parse_labels(_readable(labels))
         if name.is_bucket and self._has_series(kind):
             labels, bound = split_bound(labels)
             kind = self._kind_of_bucket(name, bound)
@@ -638,13 +638,17 @@ class SampleTable:
         text = type_ if type_ in ('gauge', 'summary') else '', hash(labels)
         known = self._label_sets.get(text)
         if known is None:
-            parsed = _parsed(labels)
-            key = hash(frozenset(parsed.items()))
+            readable = _readable(labels)
+            parsed = exact = parse_labels(readable)
+            if UNREADABLE in readable:
+                # What this stands for may be all that tells these labels from others.
+                exact = parse_labels(labels.decode('utf-8', 'surrogateescape'))
+            key = hash(frozenset(exact.items()))
             if self._rules.shared.is_wanted:
                 self._labels[key] = parsed
             workers = None
             if type_ == 'gauge' and PID in parsed:
-                workers = hash(frozenset(_without_pid(parsed).items()))
+                workers = hash(frozenset(_without_pid(exact).items()))
                 self._has_workers = True
             try:
                 tags = self._tags_of(type_, parsed)
@@ -688,9 +692,9 @@ def _identity(kind: SampleKind, series: Series) -> int:
     return hash((kind.key, series.key))
 
 
-def _parsed(labels: bytes) -> dict[str, str]:
-    # The Agent ends a tag at a NUL, and could take two series for one.
-    return parse_labels(labels.decode('utf-8', 'replace').replace('\0', UNREADABLE))
+def _readable(labels: bytes) -> str:
+    # The Agent ends a tag at a NUL.
+    return labels.decode('utf-8', 'replace').replace('\0', UNREADABLE)
 
 
 def _without_pid(labels: dict[str, str]) -> dict[str, str]:

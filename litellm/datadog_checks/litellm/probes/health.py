@@ -73,6 +73,12 @@ _TOKEN = re.compile(rb'[\[{,]|"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 _PROVIDER = re.compile(r'[A-Za-z0-9][A-Za-z0-9_.-]{0,60}', re.ASCII)
 
 URL_HINT = "set `litellm_health_endpoint` to the proxy's own health endpoint, such as `http://HOST:4000/health`."
+# What can be wrong with the body of an answer.
+NO_HEALTH = 'the response does not contain model health'
+TOO_FINE = (
+    f'the response has more than {SMALL_BODY_BYTES >> 20} MB of very short entries, which would take too much memory '
+    'and no answer of LiteLLM is known to have'
+)
 KEY_HINT = (
     'a key with access to all models, with `extra_headers: {Authorization: Bearer <KEY>}`: /health always requires one.'
 )
@@ -102,7 +108,7 @@ class Health(NamedTuple):
 def read_health(answer: Answer, redact: Redactor, *, has_key: bool) -> Health:
     """Return what is kept of an answer, redacted. Raises `NoHealthError` or `NotCheckedYetError`."""
     if _is_too_fine(answer.body):
-        raise NoHealthError(_advice(answer, has_key))
+        raise NoHealthError(_advice(answer, has_key, TOO_FINE))
     try:
         # With each byte as a character, no sign makes Python take four bytes for each of all others.
         body = answer.json('latin-1')
@@ -183,12 +189,12 @@ def error_class(error: object) -> str:
     return UNKNOWN_ERROR if match is None else match[1] or match[2]
 
 
-def _advice(answer: Answer, has_key: bool) -> str:
+def _advice(answer: Answer, has_key: bool, fault: str = NO_HEALTH) -> str:
     """Say what to do about an answer without the health of models."""
-    return answer.redirects.before(_advice_on_answer(answer, has_key))
+    return answer.redirects.before(_advice_on_answer(answer, has_key, fault))
 
 
-def _advice_on_answer(answer: Answer, has_key: bool) -> str:
+def _advice_on_answer(answer: Answer, has_key: bool, fault: str) -> str:
     status = answer.status
     if status in (401, 403, 500) and answer.redirects.drops_key:
         return f'{status}: keys are not forwarded to another host, port or scheme. Use the URL it redirects to.'
@@ -207,7 +213,7 @@ def _advice_on_answer(answer: Answer, has_key: bool) -> str:
         return f'{status}: check the proxy log for the cause.'
     if not answer.is_whole:
         return f'the response is larger than {MAX_BODY_BYTES >> 20} MB: {URL_HINT}'
-    return f'the response does not contain model health: {URL_HINT}'
+    return f'{fault}: {URL_HINT}'
 
 
 def health_probe(scraper: LitellmScraper) -> HealthProbe | None:
