@@ -28,10 +28,12 @@ _VERSIONED = re.compile(
 _USER_INFO = re.compile(r'(?<=://)[^/?#\s]*@')
 
 # All repetitions that may begin at many places of a text are bounded, so that matching takes linear time.
-# What a parameter holds: what is in quotes, or all up to a blank or the next one, but no switch and no small number.
+# What a parameter holds: what is in quotes, or all up to a blank or the next one, but no switch and nothing too short.
+_NEXT = r'\s?["\']?[\w.-]{1,64}["\']?\s?[=:]'
 _VALUE = (
-    r'(?!(?:true|false|none|null|[0-9]{1,3})?(?:[\s&#;,]|\Z))(?:"(?:[^"\\]|\\.)*+"?|\'(?:[^\'\\]|\\.)*+\'?|\\+"[^"]*+"?'
-    r'|(?:(?:apikey|basic|bearer|token)\s+)?[^\s&#;,]*(?:[&#;,](?!\s?["\']?[\w.-]{1,64}["\']?\s?[=:])[^\s&#;,]*)*)'
+    rf'(?!(?:true|false|none|null|[^\s&#;,"\'\\]{{0,3}})(?:\s|\Z|[&#;,](?:\s|\Z|{_NEXT})))'
+    r'(?:"(?:[^"\\]|\\.)*+"?|\'(?:[^\'\\]|\\.)*+\'?|\\+"[^"]*+"?'
+    rf'|(?:(?:apikey|basic|bearer|token)\s+)?[^\s&#;,]*(?:[&#;,](?!{_NEXT})[^\s&#;,]*)*)'
 )
 # By their names, what holds a secret: a parameter of a URL, a header, or anything that ends like `api_key=`,
 # `api-key: `, `"api_key":` or `apiKey = `. What ends like `password` needs no more than a colon.
@@ -205,10 +207,10 @@ def _without_secrets(text: str, is_address: bool) -> str:
             text = _BARE_USER_INFO.sub('', text)
     elif '@' in text:
         text = without_user_info(text)
-    if _has_any(lowered, _SAYS_PARAMETER):
-        text = _SECRET_PARAMETER.sub('', text)
     if _has_any(lowered, _SAYS_FORM):
         text = _SECRET_FORM.sub(_unless_name, text)
+    if _has_any(lowered, _SAYS_PARAMETER):
+        text = _SECRET_PARAMETER.sub('', text)
     if _IS_LONG.search(text) is not None:
         text = _ISSUED_FORM.sub(_unless_name, text)
         if is_address:

@@ -513,6 +513,7 @@ def test_names_that_begin_like_the_keys_of_an_issuer_are_sent(label: str) -> Non
         *(
             'api_key=',
             'pass=true',
+            'sort_key=asc',
             'token=None',
             'max_token=5',
             'idempotency-key: 123',
@@ -533,6 +534,11 @@ def test_names_that_begin_like_the_keys_of_an_issuer_are_sent(label: str) -> Non
     [
         ('password=hun,ter2', ''),
         ('password=hun;ter2&hunter2#hunter2', ''),
+        ('password=#hunter2', ''),
+        ('password=,hunter2', ''),
+        ('password=123&hunter2', ''),
+        ('token=none;hunter2', ''),
+        ('pin_key=12, size=3', 'pin_key=12, size=3'),
         ('password="hun ter2"', ''),
         ("password='hun ter2', user=me", ', user=me'),
         ('{"password": "hun,t\\"er2", "user": "me"}', '{", "user": "me"}'),
@@ -552,6 +558,7 @@ def test_names_that_begin_like_the_keys_of_an_issuer_are_sent(label: str) -> Non
         ('Authorization: Token hunter2', ''),
         ('x-api-key: Bearer hunter2', ''),
         ('api_keys=hunter2,hunter2', ''),
+        ('https://x/?auth=>Bearer hunter2hunter2', 'https://x/? redacted'),
         ('Bearer:hunter2hunter2', 'Bearer:redacted'),
         ('x; Cookie: session=hunter2; b=hunter2', 'x; '),
         ('api_key&#61;hunter2', ''),
