@@ -18,7 +18,7 @@ from .scrapers.base import LitellmScraper
 from .scrapers.exact import ExactScraper
 from .scrapers.left_to_base import limitless_types
 from .scrapers.stock import StockScraper
-from .secrets import FILE_OPTIONS, Redactor, guard_logs, secrets_of
+from .secrets import FILE_OPTIONS, Redactor, guard_logs, hushed, secrets_of
 
 __all__ = ['LitellmCheck']
 
@@ -95,11 +95,13 @@ class LitellmCheck(OpenMetricsBaseCheckV2):
     def configure_scrapers(self) -> None:
         unknown = unknown_options(self.init_config, self.instance)
         self._standing_warnings = [one.sentence for one in unknown if one.advice]
-        super().configure_scrapers()
-        # The base package shows these keys in logs, exceptions and issues, and its own may hold a password.
-        self.scrapers = {scraper.endpoint: scraper for scraper in self.scrapers.values()}
-        probes = [make(scraper) for scraper in self.scrapers.values() for make in (readiness_probe, health_probe)]
-        self.probes = [probe for probe in probes if probe is not None]
+        # Libraries may get keys, such as those of AWS, as soon as there are options for requests.
+        with hushed():
+            super().configure_scrapers()
+            # The base package shows these keys in logs, exceptions and issues, and its own may hold a password.
+            self.scrapers = {scraper.endpoint: scraper for scraper in self.scrapers.values()}
+            probes = [make(scraper) for scraper in self.scrapers.values() for make in (readiness_probe, health_probe)]
+            self.probes = [probe for probe in probes if probe is not None]
 
     def get_default_config(self) -> dict[str, Any]:
         return {'metrics': metrics_config()}

@@ -399,41 +399,33 @@ def hushed() -> Iterator[None]:
         _requests.running -= 1
 
 
+class _Sieve(logging.Handler):
+    """Pass the records of a library through filters before the handlers of the root logger see them.
+
+    A filter would hold for one logger, and not for those below it, some of which only come with the first request.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Leave it to other handlers to show the record."""
+
+
 _GUARD = _Guard()
-_HUSH = _Hush()
+_SIEVE = _Sieve()
+_SIEVE.addFilter(_Hush())
+_SIEVE.addFilter(_GUARD)
 
 # Libraries that log what is sent and what comes back: URLs, options, tokens, answers to the challenges of Kerberos and
-# NTLM, headers that cannot be read.
+# NTLM, keys of AWS, headers that cannot be read.
 _LIBRARIES = (
-    'charset_normalizer', 'chardet', 'requests', 'requests_kerberos', 'requests_oauthlib', 'spnego', 'urllib3'
+    'botocore', 'charset_normalizer', 'chardet', 'oauthlib', 'requests', 'requests_kerberos', 'requests_oauthlib',
+    'spnego', 'urllib3',
 )  # fmt: skip
-# Those of their loggers that may not be there before the first request.
-_LOGGERS_BY_NAME = (
-    'requests_kerberos.kerberos_',
-    'requests_oauthlib.oauth2_session',
-    'spnego._credssp',
-    'spnego._gss',
-    'spnego._negotiate',
-    'spnego._ntlm',
-    'spnego._sspi',
-    'urllib3.connection',
-    'urllib3.connectionpool',
-    'urllib3.util.retry',
-)
-
-
-def _loggers_of_libraries() -> Iterator[logging.Logger]:
-    # A filter holds for one logger, and not for those below it.
-    for name in {*_LOGGERS_BY_NAME, *logging.root.manager.loggerDict}:
-        if name.partition('.')[0] in _LIBRARIES:
-            yield logging.getLogger(name)
 
 
 def guard_logs(logger: logging.Logger, redact: Redactor) -> None:
     """Redact what this logger and those of libraries log, for as long as the redactor lives."""
     _GUARD.add(redact)
-    for each in _loggers_of_libraries():
-        each.addFilter(_HUSH)
-        each.addFilter(_GUARD)
+    for name in _LIBRARIES:
+        logging.getLogger(name).addHandler(_SIEVE)
     for each in (logger, http.LOGGER, tls.LOGGER):
         each.addFilter(_GUARD)

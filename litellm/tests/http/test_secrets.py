@@ -499,8 +499,14 @@ def test_no_header_that_an_endpoint_sends_is_logged(level: str, left: Callable[.
     assert [line for line in everything.splitlines() if tells(line)] == []
 
 
-@pytest.mark.parametrize('logger', ['requests_kerberos.kerberos_', 'spnego._ntlm', 'spnego._negotiate', 'spnego._gss'])
-def test_no_answer_to_a_challenge_is_logged(logger: str, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(
+    'logger',
+    [
+        'requests_kerberos.kerberos_', 'spnego._ntlm', 'spnego._negotiate', 'spnego._gss', 'botocore.parsers',
+        'urllib3.of.a.module.that.is.imported.late',
+    ],
+)  # fmt: skip
+def test_no_key_and_no_answer_to_a_challenge_is_logged(logger: str, caplog: pytest.LogCaptureFixture) -> None:
     """From that of NTLM, a password can be guessed, and that of Kerberos can be sent again."""
     caplog.set_level(TRACE_LEVEL)
     LitellmCheck('litellm', {}, [{'openmetrics_endpoint': 'http://127.0.0.1:9/metrics/', **KEY}])
@@ -512,6 +518,22 @@ def test_no_answer_to_a_challenge_is_logged(logger: str, caplog: pytest.LogCaptu
 
     assert 'step output: …' in caplog.text
     assert PLANTED not in caplog.text
+
+
+def test_no_key_that_a_library_gets_before_the_first_request_is_logged(
+    monkeypatch: pytest.MonkeyPatch, left: Callable[..., str]
+) -> None:
+    def tell(_config: dict[str, Any]) -> None:
+        logging.getLogger('botocore.utils').debug('Response body: %r', f'{PLANTED}-key')
+
+    monkeypatch.setitem(http.AUTH_TYPES, 'aws', tell)
+    with serving_paths(ANSWERS) as url:
+        instance = {'openmetrics_endpoint': f'{url}/metrics/', 'litellm_health_endpoint': f'{url}/health'}
+        check = LitellmCheck('litellm', {}, [{**instance, 'auth_type': 'aws'}])
+        everything = left(check, [check.run()])
+
+    assert 'Response body: …' in everything
+    assert PLANTED not in everything
 
 
 def test_what_others_log_of_their_own_requests_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:
