@@ -18,7 +18,7 @@ from .scrapers.base import LitellmScraper
 from .scrapers.exact import ExactScraper
 from .scrapers.left_to_base import limitless_types
 from .scrapers.stock import StockScraper
-from .secrets import FILE_OPTIONS, Redactor, guard_logs, hushed, secrets_of
+from .secrets import FILE_OPTIONS, Redactor, guard_logs, hushed, secrets_around, secrets_of
 
 __all__ = ['LitellmCheck']
 
@@ -33,7 +33,7 @@ class LitellmCheck(OpenMetricsBaseCheckV2):
     def __init__(self, name: str, init_config: dict[str, Any], instances: list[dict[str, Any]]) -> None:
         # An option without a value has its default. The base package would take it for a value.
         init_config = {option: value for option, value in init_config.items() if value is not None}
-        self.secrets = Redactor(secrets_of(init_config, *instances))
+        self.secrets = Redactor((*secrets_of(init_config, *instances), *secrets_around(*instances)))
         """Hides what this instance knows and must not tell."""
         for options in (init_config, *instances):
             # The base package compiles patterns when it makes a check, and does not name the option.

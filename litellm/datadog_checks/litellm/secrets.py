@@ -1,7 +1,7 @@
 """Know what an instance must not tell, and be the gate for all text on its way out.
 
 Known are the values of headers, passwords, tokens once they were read, and what URLs hold besides an address: user,
-password, the values of queries and fragments. Labels of the proxy pass a gate of their own, `mapping.outgoing`, which
+password, the values of queries and fragments; of forward proxies also those of the Agent and its environment. Labels of the proxy pass a gate of their own, `mapping.outgoing`, which
 also withholds secrets by their form. Not recognized is a secret that is none of these, or shorter than four characters.
 """
 
@@ -15,11 +15,14 @@ import os
 import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, NamedTuple
 from urllib.parse import quote, quote_plus, unquote, unquote_plus, urlsplit
+from urllib.request import getproxies
 from weakref import WeakSet
+
+from requests.utils import get_netrc_auth
 
 from datadog_checks.base.utils import http, tls
 
@@ -37,6 +40,7 @@ __all__ = [
     'hushed',
     'may_be_encoded',
     'scalars_in',
+    'secrets_around',
     'secrets_of',
     'secrets_of_header',
 ]
@@ -252,10 +256,24 @@ def secrets_of(*options: Any) -> Iterator[str]:
             yield from _forms(value)
         elif '://' in value:
             yield from _secrets_of_url(value)
+        elif path[-2:-1] == ('proxy',):
+            # It may do without a scheme.
+            yield from _secrets_of_url(f'//{value}')
     for one in options:
         if isinstance(one, Mapping) and one.get('username') and one.get('password'):
             yield _basic(f'{one["username"]}:{one["password"]}')
         yield from _secrets_beside_token(one)
+
+
+def secrets_around(*options: Any) -> Iterator[str]:
+    """Yield the secrets that requests have of the Agent, its environment and `.netrc`, and of no option."""
+    agent = http.datadog_agent  # type: ignore[attr-defined]
+    yield from secrets_of({'proxy': agent.get_config('proxy')}, {'proxy': getproxies()})
+    for _, value in scalars_in(options):
+        # What is no URL is refused later.
+        with suppress(ValueError):
+            user, password = (get_netrc_auth(value) if '://' in value else None) or ('', '')
+            yield from secrets_of({'username': user, 'password': password})
 
 
 def _secrets_beside_token(options: Any) -> Iterator[str]:
@@ -279,10 +297,21 @@ def secrets_of_header(name: str, value: str) -> Iterator[str]:
         value,
         value.partition(' ')[2],
         value.rpartition(' ')[2],
+        *_user_and_password(value),
         *(part.partition('=')[2] for part in value.split(';')),
     ):
         if len(part.strip()) >= shortest:
             yield from _forms(part)
+
+
+def _user_and_password(header: str) -> Iterator[str]:
+    """Yield what the value of a header has in base64, as a whole and behind its colon."""
+    scheme, _, code = header.partition(' ')
+    if scheme.lower() == 'basic':
+        with suppress(ValueError):
+            decoded = base64.b64decode(code).decode('latin-1')
+            yield decoded
+            yield decoded.partition(':')[2]
 
 
 def scalars_in(value: Any, path: tuple[str, ...] = (), depth: int = 0) -> Iterator[tuple[tuple[str, ...], str]]:

@@ -111,6 +111,8 @@ def repeating(secret: str) -> Answer:
         ('hashed_api_key', PLANTED),
         ('hashed_api_key', secret),
     ]
+    name = re.sub(r'\W', '_', secret)
+    labels += [(f'{prefix}{name}', 'x') for prefix in ('', 'metadata_', 'requester_metadata_', 'tag_')]
     samples = (f'litellm_requests_metric_total{{{label}="{value}"}} 3.0\n' for label, value in labels)
     page = '# TYPE litellm_requests_metric_total counter\n' + ''.join(samples)
     return answering(200, page, {'Content-Type': PROMETHEUS})
@@ -435,6 +437,36 @@ def test_what_is_sent_for_a_token_is_a_secret() -> None:
     assert 'read' not in found
 
 
+@pytest.mark.parametrize('option', ['instance', 'init_config'])
+def test_the_password_of_a_forward_proxy_without_a_scheme_is_a_secret(option: str) -> None:
+    options = {'instance': {}, 'init_config': {}, option: {'proxy': {'http': f'me:{PLANTED}-a@127.0.0.1:9'}}}
+    instance = {'openmetrics_endpoint': 'http://127.0.0.1:9/metrics/', **options['instance']}
+
+    assert LitellmCheck('litellm', options['init_config'], [instance]).secrets(f'{PLANTED}-a') == MASK
+
+
+def test_what_requests_send_that_is_no_option_is_a_secret(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, datadog_agent: DatadogAgentStub
+) -> None:
+    """Those of the Agent's own forward proxy, of the environment's, and of `.netrc`."""
+    monkeypatch.setitem(datadog_agent._config, 'proxy', {'http': f'http://me:{PLANTED}-agent@127.0.0.1:9'})
+    monkeypatch.setenv('HTTPS_PROXY', f'me:{PLANTED}-environment@127.0.0.1:9')
+    (tmp_path / 'netrc').write_text(f'machine 127.0.0.1 login me password {PLANTED}-netrc')
+    (tmp_path / 'netrc').chmod(0o600)
+    monkeypatch.setenv('NETRC', str(tmp_path / 'netrc'))
+    check = LitellmCheck('litellm', {}, [{'openmetrics_endpoint': 'http://127.0.0.1:9/metrics/', 'tags': ['http://[']}])
+
+    for name in ('agent', 'environment', 'netrc'):
+        assert check.secrets(f'{PLANTED}-{name}') == MASK
+
+
+def test_what_a_basic_header_has_in_base64_is_a_secret() -> None:
+    header = base64.b64encode(f'me:{PLANTED}-password'.encode()).decode()
+    redact = Redactor(secrets_of({'headers': {'Authorization': f'Basic {header}', 'X-Other': 'Basic no-base64'}}))
+
+    assert redact(f'x {PLANTED}-password {header}') == f'x {MASK} {MASK}'
+
+
 class Telling:
     """A reader whose library logs all that the endpoint of a token says, or repeats it in an error."""
 
@@ -629,9 +661,14 @@ def test_a_key_in_the_wrong_place_of_the_command_line_is_not_printed(
     assert PLANTED not in ''.join(capfd.readouterr())
 
 
-@pytest.mark.parametrize('arguments', [[], ['--json']], ids=['report', 'JSON'])
+@pytest.mark.parametrize('arguments', [[], ['--json']], ids=['text', 'JSON'])
+@pytest.mark.parametrize('command', [main, doctor], ids=['report', 'doctor'])
 def test_no_secret_of_a_file_is_printed(
-    arguments: list[str], secret_files: dict[str, str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    command: Callable[[list[str]], int],
+    arguments: list[str],
+    secret_files: dict[str, str],
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     config = tmp_path / 'conf.yaml'
     with serving_paths({**ANSWERS, '/metrics/': repeating(f'{PLANTED}-token')}) as url:
@@ -641,10 +678,11 @@ def test_no_secret_of_a_file_is_printed(
             'tls_private_key_password': f'{PLANTED}-password',
         }
         config.write_text(json.dumps(instance))
-        assert main(['--config', str(config), '--interval', '0', *arguments]) == 0
+        interval = ['--interval', '0'] if command is main else []
+        assert command(['--config', str(config), *interval, *arguments]) == 0
 
     printed = ''.join(capfd.readouterr())
-    assert 'litellm.requests.metric.count' in printed
+    assert ('litellm.requests.metric.count' if command is main else 'end_user') in printed
     assert [line for line in printed.splitlines() if PLANTED in line] == []
 
 

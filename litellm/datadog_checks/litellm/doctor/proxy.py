@@ -43,7 +43,10 @@ def look_at_proxy(
 ) -> Iterator[Finding]:
     """Scrape twice as the Agent would, and judge what comes of it. Raises a `ConfigurationError` as the check does."""
     check = create_check(init_config, instance)
-    measurement = conceal(measure(check, lambda: time.sleep(interval)), redact)
+    measurement = measure(check, lambda: time.sleep(interval))
+    # Tokens that it has read.
+    redact.learn(check.secrets.known)
+    measurement = conceal(measurement, redact)
     if measurement.failure is not None:
         advice = (
             'Pass the key with --key-file.' if '401' in measurement.failure.message and not sends_key(instance) else ''
@@ -119,7 +122,7 @@ def _read(check: LitellmCheck) -> _Page:
         for line in chain.from_iterable(scraper.lines_of(response, Counter())):
             if not line.startswith(b'#'):
                 labels.update(_LABEL.findall(line))
-    return _Page(frozenset(label.decode() for label in labels), skew)
+    return _Page(frozenset(scraper.outgoing.name(label.decode()) for label in labels), skew)
 
 
 def _skew(response: Response) -> float | None:

@@ -19,6 +19,7 @@ __all__ = [
     'UNREADABLE',
     'is_custom',
     'is_key_in_clear',
+    'is_of_litellm',
     'is_personal',
     'stored_tag',
 ]
@@ -171,12 +172,17 @@ def is_personal(label: str) -> bool:
     return label in PERSONAL_LABELS or label.startswith(METADATA_PREFIXES)
 
 
+def is_of_litellm(label: str) -> bool:
+    """Tell whether a release of LiteLLM has a label of this name, whatever is configured."""
+    return label in _KNOWN_LABELS
+
+
 def is_custom(label: str) -> bool:
     """Tell whether no release of LiteLLM has this label, so that somebody's configuration adds it.
 
     `custom_prometheus_metadata_labels` may name anything, without a prefix, and what clients send becomes its value.
     """
-    return label not in _KNOWN_LABELS and not label.startswith(_TAG_PREFIX)
+    return not is_of_litellm(label) and not label.startswith(_TAG_PREFIX)
 
 
 def is_key_in_clear(hashed_api_key: str) -> bool:

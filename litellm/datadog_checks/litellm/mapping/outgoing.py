@@ -22,6 +22,7 @@ from .labels import (
     REDACTED,
     is_custom,
     is_key_in_clear,
+    is_of_litellm,
     is_personal,
 )
 from .routes import ROUTE_LABEL, normal_route
@@ -90,12 +91,16 @@ class OutgoingLabels:
         """Tell whether the name of a family or label that no release of LiteLLM has is, or has, a secret."""
         return not all(map(is_name, _KEY_AS_NAME.findall(name))) or self._secrets(name) != name
 
+    def name(self, name: str) -> str:
+        """Return the name of a label as it may leave the host. Those of LiteLLM may be words that a password is."""
+        return name if is_of_litellm(name) or not self.is_secret(name) else REDACTED
+
     def _label(self, name: str, value: str, _known: frozenset[str]) -> tuple[str, str | None]:
         """Return a label as it may leave the host, without a value if it is dropped.
 
         It depends on what secrets are known.
         """
-        left = REDACTED if is_custom(name) and self.is_secret(name) else name
+        left = self.name(name)
         if name == KEY_LABEL and is_key_in_clear(value):
             self.keys_in_clear = True
             value = REDACTED
