@@ -19,10 +19,12 @@ UNCLEAR = 'redacted'
 
 _UNCLEAR = re.compile(r'[^:/?#]*(?:\[[^][]*\])?(?::\d*)?(?:/[^?#]*)?[?#].*@', re.DOTALL)
 _QUERY = re.compile(r'[?#].*', re.DOTALL)
-# An address whose @ is no end of user-info, as what is behind is no host: the version of a model, and what it is asked.
+# An address whose @ is no end of user-info, as what is behind is no host: the version of a model, and what it is asked,
+# or a model of Cloudflare.
 _VERSIONED = re.compile(
     r'(?:[\w.-]+(?::\d+)?(?:/[^:?#@\s]*)?@\d{3,8}(?:-\d{1,3})?'
-    r'|[\w-]+(?:\.[\w-]+)+(?::\d+)?/[^:?#@\s]*@(?:default|latest))(?::[a-z]{1,32})?',
+    r'|[\w-]+(?:\.[\w-]+)+(?::\d+)?/[^:?#@\s]*@(?:default|latest))(?::[a-z]{1,32})?'
+    r'|[\w-]+(?:\.[\w-]+)+(?::\d+)?/[^:?#@\s]*/@[ch]f/[\w./-]+',
     re.ASCII | re.IGNORECASE,
 )
 _USER_INFO = re.compile(r'(?<=://)[^/?#\s]*@')

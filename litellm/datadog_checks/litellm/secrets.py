@@ -1,9 +1,9 @@
 """Know what an instance must not tell, and be the gate for all text on its way out.
 
-Known are the values of headers, passwords, tokens once they were read, and what URLs hold besides an address: user,
-password, the values of queries and fragments; of forward proxies also those of the Agent and its environment. Labels of
-the proxy pass a gate of their own, `mapping.outgoing`, which also withholds secrets by their form. Not recognized is a
-secret that is none of these, or shorter than four characters.
+Known are the values of headers that may be credentials, passwords, tokens once they were read, and what URLs hold besides
+an address: user, password, the values of queries and fragments; of forward proxies also those of the Agent and its
+environment. Labels of the proxy pass a gate of their own, `mapping.outgoing`, which also withholds secrets by their
+form. Not recognized is a secret that is none of these, or shorter than four characters.
 """
 
 from __future__ import annotations
@@ -62,6 +62,13 @@ KEY_HEADERS = frozenset({'authorization', 'x-litellm-api-key', 'api-key'})
 
 # Headers without secrets. Any other may be a credential.
 HARMLESS_HEADERS = frozenset({'accept', 'accept-encoding', 'connection', 'user-agent'})
+
+# Those and others that say where a request goes or what it is like, and never who makes it. Their values are names and
+# words that tags and messages have for other reasons.
+_PLAIN_HEADERS = HARMLESS_HEADERS | {
+    'accept-charset', 'accept-language', 'cache-control', 'content-type', 'host', 'origin', 'pragma', 'x-forwarded-for',
+    'x-forwarded-host', 'x-forwarded-port', 'x-forwarded-prefix', 'x-forwarded-proto',
+}  # fmt: skip
 
 HEADER_OPTIONS = ('headers', 'extra_headers')
 # What stands there in place of a file's path is a secret: a key or a certificate.
@@ -291,7 +298,7 @@ def _secrets_beside_token(options: Any) -> Iterator[str]:
 
 def secrets_of_header(name: str, value: str) -> Iterator[str]:
     """Yield a header's value, and the parts of it that are worth hiding: of `Bearer KEY` also `KEY`."""
-    if name.lower() in HARMLESS_HEADERS:
+    if name.lower() in _PLAIN_HEADERS:
         return
     shortest = 1 if _SAYS_SECRET.search(name) else SHORTEST_VALUE
     for part in (

@@ -460,6 +460,15 @@ def test_what_requests_send_that_is_no_option_is_a_secret(
         assert check.secrets(f'{PLANTED}-{name}') == MASK
 
 
+def test_a_header_that_is_never_a_credential_masks_nothing() -> None:
+    """Such a word is in tags and messages for other reasons."""
+    headers = {'Host': 'litellm.example', 'Content-Type': 'application/json', 'X-Forwarded-Proto': 'https', 'X-A': 'b'}
+    redact = Redactor(secrets_of({'extra_headers': headers, 'headers': {'X-Gateway': f'{PLANTED}-gateway'}}))
+
+    assert redact('litellm.example application/json https') == 'litellm.example application/json https'
+    assert redact(f'{PLANTED}-gateway') == MASK
+
+
 def test_what_a_basic_header_has_in_base64_is_a_secret() -> None:
     header = base64.b64encode(f'me:{PLANTED}-password'.encode()).decode()
     redact = Redactor(secrets_of({'headers': {'Authorization': f'Basic {header}', 'X-Other': 'Basic no-base64'}}))

@@ -299,10 +299,11 @@ def test_the_address_of_a_deployment_may_lack_its_scheme(address: str, left: str
         'https://models.example/v1/models/mistral-large@latest',
         'projects/p/models/claude-opus-4-6@20260205',
         'text-bison@001',
+        'https://api.cloudflare.com/client/v4/accounts/a1/ai/run/@cf/meta/llama-3.1-8b-instruct-fp8',
     ],
 )
 def test_the_version_of_a_model_at_the_end_of_its_address_is_no_host(address: str, scraper: dict[str, Any]) -> None:
-    """LiteLLM makes such addresses for models of Vertex AI."""
+    """LiteLLM makes such addresses for models of Vertex AI, and has made them for those of Cloudflare."""
     assert tags_of(requests_page((f'api_base="{address}"', 1)), scraper) == [[f'api_base:{address}']]
 
 
@@ -321,6 +322,10 @@ def test_the_query_behind_the_version_of_a_model_is_left_out(scraper: dict[str, 
         'https://hunter2@default',
         'https://bot:hunter2@models.example/v1/models/text-bison@001',
         'https://models.example/v1?key=hunter2@001',
+        'https://bot:hunter2/@cf/meta/llama',
+        'https://bot.example:hunter2/a/@cf/meta/llama',
+        'https://bot.example/a/@cf/meta/llama?key=hunter2',
+        'https://bot:hunter2@api.cloudflare.com/ai/run/@cf/meta/llama',
     ],
 )
 def test_what_resembles_the_version_of_a_model_shows_no_secret(address: str, scraper: dict[str, Any]) -> None:
