@@ -152,6 +152,8 @@ _KEYS_OF_PROXY = ('http', 'https', 'no_proxy')
 _KEYS_OF_SHARED_LABELS = ('labels', 'match', 'values')
 _KEYS_OF_TOKEN = ('reader', 'writer')
 _KEYS_OF_TOKEN_WRITER = ('type', 'name', 'value', 'placeholder')
+# What a token takes the place of, unless the option has another one.
+_PLACEHOLDER = '<TOKEN>'
 _SCHEMES_OF_PROXIES = ('http', 'https', 'socks4', 'socks4a', 'socks5', 'socks5h')
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -273,6 +275,10 @@ def _refuse_token(config: Mapping[str, Any]) -> None:
         raise ConfigurationError('The setting `auth_token` has a `writer` with an invalid name of a header')
     if isinstance(value, str) and not can_be_sent(value):
         raise ConfigurationError(f'The setting `auth_token` has a `writer` with a value that {_NOT_SENDABLE}')
+    value, placeholder = writer.get('value', _PLACEHOLDER), writer.get('placeholder', _PLACEHOLDER)
+    if isinstance(value, str) and isinstance(placeholder, str) and placeholder not in value:
+        # Neither is repeated: somebody may have put a token there.
+        raise ConfigurationError('The setting `auth_token` has a `writer` with a `value` that lacks the `placeholder`')
 
 
 def _refuse_user(config: Mapping[str, Any]) -> None:

@@ -1,8 +1,8 @@
 """Know what an instance must not tell, and be the gate for all text on its way out.
 
-Known are the values of headers that may be credentials, passwords, tokens once they were read, and what URLs hold besides
-an address: user, password, the values of queries and fragments; of forward proxies also those of the Agent and its
-environment. Labels of the proxy pass a gate of their own, `mapping.outgoing`, which also withholds secrets by their
+Known are the values of headers that may be credentials, passwords, tokens once they were read, and what URLs hold
+besides an address: user, password, the values of queries and fragments; of forward proxies also those of the Agent and
+its environment. Labels of the proxy pass a gate of their own, `mapping.outgoing`, which also withholds secrets by their
 form. Not recognized is a secret that is none of these, or shorter than four characters.
 """
 

@@ -630,12 +630,25 @@ def test_no_key_that_cannot_be_sent_leaves_the_check(key: str, left: Callable[..
     assert PLANTED not in everything
 
 
-@pytest.mark.parametrize('option', ['openmetrics_endpoint', 'litellm_health_endpoint', 'litellm_readiness_endpoint'])
-def test_no_secret_of_a_url_that_cannot_be_read_leaves_the_check(option: str, left: Callable[..., str]) -> None:
-    instance = {'openmetrics_endpoint': 'http://127.0.0.1:9/metrics/', option: f'http://me:{PLANTED}#x@127.0.0.1:9/'}
-    check = LitellmCheck('litellm', {}, [instance])
-    everything = left(check, [check.run()])
+UNREADABLE_URLS = (
+    f'http://me:{PLANTED}#x@127.0.0.1:9/', f'http://me:{PLANTED}/x@127.0.0.1:9/', f'http://me%3A{PLANTED}%40127.0.0.1/',
+    f'me:{PLANTED}@127.0.0.1:9', f'http:/me:{PLANTED}@127.0.0.1:9', PLANTED,
+)  # fmt: skip
 
+
+@pytest.mark.parametrize('option', ['openmetrics_endpoint', 'litellm_health_endpoint', 'litellm_readiness_endpoint'])
+@pytest.mark.parametrize('url', UNREADABLE_URLS)
+def test_no_secret_of_a_url_that_cannot_be_read_leaves_the_check(
+    url: str, option: str, left: Callable[..., str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    instance = {'openmetrics_endpoint': 'http://127.0.0.1:9/metrics/', option: url}
+    (tmp_path / 'conf.yaml').write_text(json.dumps(instance))
+    assert doctor(['--config', str(tmp_path / 'conf.yaml'), '--offline']) == 1
+    printed = capfd.readouterr().out
+    check = LitellmCheck('litellm', {}, [instance])
+    everything = left(check, [printed, check.run()])
+
+    assert f'The setting `{option}` must be a URL' in printed
     assert f'The setting `{option}` must be a URL' in everything
     assert [line for line in everything.splitlines() if PLANTED in line] == []
 

@@ -130,6 +130,7 @@ def test_what_the_models_take_for_true_or_false_is_that_to_all_who_read_it() -> 
         ({'auth_token': {'reader': {}, 'writer': {'name': 'a', 'vlaue': 'Bearer <TOKEN>'}}}, 'auth_token'),
         ({'auth_token': {'reader': {}, 'writer': {'name': 'a b'}}}, 'auth_token'),
         ({'auth_token': {'reader': {}, 'writer': {'name': 'a', 'value': 'Bearer <TOKEN>\n'}}}, 'auth_token'),
+        ({'auth_token': {'reader': {}, 'writer': {'name': 'a', 'value': '<TOKEN>', 'placeholder': 'k'}}}, 'auth_token'),
         ({'kerberos_cache': 'a\0b'}, 'kerberos_cache'),
         ({'service': 'a\ud800'}, 'service'),
         ({'tags': ['a', 'b\0']}, 'tags'),

@@ -20,7 +20,6 @@ from ..report.cli import Parser, positive_seconds
 from ..report.configuration import HANDLE, UsageError, changed, configuration, instances_of, refuse_handles
 from ..report.measure import create_check
 from ..report.text import printable
-from ..secret_forms import without_user_info
 from ..secrets import Redactor, secrets_of
 from ..transport.urls import read_address
 from .finding import Finding, Verdict
@@ -97,9 +96,16 @@ def _instances(options: argparse.Namespace) -> Iterator[_Section]:
         instances = [changed(one, options) for one in instances]
     for position, instance in enumerate(instances, 1):
         redact = Redactor(secrets_of(init_config, instance))
-        url = instance.get('openmetrics_endpoint')
-        title = redact(without_user_info(url)) if url and isinstance(url, str) else f'instance {position}'
+        title = redact(_title(instance.get('openmetrics_endpoint'), f'instance {position}'))
         yield _Section(title, list(_about(init_config, instance, redact, options)))
+
+
+def _title(url: object, unreadable: str) -> str:
+    """Return the URL as it is shown, or other words if nobody can tell where a password in it ends."""
+    try:
+        return read_address('openmetrics_endpoint', url).shown
+    except ConfigurationError:
+        return unreadable
 
 
 def _about(

@@ -19,8 +19,9 @@ from ..secrets import SELECTOR
 __all__ = ['Address', 'one_spelling', 'read_address', 'root_of']
 
 METRICS = 'metrics'
-# Names, also with signs of other scripts, and addresses, also with a zone. Braces are those of a template.
-_HOST = re.compile(r'[\w.~%:-]+')
+# Names, also with signs of other scripts, and addresses, also with a zone: anything else that is percent-encoded may be
+# a user and password together with their `:` and `@`.
+_HOST = re.compile(r'[\w.~-]+|[0-9a-f:.]*:[\w.~%:-]*')
 
 # Of a path, which may hold a key as the query may.
 _PARAMETERS = re.compile(';[^/]*')
