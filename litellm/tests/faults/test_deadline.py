@@ -110,6 +110,17 @@ def test_a_forward_proxy_that_never_connects_ends_in_time(endpoint: Endpoint) ->
     assert 'max_page_seconds' in error_of('https://litellm.invalid/metrics/', proxy={'https': endpoint.url})
 
 
+def test_tls_inside_of_that_with_a_forward_proxy_ends_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A record is read as a whole, and each of its bytes may come in a record of the forward proxy."""
+    made = certificate(tmp_path)
+    monkeypatch.setenv('SSL_CERT_FILE', str(made.authority))
+    with Endpoint(made.file) as forward:
+        forward.script = lambda: [b'HTTP/1.1 200 OK\r\n\r\n', b'\x16\x03\x03\x40\x00', Flood(b'X', 0.02)]
+        options = {'proxy': {'https': forward.url}, 'tls_ca_cert': str(made.authority)}
+
+        assert 'max_page_seconds' in error_of('https://litellm.invalid/metrics/', **options)
+
+
 @pytest.mark.parametrize('flood', FLOODS)
 def test_a_probe_ends_in_time(flood: str, endpoint: Endpoint, aggregator: AggregatorStub) -> None:
     with Endpoint() as slow:

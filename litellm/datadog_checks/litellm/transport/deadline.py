@@ -5,21 +5,23 @@
 answers with status 100 precede, nor what trailers follow. So the limit is below it, where bytes are received: the read
 that would outlast it fails like one that timed out, in all that is built upon it.
 
-Out of reach are handshakes by way of a forward proxy, each byte of which is waited for within `timeout`: that of SOCKS,
-of some hundred bytes at most, and that of TLS inside of TLS, of some 16,000 a record, where the URLs of both the
-forward proxy and the page are `https://`. What gets a token has a limit of its own: see `client`.
+Out of reach is the handshake with a forward proxy of SOCKS, of some hundred bytes at most, each of which is waited for
+within `timeout`. What gets a token has a limit of its own: see `client`.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from http.client import HTTPException, HTTPResponse
 from io import BufferedReader, RawIOBase
 from math import inf
 from socket import socket
+from ssl import SSLSocket
 from typing import TYPE_CHECKING, Any, cast
+from weakref import ref
 
 from requests import Session
 from requests.adapters import HTTPAdapter
@@ -72,6 +74,21 @@ class Deadline:
         since = now if self.answering_since is None else self.answering_since
         return min(self._end, since + self._seconds) - now
 
+    @contextmanager
+    def limiting(self, sock: socket, patience: float) -> Iterator[None]:
+        """Have the socket receive inside the block only until the deadline, and wait only for as long as it may."""
+        left = self.left
+        if left <= 0:
+            self.is_over = True
+            raise TimeoutError('timed out')
+        seconds = min(left, patience)
+        sock.settimeout(None if seconds == inf else seconds)
+        try:
+            yield
+        except TimeoutError:
+            self.is_over = left <= patience
+            raise
+
 
 class _Reader(RawIOBase):
     """Receive what a socket does, until the deadline."""
@@ -79,7 +96,7 @@ class _Reader(RawIOBase):
     def __init__(self, sock: socket, deadline: Deadline) -> None:
         self._sock = sock
         self._raw = sock.makefile('rb', buffering=0)
-        self._patience = inf if (timeout := sock.gettimeout()) is None else timeout
+        self._patience = _patience_of(sock)
         self._deadline = deadline
         self._received = 0
         self.head_is_read = False
@@ -89,17 +106,8 @@ class _Reader(RawIOBase):
         return True
 
     def readinto(self, buffer: WriteableBuffer) -> int | None:
-        left = self._deadline.left
-        if left <= 0:
-            self._deadline.is_over = True
-            raise TimeoutError('timed out')
-        seconds = min(left, self._patience)
-        self._sock.settimeout(None if seconds == inf else seconds)
-        try:
+        with self._deadline.limiting(self._sock, self._patience):
             size = self._raw.readinto(buffer)
-        except TimeoutError:
-            self._deadline.is_over = left <= self._patience
-            raise
         if size and not self._received:
             self._deadline.begins()
         self._received += size or 0
@@ -112,6 +120,17 @@ class _Reader(RawIOBase):
         if not self.closed:
             self._raw.close()
         super().close()
+
+
+def _patience_of(sock: socket) -> float:
+    return inf if (timeout := sock.gettimeout()) is None else timeout
+
+
+def _receive(sock_ref: ref[SSLSocket], deadline: Deadline, size: int) -> bytes:
+    """Receive bytes of another connection that is inside of this one."""
+    sock = cast(SSLSocket, sock_ref())
+    with deadline.limiting(sock, _patience_of(sock)):
+        return SSLSocket.recv(sock, size)
 
 
 class _Socket:
@@ -129,6 +148,10 @@ class _Answer(HTTPResponse):
 
     def __init__(self, deadline: Deadline, sock: socket, _debuglevel: int = 0, **options: Any) -> None:
         self._reader = _Reader(sock, deadline)
+        if isinstance(sock, SSLSocket):
+            # If this is the answer of a forward proxy, TLS with the page's host follows inside of that with the proxy:
+            # to read a record of one may take a record of the other for each byte.
+            sock.recv = partial(_receive, ref(sock), deadline)  # type: ignore[method-assign]
         super().__init__(cast(socket, _Socket(self._reader)), **options)
 
     def begin(self) -> None:
