@@ -248,6 +248,129 @@ def test_a_line_of_an_old_page_counts_in_full_when_it_is_that_of_a_new_process(c
     assert [show(5, 60), show(count, -20), show(count + 1, -20)] == [0, count, 1]
 
 
+# Times of creation that come and go.
+
+
+def _lines(value: object, created: object = '') -> list[str]:
+    return [f'{REQUESTS}_total{{n="0"}} {value}', f'{REQUESTS}_created{{n="0"}} {created}' if created != '' else '']
+
+
+NO_TIMES = ['', 0, -5, 'NaN', 'x', '+Inf', 1.7e12]
+# No line, one with no number, and one with no time.
+KINDS_OF_NO_TIME = ['', 'NaN', 0]
+
+
+@pytest.mark.parametrize('no_time', KINDS_OF_NO_TIME)
+@pytest.mark.parametrize('value', [40, 144])
+@pytest.mark.parametrize('lasts', [1, ledger.FORGET_AFTER - 1])
+def test_what_a_new_process_counted_counts_once_when_its_first_page_tells_no_time_of_creation(
+    lasts: int, value: int, no_time: object, pages: Pages
+) -> None:
+    pages.show(*_lines(100, START - 60))
+    counted = sum(pages.show(*_lines(value, no_time)) for _ in range(lasts))
+
+    assert counted + pages.show(*_lines(value + 5, START + 20)) == value + 5
+
+
+@pytest.mark.parametrize('no_time', NO_TIMES)
+def test_nothing_is_counted_for_a_page_of_another_process_that_tells_no_time_of_creation(
+    no_time: object, pages: Pages
+) -> None:
+    one, other = START - 60, START - 50
+    pages.show(*_lines(100, one))
+
+    assert [
+        pages.show(*_lines(1_000_000, other)),
+        pages.show(*_lines(100, one)),
+        pages.show(*_lines(1_000_000, no_time)),
+        pages.show(*_lines(103, one)),
+        pages.show(*_lines(1_000_001, other)),
+    ] == [0, 0, 0, 3, 1]
+
+
+@pytest.mark.parametrize(('value', 'rise'), [(130, 30), (40, 40)])
+@pytest.mark.parametrize('no_time', KINDS_OF_NO_TIME)
+def test_what_no_longer_tells_its_time_of_creation_goes_on_after_a_while(
+    no_time: object, value: int, rise: int, pages: Pages
+) -> None:
+    pages.show(*_lines(100, START - 60))
+
+    assert sum(pages.show(*_lines(value, no_time)) for _ in range(FORGOTTEN)) == rise
+    assert sum(pages.show(*_lines(value + 7, no_time)) for _ in range(2)) == 7
+
+
+@pytest.mark.parametrize('no_time', KINDS_OF_NO_TIME)
+def test_what_returns_without_its_time_of_creation_counts_once_when_it_tells_it(no_time: object, pages: Pages) -> None:
+    pages.show(*_lines(79, START - 60))
+    for _ in range(FORGOTTEN):
+        pages.show()
+    counted = pages.show(*_lines(144, no_time))
+
+    assert counted + pages.show(*_lines(144, START + 100)) == 144
+
+
+@pytest.mark.parametrize('no_time', KINDS_OF_NO_TIME)
+def test_what_tells_no_time_of_creation_before_it_is_forgotten_goes_on_when_it_is_back(
+    no_time: object, pages: Pages
+) -> None:
+    pages.show(*_lines(100, START - 60))
+    pages.show(*_lines(100, no_time))
+    for _ in range(FORGOTTEN):
+        pages.show()
+
+    assert pages.show(*_lines(103, START - 60)) == 3
+
+
+def test_a_proxy_that_tells_times_of_creation_since_its_restart_counts_in_full(pages: Pages) -> None:
+    pages.show(*_lines(1_000_000))
+
+    assert pages.show(*_lines(5, START + 20)) == 5
+    assert pages.show(*_lines(9, START + 20)) == 4
+
+
+@pytest.mark.parametrize('line', ['NaN', 'x', '-1'])
+def test_what_a_new_process_counted_counts_when_its_first_page_has_no_number_of_it(line: str, pages: Pages) -> None:
+    pages.show(*_lines(100, START - 60))
+    pages.show(*_lines(line, START + 20))
+
+    assert pages.show(*_lines(30, START + 20)) == 30
+
+
+def test_what_an_old_process_counted_does_not_count_when_its_first_page_has_no_number_of_it(pages: Pages) -> None:
+    pages.show(*_lines(100, START - 60))
+    pages.show(*_lines('NaN', START - 90))
+
+    assert pages.show(*_lines(5_000, START - 90)) == 0
+    assert pages.show(*_lines(5_003, START - 90)) == 3
+
+
+times = st.sampled_from(['tells', 'tells', *NO_TIMES])
+what_happens = st.sampled_from(['goes on', 'goes on', 'restarts', 'is away'])
+
+
+@given(rounds=st.lists(st.tuples(what_happens, st.integers(0, 60), times, st.integers(0, 60), times), max_size=15))
+@settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+def test_times_of_creation_that_come_and_go_make_nothing_count_twice(
+    rounds: list[tuple[str, int, object, int, object]],
+) -> None:
+    with PageServer() as server:
+        pages = Pages(server)
+        one, other, since, counted, happened = 100, 20, START - 60, 0.0, 0
+        pages.show(*_lines(one, since), *(line.replace('"0"', '"1"') for line in _lines(other, since)))
+        for number, (what, rise, time, other_rise, other_time) in enumerate(rounds):
+            for _ in range(FORGOTTEN if what == 'is away' else 0):
+                pages.show()
+            if what == 'restarts':
+                # The page may be late by all the times that it was away.
+                one, other, since = 0, 0, START + 20 + number
+            one, other, happened = one + rise, other + other_rise, happened + rise + other_rise
+            lines = _lines(one, since if time == 'tells' else time)
+            others = _lines(other, since if other_time == 'tells' else other_time)
+            counted += pages.show(*lines, *(line.replace('"0"', '"1"') for line in others))
+
+            assert counted <= happened
+
+
 # Multiprocess mode.
 
 

@@ -27,6 +27,10 @@ new, which tells by how much `Date` is behind. Until then, what a process counts
 `Date` that is ahead loses it as well, for as long after the first page as it is ahead. One that is behind without
 showing it counts in full what came to be before the first page, by up to as much as it is behind.
 
+A series that has told when it was created counts nothing on a page that does not tell, or tells what is no time: the
+page may be of another process, or of a new one. What it counts there counts on the next page that tells, or after
+`FORGET_AFTER` pages without any. One that tells for the first time has started over if it is lower than before.
+
 Without `_created` (several workers in multiprocess mode) a page covers all processes, and nothing but a restart of them
 all makes a counter lower. So one that fell from one page to the next proves that all have started over, and the values
 of all count in full. What is new from the second page on counts in full, and on the first page what a proxy has counted
@@ -53,7 +57,7 @@ from typing import NamedTuple
 
 from .levels import Levels
 from .recognition import Reading
-from .slots import LEFT_OUT, NO_VALUE, Flags, Parked, Series, Slot, Slots, places
+from .slots import ABSENT, LEFT_OUT, NO_VALUE, Flags, Parked, Series, Slot, Slots, places
 
 __all__ = ['Ledger', 'Times']
 
@@ -114,6 +118,8 @@ class Ledger:
         self._started: float | None = None
         # Counts that had no number on the first page, nor since.
         self._never_read: set[Slot] = set()
+        # By series that no longer tells when it was created, though it did: since which page.
+        self._untold: dict[Series, int] = {}
         # The smallest number of unreadable lines on any page so far.
         self._fewest_unread = 0
         self._several_until = 0
@@ -164,13 +170,15 @@ class Ledger:
             reveals = True
         increments, stamped, odd = self._compare(reading)
         changed = self._changed(stamped, reading)
+        odd = self._wait(odd, reading, increments)
         self._date(changed, reading, times, is_whole, reveals)
         settled = set()
         for series, before in changed:
             if self._change(series, before, reading, increments):
                 settled.add(series)
         is_new_proxy = is_new_proxy and not self.pages
-        fallen = self._settle_odd(odd, settled, reading, increments, with_history, is_new_proxy, reveals)
+        told = {series for series, before in changed if before != before}
+        fallen = self._settle_odd(odd, settled, told, reading, increments, with_history, is_new_proxy, reveals)
         together = self._fell_together(fallen, reading, changed, started)
         self._settle_fallen(fallen, reading, increments, together)
         self._levels.settle(reading, increments, together, self.pages)
@@ -202,12 +210,55 @@ class Ledger:
         changed = []
         for slot in stamped:
             series, created = self._slots.series[slot], reading.values[slot]
-            if series is None or reading.absent[slot] or not 0.0 < created < LATEST_CREATED:
+            if series is None or reading.absent[slot]:
                 continue
+            if not 0.0 < created < LATEST_CREATED:
+                self._untold.setdefault(series, self.pages)
+                continue
+            self._untold.pop(series, None)
             if created != series.created:
                 changed.append((series, series.created))
                 series.created = created
         return changed
+
+    def _wait(self, odd: list[Slot], reading: Reading, increments: dict[Slot, float]) -> list[Slot]:
+        """Let counts wait whose series told when it was created and does not on this page; return the other odd ones.
+
+        The page may be of another process, or of a new one. If it no longer tells for long, counting goes on without.
+        """
+        last, values, absent, all_series = self._slots.last, reading.values, reading.absent, self._slots.series
+        for slot in self._slots.new() if 1 in self._slots.is_new else ():
+            series = all_series[slot]
+            if series is not None and series.created_slot is None and series.created == series.created:
+                # It was forgotten and has returned without.
+                self._untold.setdefault(series, self.pages)
+        if not self._untold and LEFT_OUT not in absent and NO_VALUE not in absent:
+            return odd
+        waiting = set[Slot]()
+        for slot in (*increments, *odd):
+            series = all_series[slot]
+            if series is not None and series.created == series.created and last[slot] == last[slot]:
+                told = series.created_slot
+                if told is None or absent[told] or values[told] != series.created:
+                    waiting.add(slot)
+        if not waiting:
+            return odd
+        released = set[Series]()
+        for slot in waiting:
+            series = all_series[slot]
+            assert series is not None
+            rise = increments.pop(slot, 0.0)
+            if self.pages - self._untold.setdefault(series, self.pages) < FORGET_AFTER:
+                _keep(slot, last[slot], reading)
+                continue
+            released.add(series)
+            # One that fell has started over.
+            if rise or values[slot] > 0.0:
+                increments[slot] = rise or values[slot]
+        for series in released:
+            series.created = ABSENT
+            del self._untold[series]
+        return [slot for slot in odd if slot not in waiting]
 
     def _date(
         self,
@@ -302,9 +353,13 @@ class Ledger:
         slots, values = self._slots, reading.values
         known = () if series.parked is None else series.parked.take(series.created)
         for position, slot in enumerate(series.slots):
-            if reading.absent[slot] or not slots.kinds[slot].is_count:
+            if not slots.kinds[slot].is_count:
                 continue
             start = known[position] if position < len(known) else math.nan
+            if reading.absent[slot]:
+                # It goes on from there on the next page that has it.
+                values[slot] = start if start == start else 0.0 if series.is_young else ABSENT
+                continue
             if start == start:
                 rise = values[slot] - start
                 if rise < 0.0:
@@ -321,13 +376,17 @@ class Ledger:
         self,
         odd: list[Slot],
         settled: set[Series],
+        told: set[Series],
         reading: Reading,
         increments: dict[Slot, float],
         with_history: bool,
         is_new_proxy: bool,
         reveals: bool,
     ) -> list[Slot]:
-        """Count what has its first value, and return what fell without a time of creation."""
+        """Count what has its first value, and return what fell without a time of creation.
+
+        Those of `told` have one for the first time.
+        """
         slots, values = self._slots, reading.values
         fallen = []
         for slot in odd:
@@ -342,7 +401,11 @@ class Ledger:
                     is_young = is_new_proxy or (self.pages > 0 and not reveals and slot not in self._never_read)
                 if (is_young or with_history) and values[slot] > 0.0:
                     increments[slot] = values[slot]
-            elif not _is_dateless(series) and (series.created_slot is None or not reading.absent[series.created_slot]):
+            elif series in told:
+                # It has started over.
+                if series.is_young and values[slot] > 0.0:
+                    increments[slot] = values[slot]
+            elif not _is_dateless(series):
                 _keep(slot, before, reading)
             else:
                 fallen.append(slot)
@@ -419,10 +482,15 @@ class Ledger:
         return pages.translate(bytes(number >= after for number in range(MOST_PAGES + 1)))
 
     def forget_parked(self, all_series: Iterable[Series], gone: Flags) -> None:
-        """Forget the incarnations that other processes hold and have not shown for long, or that lose their series."""
+        """Forget the incarnations that other processes hold and have not shown for long, or that lose their series.
+
+        Series that lose their time of creation no longer tell it.
+        """
         horizon = self.pages - (PARKED_PAGES if self.several_processes else FORGET_AFTER)
         newest = -math.inf
         for series in all_series:
+            if series.created_slot is not None and gone[series.created_slot]:
+                self._untold.setdefault(series, self.pages)
             if series.parked is None:
                 continue
             is_gone = all(gone[slot] for slot in series.slots)
@@ -438,6 +506,7 @@ class Ledger:
         """
         self._forgotten_until = max(self._forgotten_until, until + DATE_IS_BEHIND)
         self._never_read = {slot for slot in self._never_read if not gone[slot]}
+        self._untold = {series: since for series, since in self._untold.items() if series.slots}
         self._levels.forget(gone)
 
 

@@ -156,24 +156,23 @@ class SampleTable:
     def _restore(self, reading: Reading) -> None:
         """Let new samples that were known before go on from what they had counted."""
         slots = self.slots
-        kinds = slots.kinds
-        new = {
-            _identity(kinds[slot], series): slot
-            for slot in slots.new()
-            if (series := slots.series[slot]) is not None and (kinds[slot].is_count or kinds[slot].is_created)
-        }
-        counts = []
-        for key, value, seen in self._archive.take(new.keys()):
-            slot = new[key]
-            series = slots.series[slot]
-            if kinds[slot].is_created and series is not None:
-                series.created, series.seen = value, seen
-            elif series is not None:
-                counts.append((slot, series, value))
-        for slot, series, value in counts:
-            if series.created_slot is not None and isnan(series.created):
-                # Which incarnation had counted that has given way already.
+        counts: dict[int, Slot] = {}
+        # Whether the page has their time of creation or not. What went on without it has none to go on from.
+        times: dict[int, Series] = {}
+        for slot in slots.new():
+            kind, series = slots.kinds[slot], slots.series[slot]
+            if series is None or not (kind.is_count or kind.is_created):
                 continue
+            if kind.is_count:
+                counts[_identity(kind, series)] = slot
+            is_first = kind.is_created or slot == series.slots[0]
+            if is_first and kind.family.created is not None and all(map(slots.is_new.__getitem__, series.slots)):
+                times[_identity(kind.family.created, series)] = series
+        for key, value, seen in self._archive.take(counts.keys() | times.keys()):
+            if key in times:
+                times[key].created, times[key].seen = value, seen
+                continue
+            slot = counts[key]
             slots.last[slot] = value
             if reading.absent[slot]:
                 reading.values[slot] = value
@@ -317,9 +316,11 @@ class SampleTable:
         all_series, contexts = set(), set()
         for slot in places(gone, 1):
             kind, series = slots.kinds[slot], slots.series[slot]
-            is_known = not slots.is_new[slot] and not isnan(slots.last[slot])
-            if is_known and series is not None and (kind.is_count or kind.is_created):
-                self._archive.put(_identity(kind, series), slots.last[slot], series.seen)
+            if series is not None and not slots.is_new[slot] and (kind.is_count or kind.is_created):
+                # Not all that a page says of a time of creation can be one.
+                value = series.created if kind.is_created else slots.last[slot]
+                if not isnan(value):
+                    self._archive.put(_identity(kind, series), value, series.seen)
             if kind.family.whole:
                 kind.family.whole.pop(slot, None)
             if series is not None:
@@ -430,7 +431,8 @@ class SampleTable:
         family.has_counts = not all(metric.is_gauge for metric in metrics)
         if type_ in CUMULATIVE_TYPES:
             text = f'{name}{CREATED}'.encode()
-            names[text] = SampleName(family, SampleKind(family, None, hash(text), is_created=True))
+            family.created = SampleKind(family, None, hash(text), is_created=True)
+            names[text] = SampleName(family, family.created)
 
         self._families[declared] = family
         for text, sample_name_ in names.items():

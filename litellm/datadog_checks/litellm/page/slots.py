@@ -81,6 +81,7 @@ class Family:
     """A family as its TYPE line declares it."""
 
     __slots__ = (
+        'created',
         'datadog_name',
         'has_counts',
         'is_left_to_base',
@@ -102,6 +103,8 @@ class Family:
         self.series: dict[int, Series | None] = {}
         # Its samples that are not submitted.
         self.unsubmitted: array[int] = array('i')
+        # The kind of its times of creation, if it can have any.
+        self.created: SampleKind | None = None
         # Whether only the base package can submit it.
         self.is_left_to_base = False
         # Of a family that is needed whole: the samples by slot, with the labels that may leave. None for all others.
