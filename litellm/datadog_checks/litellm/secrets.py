@@ -14,6 +14,7 @@ import json
 import logging
 import os
 import re
+import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -95,9 +96,10 @@ MOST_ENCODINGS = 8
 
 # Percent-encoding that was percent-encoded, however many times.
 _ENCODED_AGAIN = re.compile('%(?:25)+(?=[0-9a-f]{2})', re.IGNORECASE)
-# As URLs, HTML, and JSON or Python encode characters.
+# As URLs, HTML, and JSON, JavaScript, Python or C encode characters.
 _ENCODED = re.compile(
-    r'(?:%[0-9a-f]{2})+|&(?:#\d{1,7}|#x[0-9a-f]{1,6}|[a-z]{2,8});|\\(?:u[0-9a-f]{4}|x[0-9a-f]{2}|["\'\\/])',
+    r'(?:%[0-9a-f]{2})+|&(?:#\d{1,7}|#x[0-9a-f]{1,6}|[a-z]{2,8});|%u[0-9a-f]{4}'
+    r'|\\(?:(?-i:U)[0-9a-f]{8}|u\{[0-9a-f]{1,6}\}|u[0-9a-f]{4}|x[0-9a-f]{2}|[0-3][0-7]{2}|["\'\\/])',
     re.ASCII | re.IGNORECASE,
 )
 _SURROGATES = re.compile('[\ud800-\udfff]')
@@ -208,16 +210,20 @@ def decodings(text: str) -> Iterator[str]:
 
 
 def _plain(code: re.Match[str]) -> str:
-    if code[0].startswith('%'):
+    kind, digits = code[0][:2].lower(), code[0][2:].strip('{}')
+    if kind[0] == '%' and kind != '%u':
         content = bytes.fromhex(code[0].replace('%', ''))
         try:
             return content.decode()
         except UnicodeError:
             return content.decode('latin-1')
-    if code[0].startswith('&'):
+    if kind[0] == '&':
         return html.unescape(code[0])
+    if not digits:
+        return kind[1]
+    number = int(digits, 16) if kind[1] in 'ux' else int(code[0][1:], 8)
     # No surrogate may leave: it is no text.
-    return code[0][1] if len(code[0]) == 2 else _SURROGATES.sub('\ufffd', chr(int(code[0][2:], 16)))
+    return _SURROGATES.sub('\ufffd', chr(number)) if number <= sys.maxunicode else '\ufffd'
 
 
 def _spellings(secret: str) -> Iterator[_Spelling]:

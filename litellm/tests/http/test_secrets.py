@@ -290,9 +290,10 @@ def read(text: str) -> str:
     plain = ''
     while plain != text:
         plain, text = text, html.unescape(unquote(text))
+        text = re.sub(r'\\U0{4}|%u(?=[0-9a-fA-F]{4})', r'\\u', text)
         text = re.sub(
-            r'\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|(.))',
-            lambda code: code[3] or chr(int(code[1] or code[2], 16)),
+            r'\\(?:u\{?([0-9a-fA-F]{2,4})\}?|x([0-9a-fA-F]{2})|([0-7]{3})|(.))',
+            lambda code: code[4] or chr(int(code[1] or code[2] or f'{int(code[3], 8):x}', 16)),
             text,
         )
     return text.lower()
@@ -320,6 +321,10 @@ FORMS: dict[str, Callable[[str], str]] = {
     'percent-encoded twice': lambda key: quote(percent_encoded(key)),
     'percent-encoded twelve times': lambda key: f'%{"25" * 11}{ord(key[0]):02x}{key[1:]}',
     'escaped as in JSON': lambda key: ''.join(f'\\u{ord(sign):04x}' for sign in key),
+    'escaped as in Python': lambda key: ''.join(f'\\U{ord(sign):08x}' for sign in key),
+    'escaped as in JavaScript': lambda key: ''.join(f'\\u{{{ord(sign):x}}}' for sign in key),
+    'escaped as by JavaScript': lambda key: ''.join(f'%u{ord(sign):04x}' for sign in key),
+    'escaped as in C': lambda key: ''.join(f'\\{ord(sign):03o}' for sign in key),
     'escaped as in HTML': lambda key: ''.join(f'&#{ord(sign)};' for sign in key),
     'base64': lambda key: base64.b64encode(key.encode()).decode(),
     'base64 without its end': lambda key: base64.b64encode(key.encode()).decode().rstrip('='),
