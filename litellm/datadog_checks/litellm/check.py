@@ -11,7 +11,7 @@ from datadog_checks.base import ConfigurationError, OpenMetricsBaseCheckV2
 from .__about__ import __version__
 from .base_package import refuse_metrics
 from .metrics import CHECK_INFO, metrics_config
-from .options import Options, refuse_at_once, refuse_handles, unknown_options
+from .options import Options, read_switches, refuse_at_once, refuse_handles, unknown_options
 from .probes.health import HealthProbe, health_probe
 from .probes.readiness import ReadinessProbe, readiness_probe
 from .scrapers.base import LitellmScraper
@@ -32,7 +32,9 @@ class LitellmCheck(OpenMetricsBaseCheckV2):
 
     def __init__(self, name: str, init_config: dict[str, Any], instances: list[dict[str, Any]]) -> None:
         # An option without a value has its default. The base package would take it for a value.
-        init_config = {option: value for option, value in init_config.items() if value is not None}
+        init_config, *instances = [
+            {option: value for option, value in one.items() if value is not None} for one in (init_config, *instances)
+        ]
         self.secrets = Redactor((*secrets_of(init_config, *instances), *secrets_around(*instances)))
         """Hides what this instance knows and must not tell."""
         for options in (init_config, *instances):
@@ -107,14 +109,14 @@ class LitellmCheck(OpenMetricsBaseCheckV2):
         return {'metrics': metrics_config()}
 
     def create_scraper(self, config: dict[str, Any]) -> LitellmScraper:
-        # An option without a value has its default. The base package would take it for a value.
-        config = self.get_config_with_defaults({name: value for name, value in config.items() if value is not None})
+        config = self.get_config_with_defaults(dict(config))
         for option in FILE_OPTIONS:
             # Base packages differ in whether they know `~`.
             if isinstance(config.get(option), str):
                 config[option] = os.path.expanduser(config[option])
         refuse_handles({**self.init_config, **config})
         options = Options.of(config, self.init_config)
+        config.update(read_switches(config))
         refuse_metrics(self, config)
         if not options.use_stock_scraper:
             limitless = limitless_types(config)

@@ -32,6 +32,7 @@ __all__ = [
     'UnknownOption',
     'can_be_sent',
     'is_bottomless',
+    'read_switches',
     'refuse_at_once',
     'refuse_handles',
     'unknown_options',
@@ -160,7 +161,8 @@ _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile('(?:[!-~\x80-\xff][\t -~\x80-\xff]*)?')
 _NO_TEXT = re.compile('[\0\ud800-\udfff]')
 _NOT_SENDABLE = 'begins with a blank, or has a line break or another character that no header may have'
-_TEMPLATE_VARIABLE = re.compile(r'%%[A-Za-z]\w*%%')
+# Names of networks and ports may have hyphens.
+_TEMPLATE_VARIABLE = re.compile(r'%%[A-Za-z][\w.-]*%%')
 _HANDLE = re.compile(r'ENC\[[^\]]*\]')
 
 
@@ -222,6 +224,11 @@ def _refuse_switches(config: Mapping[str, Any]) -> None:
             is_clear = value is None or value in (True, False)
         if not is_clear:
             raise ConfigurationError(f'The setting `{option}` must be `true` or `false`')
+
+
+def read_switches(config: Mapping[str, Any]) -> dict[str, bool]:
+    """Return the options that are true or false as such. The base package takes any word for true in some of them."""
+    return {option: is_affirmative(config[option]) for option in _SWITCHES & config.keys()}
 
 
 def _refuse_numbers(config: Mapping[str, Any]) -> None:

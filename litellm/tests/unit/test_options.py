@@ -114,6 +114,23 @@ def test_what_the_models_take_for_true_or_false_is_that_to_all_who_read_it() -> 
         assert Options.of({'exclude_personal_labels': word}).exclude_personal_labels is model.tls_verify
 
 
+def test_a_word_for_false_is_false_to_the_base_package_too() -> None:
+    """It took any word for true in `use_legacy_auth_encoding`, and sent another password."""
+    switches = _SWITCHES - {'process_isolation', 'tls_validate_hostname'}
+    check = LitellmCheck('litellm', {}, [{'openmetrics_endpoint': ENDPOINT, **dict.fromkeys(switches, 'no')}])
+
+    scraper = check.create_scraper(check.instance)
+
+    assert {scraper.config[option] for option in switches} == {False}
+
+
+def test_an_option_of_the_base_package_without_a_value_is_as_good_as_none() -> None:
+    options = {*InstanceConfig.model_fields, *_OF_THE_AGENT} - {'openmetrics_endpoint'}
+    check = LitellmCheck('litellm', {}, [{'openmetrics_endpoint': ENDPOINT, **dict.fromkeys(options)}])
+
+    assert check.instance == {'openmetrics_endpoint': ENDPOINT}
+
+
 @pytest.mark.parametrize(
     ('options', 'named'),
     [
@@ -444,6 +461,9 @@ def test_headers_that_are_none_are_refused_by_name(option: str, headers: Any) ->
         ('extra_headers', {'Authorization': 'Bearer %%env_LITELLM_KEY%%'}, '%%env_LITELLM_KEY%%'),
         ('tags', ['pod:%%kube_pod_name%%'], '%%kube_pod_name%%'),
         ('service', '%%env_DD_SERVICE%%', '%%env_DD_SERVICE%%'),
+        ('service', 'a-%%host_my-app.net%%', '%%host_my-app.net%%'),
+        ('openmetrics_endpoint', 'http://%%host%%:%%port_http-metrics%%/metrics/', '%%host%%'),
+        ('litellm_health_endpoint', 'http://a:%%port_http-metrics%%/health', '%%port_http-metrics%%'),
         ('proxy', {'http': 'http://%%host%%:3128'}, '%%host%%'),
         ('tls_ca_cert', '%%env_CA%%', '%%env_CA%%'),
     ],
