@@ -152,6 +152,10 @@ _KEYS_OF_METRIC_PATTERNS = ('include', 'exclude')
 _KEYS_OF_PROXY = ('http', 'https', 'no_proxy')
 _KEYS_OF_SHARED_LABELS = ('labels', 'match', 'values')
 _KEYS_OF_TOKEN = ('reader', 'writer')
+_KEYS_OF_TOKEN_READER = (
+    'type', 'path', 'pattern', 'url', 'client_id', 'client_secret', 'basic_auth', 'options', 'login_url',
+    'service_account', 'private_key_path', 'expiration',
+)  # fmt: skip
 _KEYS_OF_TOKEN_WRITER = ('type', 'name', 'value', 'placeholder')
 # What a token takes the place of, unless the option has another one.
 _PLACEHOLDER = '<TOKEN>'
@@ -272,9 +276,13 @@ def _refuse_token(config: Mapping[str, Any]) -> None:
     reader, writer = (token.get(part) if isinstance(token, Mapping) else None for part in _KEYS_OF_TOKEN)
     if isinstance(reader, Mapping) and reader.get('pattern') is not None:
         _refuse_pattern('auth_token', reader['pattern'])
-    for part, keys in ((token, _KEYS_OF_TOKEN), (writer, _KEYS_OF_TOKEN_WRITER)):
+    for name, part, keys in (
+        ('', token, _KEYS_OF_TOKEN),
+        (' in `reader`', reader, _KEYS_OF_TOKEN_READER),
+        (' in `writer`', writer, _KEYS_OF_TOKEN_WRITER),
+    ):
         if isinstance(part, Mapping) and not part.keys() <= set(keys):
-            raise ConfigurationError(f'The setting `auth_token` may have only: {", ".join(keys)}')
+            raise ConfigurationError(f'The setting `auth_token` may have only these{name}: {", ".join(keys)}')
     if not isinstance(writer, Mapping):
         return
     name, value = writer.get('name') or 'a', writer.get('value') or ''

@@ -144,6 +144,7 @@ def test_an_option_of_the_base_package_without_a_value_is_as_good_as_none() -> N
         ({'extra_metrics': ['litellm_x', {'litellm_y': {'tpye': 'gauge'}}]}, 'extra_metrics'),
         ({'auth_token': {'reader': {'pattern': '('}}}, 'auth_token'),
         ({'auth_token': {'reader': {}, 'wirter': {}}}, 'auth_token'),
+        ({'auth_token': {'reader': {'type': 'file', 'path': 'a', 'patern': 'b'}, 'writer': {}}}, 'auth_token'),
         ({'auth_token': {'reader': {}, 'writer': {'name': 'a', 'vlaue': 'Bearer <TOKEN>'}}}, 'auth_token'),
         ({'auth_token': {'reader': {}, 'writer': {'name': 'a b'}}}, 'auth_token'),
         ({'auth_token': {'reader': {}, 'writer': {'name': 'a', 'value': 'Bearer <TOKEN>\n'}}}, 'auth_token'),
