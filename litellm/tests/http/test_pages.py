@@ -332,6 +332,20 @@ def test_a_page_whose_types_were_removed_is_told_from_an_empty_one(
     assert submitted(aggregator) == []
 
 
+@pytest.mark.parametrize('stock', [False, True])
+def test_a_prefix_without_which_no_name_is_known_is_told(stock: bool, dd_run_check: RunCheck) -> None:
+    page = '# TYPE process_open_fds gauge\nprocess_open_fds 5\n# TYPE litellm_y gauge\nlitellm_y 1\n'
+
+    wrong = scrape(dd_run_check, page, raw_metric_prefix='litellm_', use_stock_scraper=stock)
+    mapped = scrape(dd_run_check, page, raw_metric_prefix='litellm_', use_stock_scraper=stock, metrics=['y'])
+    absent = scrape(dd_run_check, page, raw_metric_prefix='gateway_', use_stock_scraper=stock)
+
+    (warning,) = wrong.warnings
+    assert 'without `raw_metric_prefix`, no name is one of its own' in warning
+    assert not mapped.warnings
+    assert not any('raw_metric_prefix' in one for one in absent.warnings)
+
+
 def test_a_gauge_that_has_the_name_of_a_counter_is_a_metric_of_its_own(
     aggregator: AggregatorStub, dd_run_check: RunCheck
 ) -> None:

@@ -76,8 +76,12 @@ class Rules:
         secret.
         """
         name = self.trimmed(family)
-        is_known = name in _KNOWN or self._scraper.is_excluded(name) or self._mapped(name) is not None
+        is_known = name in _KNOWN or self._scraper.is_excluded(name) or self.is_mapped(name)
         return is_litellm_family(name) and not is_known and not self._outgoing.is_secret(name)
+
+    def is_mapped(self, name: str) -> bool:
+        """Tell whether an option, or a version of the check, gives a name to a family without its prefix."""
+        return self._mapped(name) is not None
 
     def submission(self, family: str, type_: str) -> tuple[str | None, str]:
         """Return the metric name, None if it is not wanted, and the type that a family is submitted with."""

@@ -47,6 +47,9 @@ CREDENTIALS = (
     'kerberos_keytab', 'kerberos_principal', 'ntlm_domain', 'password', 'username',
 )  # fmt: skip
 
+# Families that any program of Python has.
+OF_ANY_PROGRAM = ('process_', 'python_')
+
 # How many of the unknown families a warning names. The others are only counted.
 UNKNOWN_NAMED = 10
 
@@ -193,6 +196,15 @@ class LitellmScraper(AdaptedScraper):
             )
         elif not self.raw_metric_prefix and not any(map(is_litellm_family, families)):
             raise NotMetricsError(f'the page has no LiteLLM metrics: {URL_HINT}')
+        elif not any(
+            is_litellm_family(name) or (self.rules.is_mapped(name) and not name.startswith(OF_ANY_PROGRAM))
+            for name in families
+        ):
+            self.warning(
+                'Nothing of LiteLLM is collected from %s: without `raw_metric_prefix`, no name is one of its own or of '
+                '`metrics`. Set it to what something in front of LiteLLM adds to all names, or leave it out.',
+                self.endpoint,
+            )
         elif UNLICENSED_FAMILY in families:
             self.warning(
                 'LiteLLM before 1.80.0 exposes its metrics only with an enterprise license, and %s runs without one. '
