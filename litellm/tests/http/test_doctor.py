@@ -305,10 +305,12 @@ def test_a_wrong_option_is_a_problem(capsys: pytest.CaptureFixture[str], tmp_pat
         ('auth_type', 'nope', 'The setting `auth_type` must be one of'),
         ('litellm_health_endpoint', 'localhost:4000/health', 'The setting `litellm_health_endpoint` must be a URL'),
         ('litellm_readiness_endpoint', 'http://{host}/', 'The setting `litellm_readiness_endpoint` must be a URL'),
+        ('extra_metrics', [{'litellm_x': {'type': 'conter'}}], 'The setting `extra_metrics` cannot be used'),
+        ('share_labels', {'litellm_x': False}, 'setting `share_labels` must be a mapping or set to `true`'),
     ],
 )
 def test_what_only_the_check_itself_refuses_is_a_problem_as_well(
-    option: str, value: str, problem: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    option: str, value: Any, problem: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     path = conf(tmp_path, {'openmetrics_endpoint': 'http://127.0.0.1:9/metrics/', option: value})
     status, findings = examined(capsys, '--config', path, '--offline')

@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -114,7 +115,8 @@ def _about(
     for unknown in unknown_options(init_config, instance):
         yield Finding(Verdict.PROBLEM, 'options', redact(unknown.sentence))
     try:
-        create_check(init_config, instance).load_configuration_models()
+        check = create_check(init_config, instance)
+        check.load_configuration_models()
         Options.of(instance, init_config)
         for option in ENDPOINTS:
             # The Agent puts a secret in the place of a handle.
@@ -122,6 +124,9 @@ def _about(
                 read_address(option, instance[option])
         yield from look_at_options(instance)
         if options.offline:
+            with suppress(UsageError):
+                refuse_handles(init_config, instance, options)
+                check.configure_scrapers()
             return
         # Not /health: it may call every model, at a cost.
         refuse_handles(init_config, instance, options)
@@ -129,10 +134,10 @@ def _about(
         yield from look_at_proxy(init_config, readable, redact, interval=0.5)
     except UsageError as error:
         yield Finding(Verdict.NOTE, 'metrics page', f'not requested: {redact(str(error))}')
-    except ConfigurationError as error:
-        yield Finding(Verdict.PROBLEM, 'options', redact(' '.join(str(error).split())))
     except RequestException as error:
         yield Finding(Verdict.PROBLEM, 'metrics page', redact(str(error)))
+    except (ConfigurationError, TypeError, ValueError) as error:
+        yield Finding(Verdict.PROBLEM, 'options', redact(' '.join(str(error).split())))
 
 
 def _as_text(sections: list[_Section]) -> str:
