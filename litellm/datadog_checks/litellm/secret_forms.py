@@ -52,7 +52,7 @@ _SECRET_PARAMETER = re.compile(
 )
 # By their form: keys that LiteLLM generates are `sk-` and 22 characters, and a JSON Web Token has up to five parts.
 _SECRET_FORM = re.compile(
-    r'\bsk-[\w-]{16,}|(?<![\w-])eyJ[\w-]{8,}+(?:\.[\w-]*+){2,4}|(?<=\bbearer[ :=])\s*+[^\s,;"]{8,}'
+    r'(?<![a-z0-9])(?:sk-[\w-]{16,}|eyJ[\w-]{8,}+(?:\.[\w-]*+){2,4})|(?<=\bbearer[ :=])\s*+[^\s,;"]{8,}'
     r'|(?<=\bbasic )\s*+[a-z0-9+/]{8,}={0,2}',
     re.ASCII | re.IGNORECASE,
 )

@@ -99,9 +99,10 @@ _ENCODED_AGAIN = re.compile('%(?:25)+(?=[0-9a-f]{2})', re.IGNORECASE)
 # As URLs, HTML, and JSON, JavaScript, Python or C encode characters.
 _ENCODED = re.compile(
     r'(?:%[0-9a-f]{2})+|&(?:#\d{1,7}|#x[0-9a-f]{1,6}|[a-z]{2,8});|%u[0-9a-f]{4}'
-    r'|\\(?:(?-i:U)[0-9a-f]{8}|u\{[0-9a-f]{1,6}\}|u[0-9a-f]{4}|x[0-9a-f]{2}|[0-3][0-7]{2}|["\'\\/])',
+    r'|\\(?:(?-i:U)[0-9a-f]{8}|u\{[0-9a-f]{1,6}\}|u[0-9a-f]{4}|x[0-9a-f]{2}|[0-3][0-7]{2}|(?-i:[nrt])|["\'\\/])',
     re.ASCII | re.IGNORECASE,
 )
+_BLANKS = {'n': '\n', 'r': '\r', 't': '\t'}
 _SURROGATES = re.compile('[\ud800-\udfff]')
 
 
@@ -220,7 +221,7 @@ def _plain(code: re.Match[str]) -> str:
     if kind[0] == '&':
         return html.unescape(code[0])
     if not digits:
-        return kind[1]
+        return _BLANKS.get(kind[1], kind[1])
     number = int(digits, 16) if kind[1] in 'ux' else int(code[0][1:], 8)
     # No surrogate may leave: it is no text.
     return _SURROGATES.sub('\ufffd', chr(number)) if number <= sys.maxunicode else '\ufffd'
