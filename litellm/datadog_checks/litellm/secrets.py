@@ -401,7 +401,8 @@ class _Guard(logging.Filter):
         record.msg, record.args = self._redacted(message), ()
         if record.exc_info:
             trace = record.exc_text or logging.Formatter().formatException(record.exc_info)
-            record.exc_text = self._redacted(trace)
+            # The exception itself has it, too: the text is what a formatter shows.
+            record.exc_info, record.exc_text = None, self._redacted(trace)
         return True
 
     def _redacted(self, text: str) -> str:

@@ -726,7 +726,9 @@ def test_options_that_libraries_log_have_no_secrets(logger: logging.Logger, capl
         logger.exception('%s', check.name)
 
     assert 'tls_verify' in caplog.text
+    assert 'ValueError' in caplog.text
     assert PLANTED not in caplog.text
+    assert [record.exc_info for record in caplog.records if record.exc_info] == []
 
 
 def test_a_record_that_cannot_be_formatted_costs_nobody_anything(caplog: pytest.LogCaptureFixture) -> None:
