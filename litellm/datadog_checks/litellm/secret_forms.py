@@ -62,6 +62,9 @@ _WORD = re.compile(
     '|[0-9]{1,8}(?:x[0-9]{1,4})?[a-z]{0,2}',
     re.ASCII,
 )
+# What LiteLLM generates is 16 random bytes in base64, whose last sign has two bits of them: one in 60,000 looks like
+# words.
+_GENERATED = re.compile('sk[-_](?=.*[A-Z])(?=.*[a-z])[A-Za-z0-9_-]{21}[AQgw]')
 _BETWEEN_WORDS = re.compile(r'[^A-Za-z0-9]+')
 _DIGIT = re.compile('[0-9]')
 _SAYS_SECRET = re.compile('key|passw|secret|token', re.IGNORECASE)
@@ -172,7 +175,8 @@ _SAYS_WEBHOOK = ('hook',)
 def is_name(key: str) -> bool:
     """Tell whether what has the form of a key consists of words and numbers, and does not say that it is a secret."""
     has_words = all(_WORD.fullmatch(part) for part in _BETWEEN_WORDS.split(key) if part)
-    return has_words and len(_DIGIT.findall(key)) <= MOST_DIGITS and _SAYS_SECRET.search(key) is None
+    is_random = len(_DIGIT.findall(key)) > MOST_DIGITS or _GENERATED.fullmatch(key) is not None
+    return has_words and not is_random and _SAYS_SECRET.search(key) is None
 
 
 def without_user_info(text: str) -> str:
