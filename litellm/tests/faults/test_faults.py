@@ -202,9 +202,13 @@ def head(page: bytes) -> bytes:
 
 
 CONNECTIONS = [
-    Fault('reset before an answer', lambda page: [RESET], fails('cannot connect (Connection reset by peer)')),
-    Fault('closed before an answer', lambda page: [], fails('cannot connect')),
-    Fault('reset in the headers', lambda page: [head(page)[:30], RESET], fails('cannot connect')),
+    Fault(
+        'reset before an answer',
+        lambda page: [RESET],
+        fails('no HTTP response came over the connection (Connection reset by peer)'),
+    ),
+    Fault('closed before an answer', lambda page: [], fails('no HTTP response')),
+    Fault('reset in the headers', lambda page: [head(page)[:30], RESET], fails('no HTTP response')),
     Fault('closed in the headers', lambda page: [head(page)[:30]], fails('the response is empty')),
     Fault('reset in the body', lambda page: [head(page) + half(page), RESET], fails('nothing from it was submitted')),
     Fault('closed in the body', lambda page: [head(page) + half(page)], fails(BROKEN_OFF)),
@@ -325,8 +329,8 @@ FRAMING = [
     Fault('no length, closed at the end', lambda page: answer(page, length=''), is_read()),
     Fault('no length, closed in a line', lambda page: answer(page[:-1], length=''), fails(CUT)),
     Fault('HTTP/1.0', lambda page: [b'HTTP/1.0 200 OK\r\n\r\n' + page], is_read()),
-    Fault('no status line', lambda page: [page], fails('cannot connect')),
-    Fault('status is no number', lambda page: [b'HTTP/1.1 OK\r\n\r\n' + page], fails('cannot connect')),
+    Fault('no status line', lambda page: [page], fails('no HTTP response')),
+    Fault('status is no number', lambda page: [b'HTTP/1.1 OK\r\n\r\n' + page], fails('no HTTP response')),
     Fault('header without a colon', with_header('nonsense'), is_read()),
     *(
         Fault(
@@ -336,8 +340,8 @@ FRAMING = [
         )
         for digits in (9, 400, 5_000)
     ),
-    Fault('header of 70 kB', with_header(f'X: {"x" * 70_000}'), fails('cannot connect')),
-    Fault('200 headers', lambda page: answer(page, *(f'X-{i}: x' for i in range(200))), fails('cannot connect')),
+    Fault('header of 70 kB', with_header(f'X: {"x" * 70_000}'), fails('no HTTP response')),
+    Fault('200 headers', lambda page: answer(page, *(f'X-{i}: x' for i in range(200))), fails('no HTTP response')),
     Fault('chunks', lambda page: chunked(page[:100], page[100:]), is_read()),
     Fault('chunks of one byte', lambda page: chunked(*(bytes([byte]) for byte in page)), is_read()),
     Fault('chunks and a length', lambda page: chunked(page, headers=['Content-Length: 7']), is_read()),

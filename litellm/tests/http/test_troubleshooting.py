@@ -144,6 +144,10 @@ def tls_on_a_port_without() -> Shown:
         return shown(url.replace('http:', 'https:'))
 
 
+def no_tls_on_a_port_with(folder: Path) -> Shown:
+    return over_tls(certificate(folder), scheme='http')
+
+
 def tls_with_a_certificate_of_its_own(folder: Path) -> Shown:
     return over_tls(certificate(folder))
 
@@ -158,11 +162,11 @@ def tls_with_a_certificate_for_another_host(folder: Path) -> Shown:
     return over_tls(made, tls_ca_cert=str(made.authority))
 
 
-def over_tls(made: Certificate, **options: Any) -> Shown:
+def over_tls(made: Certificate, scheme: str = 'https', **options: Any) -> Shown:
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(made.file)
     with serving_paths({'/metrics/': PAGE}, tls) as url:
-        return shown(f'{url}/metrics/', **options)
+        return shown(f'{url.replace("https", scheme)}/metrics/', **options)
 
 
 def workers_in_turn() -> Shown:
@@ -300,6 +304,7 @@ FAULTS: dict[str, Callable[[], Shown]] = {
 }
 # Those that need a folder as well.
 FAULTS_WITH_FILES: dict[str, Callable[[Path], Shown]] = {
+    'no HTTP response came over the connection': no_tls_on_a_port_with,
     "the proxy's certificate is not trusted": tls_with_a_certificate_of_its_own,
     "the proxy's certificate is not valid at this time": tls_with_a_certificate_that_has_expired,
     "the proxy's certificate is for other hosts": tls_with_a_certificate_for_another_host,

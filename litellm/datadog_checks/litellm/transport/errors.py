@@ -150,6 +150,11 @@ def _explained(error: Exception) -> Exception:
             f'raise `read_timeout`. LiteLLM {HANGING_RELEASES} hang on /metrics/ when authentication is on and the key '
             f'is valid: upgrade the proxy, or set {OPEN_METRICS_HINT}.'
         )
+    if isinstance(error, ConnectionError) and isinstance(_system_error(error), ConnectionResetError | None):
+        return ConnectionError(
+            f'no HTTP response came over the connection ({_root_cause(error)}): check whether the proxy restarts, and '
+            'what listens on this host and port. If that speaks TLS, begin the URL with `https://`.'
+        )
     if isinstance(error, ConnectionError):
         return ConnectionError(
             f'cannot connect ({_root_cause(error)}): check that the proxy is running and listening on this host and '
