@@ -571,6 +571,23 @@ def test_a_reload_and_a_second_instance_do_not_pay_again(aggregator: AggregatorS
     assert len(running.asked) == 1
 
 
+def test_a_failure_that_comes_after_a_reload_is_told_by_the_new_check(
+    monkeypatch: pytest.MonkeyPatch, aggregator: AggregatorStub, dd_run_check: RunCheck
+) -> None:
+    """Nobody told of it until the next call was due, and of none ever where reloads come more often than answers."""
+    monkeypatch.setattr(health, 'PATIENCE_SECONDS', 0.05)
+    slow = Stall(answering(404))
+    with proxy(slow) as running:
+        dd_run_check(running.check())
+        slow.let_go.set()
+        wait_for_background_calls()
+        dd_run_check(running.check())
+
+    (found,) = aggregator.service_checks(CAN_CONNECT)
+    assert found.message.startswith('404: set `litellm_health_endpoint`')
+    assert len(running.asked) == 1
+
+
 @pytest.mark.parametrize(
     'options',
     [

@@ -257,19 +257,8 @@ class HealthProbe:
     def _take_answer(self, patience: float) -> None:
         try:
             self._call.result(patience)
-        except NotCheckedYetError:
-            self._answer.connection = (ServiceCheck.OK, '')
-        except Exception as error:  # noqa: BLE001, whatever it is must not cost the run
-            self._answer.connection = (ServiceCheck.CRITICAL, self._explain(error))
-
-    def _explain(self, error: Exception) -> str:
-        if isinstance(error, NoHealthError):
-            return str(error)
-        cause = self._client.redirects.before(explain_probe_failure(error, self._call.seconds))
-        message = f'the request to /health failed: {cause}'
-        if isinstance(error, Timeout) and not isinstance(error, ConnectTimeout):
-            message += ' Raise `litellm_health_timeout`, or set `background_health_checks: true` on the proxy.'
-        return message
+        except Exception as error:  # noqa: BLE001, such as a `Timeout`, or that no thread can be started
+            self._answer.connection = (ServiceCheck.CRITICAL, _explain(error, self._client, self._call.seconds))
 
     def _submit(self, now: float) -> None:
         health, connection = self._answer.value, self._answer.connection
@@ -296,6 +285,22 @@ class HealthProbe:
 
 
 def _ask_health(client: Client, url: str, seconds: float, redact: Redactor, answer: PaidAnswer[Health]) -> None:
-    health = read_health(client.ask(url, seconds, MAX_BODY_BYTES), redact, has_key=client.sends_credentials)
-    # What was paid for is kept, even if the check that asked is gone by now.
-    answer.value, answer.connection = health, (ServiceCheck.OK, '')
+    """Ask, and keep what comes of it where a check finds it that is made when the one that asked is gone."""
+    try:
+        health = read_health(client.ask(url, seconds, MAX_BODY_BYTES), redact, has_key=client.sends_credentials)
+    except NotCheckedYetError:
+        answer.connection = (ServiceCheck.OK, '')
+    except Exception as error:  # noqa: BLE001, whatever it is must not cost the run
+        answer.connection = (ServiceCheck.CRITICAL, _explain(error, client, seconds))
+    else:
+        answer.value, answer.connection = health, (ServiceCheck.OK, '')
+
+
+def _explain(error: Exception, client: Client, seconds: float) -> str:
+    if isinstance(error, NoHealthError):
+        return str(error)
+    cause = client.redirects.before(explain_probe_failure(error, seconds))
+    message = f'the request to /health failed: {cause}'
+    if isinstance(error, Timeout) and not isinstance(error, ConnectTimeout):
+        message += ' Raise `litellm_health_timeout`, or set `background_health_checks: true` on the proxy.'
+    return message
