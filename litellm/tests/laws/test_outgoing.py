@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 import time
 import tracemalloc
@@ -589,6 +590,17 @@ def test_the_name_of_a_label_that_only_begins_like_a_key_is_sent() -> None:
     labels = {'metadata_sk_hynix_production_team': 'a', 'task_sk_1': 'b'}
 
     assert OutgoingLabels(Options.of({}), {}, Redactor()).of(labels) == labels
+
+
+def test_nothing_on_the_page_of_a_real_proxy_is_taken_for_a_secret() -> None:
+    """Keys of clients are hashed on it, and all addresses and names are ordinary."""
+    outgoing = OutgoingLabels(Options.of({}), {}, Redactor())
+    capture = Path(__file__).parents[1] / 'pages' / 'with_database' / '1.110.2.txt.gz'
+    labels = set(re.findall(r'(\w+)="([^"]+)"', gzip.decompress(capture.read_bytes()).decode()))
+
+    assert {name for name, _ in labels} >= {'model', 'api_base', 'hashed_api_key', 'route', 'user'}
+    for name, value in labels:
+        assert outgoing.of({name: value}) == {FORMER_NAMES.get(name, name): value}
 
 
 def test_a_key_that_is_the_name_of_a_label_never_leaves(scraper: dict[str, Any]) -> None:
