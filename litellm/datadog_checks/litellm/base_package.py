@@ -14,6 +14,7 @@ AgentCheck._aggregator                        37.41.0  newest  submit to a trial
 AgentCheck._format_namespace                  oldest   newest  name a metric once, and not for each submission
 AgentCheck.should_send_metric                 oldest   newest  apply `metric_patterns` once
 AgentCheck._normalize_tags_type               oldest   newest  normalize tags once
+AgentCheck.disable_generic_tags               oldest   newest  know whether there is anything to normalize
 OpenMetricsScraper._scrape                    oldest   newest  scrape in another way, within the base's `scrape`
 OpenMetricsScraper._content_type              oldest   newest  say how to parse a page that was fetched in another way
 OpenMetricsScraper._use_latest_spec           oldest   newest  parse a page by its content type, whatever was asked for
@@ -28,6 +29,9 @@ OpenMetricsScraper.raw_metric_prefix          oldest   newest  apply this option
 OpenMetricsScraper.exclude_metrics            oldest   newest  apply this option, and exclude more families
 OpenMetricsScraper.exclude_metrics_pattern    oldest   newest  apply patterns of the same option
 OpenMetricsScraper.exclude_metrics_by_labels  oldest   newest  apply this option before labels are removed
+OpenMetricsScraper.exclude_labels             oldest   newest  know whether this option says what becomes of labels
+OpenMetricsScraper.include_labels             oldest   newest  the same
+OpenMetricsScraper.hostname_label             oldest   newest  the same
 OpenMetricsScraper.generate_sample_data       oldest   newest  tag a label set as the base would
 OpenMetricsScraper.metric_transformer         oldest   newest  map a family that no option maps
 OpenMetricsScraper.label_aggregator           oldest   newest  choose what samples the base shares labels of
@@ -197,6 +201,22 @@ class AdaptedScraper(OpenMetricsScraper):
             metric = {'name': name, 'type': DEFAULT_METRIC_TYPE}
             transformers.transformer_data[family] = transformers.compile_transformer(metric)
 
+    def tags_without_options(self, labels: Mapping[str, str]) -> list[str] | None:
+        """Return the tags for labels that are not a part of what a sample is, or None if an option says what to do.
+
+        Where label sets are new on each page, the generator that the base has for this is most of what they cost.
+        """
+        if (
+            self.exclude_metrics_by_labels
+            or self.exclude_labels
+            or self.include_labels
+            or self.rename_labels
+            or self.hostname_label
+            or self.label_aggregator.configured
+        ):
+            return None
+        return [f'{name}:{value}' for name, value in labels.items()] + list(self.tags)
+
     def transform(self, family: PrometheusFamily, *, with_history: bool) -> None:
         """Submit a family as the base package does. With history, what a count is at first has happened just now."""
         transformer = self.metric_transformer.get(family)
@@ -246,7 +266,8 @@ def full_name(check: Any, name: str) -> str | None:
 
 def normalized_tags(check: Any, tags: list[str]) -> list[str]:
     """Return tags as the check submits them."""
-    normalized: list[str] = check._normalize_tags_type(tags)
+    # Of tags that are strings, the base changes only those that it takes for generic ones, and only if it has to.
+    normalized: list[str] = check._normalize_tags_type(tags) if check.disable_generic_tags else tags
     return normalized
 
 

@@ -166,6 +166,9 @@ _BARE_USER_INFO = re.compile(
     r'(?=[\w-]{1,64}(?:\.[\w-]{1,64}){0,8}(?:\.[a-z]|:\d|/)|\[)',
     re.ASCII | re.IGNORECASE,
 )
+# What is shorter than any form, without a sign that ends a name or begins an address, is no secret by form or place,
+# nor is a hash of LiteLLM's or a UUID. Where labels are new on each page, most of their values are such.
+_IS_PLAIN = re.compile(r'[\w-]{0,18}|[0-9a-f]{64}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}', re.ASCII)
 # Of the expressions that take longest, what a text has in lower case if they match: most texts have none of it.
 _SAYS_PARAMETER = ('auth', 'cookie', 'credential', 'key', 'pass', 'pwd', 'secret', 'sig', 'token')
 _SAYS_FORM = ('sk-', 'eyj', 'bearer', 'basic ')
@@ -192,6 +195,8 @@ def without_secrets(text: str, *, is_address: bool) -> str:
     user-info as it should be spelt. Of both go keys in the form of LiteLLM's and of well-known issuers, tokens, what
     parameters with names like `key` hold, and what is behind the address of a webhook.
     """
+    if _IS_PLAIN.fullmatch(text) is not None:
+        return text
     left = _without_secrets(text, is_address)
     # Who encodes a parameter encodes more than its name. What cannot be read until it is decoded is shown so.
     levels = list(decodings(left)) if may_be_encoded(left) else []

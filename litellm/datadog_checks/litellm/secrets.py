@@ -117,11 +117,14 @@ class _Known(NamedTuple):
     def is_in(self, text: str) -> bool:
         """Tell whether a text has any secret."""
         lowered = text.lower()
-        return any(sign in lowered for sign in self.signs)
+        for sign in self.signs:  # noqa: SIM110, `any` takes twice as long
+            if sign in lowered:
+                return True
+        return False
 
     def is_encoded_in(self, text: str) -> bool:
         """Tell whether a text has any secret once it is decoded."""
-        return may_be_encoded(text) and bool(self.signs) and any(map(self.is_in, decodings(text)))
+        return may_be_encoded(text) and any(map(self.is_in, decodings(text)))
 
     def masked(self, text: str) -> str:
         """Return a text with the mask in the place of each secret."""
@@ -170,9 +173,9 @@ class Redactor:
 
     def __call__(self, text: str) -> str:
         known = self._known
-        if known.is_in(text):
+        if known.signs and known.is_in(text):
             text = known.masked(text)
-        if known.is_encoded_in(text):
+        if known.signs and known.is_encoded_in(text):
             text = _WORD.sub(partial(_without_encoded, known), text)
             if known.is_encoded_in(text):
                 text = MASK

@@ -21,7 +21,7 @@ from tests.support.agent_model import Context
 from tests.support.histories import HISTORIES, SEVEN_MINUTES, History, case
 from tests.support.simulated_proxy import Cut, SimulatedProxy
 from tests.support.stock_check import StockCheck
-from tests.support.watch import REQUESTS, WORKERS, Watch, only, play_step, steps, true_counts
+from tests.support.watch import REQUESTS, WORKERS, Watch, only, passing_at_once, play_step, steps, true_counts
 
 SPEND = 'litellm_spend_metric'
 IN_FLIGHT = 'litellm_in_flight_requests'
@@ -65,12 +65,19 @@ def test_the_stock_scraper_is_right_where_neither_fault_is_in_play(one: History)
     skew=st.sampled_from([-SEVEN_MINUTES, 0.0, SEVEN_MINUTES]),
     date_lag=st.floats(0, 1),
     openmetrics=st.booleans(),
+    pass_at_once=st.booleans(),
 )
 @settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_every_event_of_a_random_history_reaches_datadog_exactly_once(
-    before: list[Any], after: list[Any], dropped: list[str], skew: float, date_lag: float, openmetrics: bool
+    before: list[Any],
+    after: list[Any],
+    dropped: list[str],
+    skew: float,
+    date_lag: float,
+    openmetrics: bool,
+    pass_at_once: bool,
 ) -> None:
-    with SimulatedProxy(WORKERS, skew=skew, date_lag=date_lag) as proxy:
+    with SimulatedProxy(WORKERS, skew=skew, date_lag=date_lag) as proxy, passing_at_once(pass_at_once):
         watch = Watch(proxy, LitellmCheck, exclude_labels=dropped, use_latest_spec=openmetrics)
         for step in before:
             play_step(proxy, watch, step)

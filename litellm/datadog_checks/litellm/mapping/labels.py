@@ -40,6 +40,7 @@ UNREADABLE = '\ufffd'
 # What Datadog keeps of a tag: other characters become one underscore, and those at the end are gone. Which characters
 # beyond ASCII are letters to it is not documented: here, all are.
 LONGEST_TAG = 200
+_IS_STORED = re.compile('[-:./0-9a-z]*(?:_[-:./0-9a-z]+)*')
 _NOT_STORED = re.compile('[^-:./0-9a-z\x80-\U0010ffff]+')
 
 # Labels whose values identify the person, client, or key behind a request. A team may be one person.
@@ -197,4 +198,6 @@ def is_key_in_clear(hashed_api_key: str) -> bool:
 
 def stored_tag(tag: str) -> str:
     """Return a tag as Datadog stores it, by its documentation. Tags for which this is the same are one to Datadog."""
+    if len(tag) <= LONGEST_TAG and _IS_STORED.fullmatch(tag) is not None:
+        return tag
     return _NOT_STORED.sub('_', tag.lower())[:LONGEST_TAG].rstrip('_')

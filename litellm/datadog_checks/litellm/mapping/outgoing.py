@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from typing import NamedTuple
 
 from ..options import Options
 from ..secret_forms import is_name, without_secrets
@@ -29,7 +30,8 @@ from .routes import ROUTE_LABEL, normal_route
 
 __all__ = ['OutgoingLabels']
 
-# The labels whose outgoing form is remembered, and how long they may be: a client may name a model by a megabyte.
+# The labels, and names of labels, whose outgoing form is remembered, and how long they may be: a client may name a
+# model by a megabyte.
 MOST_LABELS = 512
 LONGEST_LABEL = 1024
 
@@ -42,6 +44,20 @@ _KEY_AS_NAME = re.compile(r'(?<![a-z0-9])sk[-_][a-z0-9_-]{20,}', re.IGNORECASE)
 
 # A scheme may stand behind the name of a provider. Elsewhere, `://` is in a password or in a query.
 _HAS_SCHEME = re.compile(r'[\w+./-]+://')
+
+
+class _NameRule(NamedTuple):
+    """The part of the outcome for a label that only depends on its name."""
+
+    left: str
+    """The name as it may leave the host."""
+    is_dropped: bool
+    is_key: bool
+    is_route: bool
+    is_address: bool
+    """Whether its values may be addresses, and identify nobody."""
+    has_scheme: bool
+    """Whether its values are addresses with a scheme wherever they have none."""
 
 
 class OutgoingLabels:
@@ -57,8 +73,10 @@ class OutgoingLabels:
         self._drop_empty = options.drop_empty_labels
         self._normalize_routes = options.normalize_routes or options.exclude_personal_labels
         self._excluders = excluders
-        # Few values make many label sets.
-        self._outgoing = lru_cache(maxsize=MOST_LABELS)(self._label)
+        # Few values make many label sets. By name and value, with what secrets are known.
+        self._outgoing: dict[tuple[str, str], tuple[str, str | None]] = {}
+        self._known: frozenset[str] = frozenset()
+        self._rules = lru_cache(maxsize=MOST_LABELS)(self._rule)
         self.keys_in_clear = False
         """Whether any label set held a key that LiteLLM had not hashed."""
         self.has_database = False
@@ -72,9 +90,16 @@ class OutgoingLabels:
         renamed: dict[str, str] = {}
         self.has_database |= DATABASE_LABEL in labels
         known = self._secrets.known
-        for name, value in labels.items():
-            find = self._outgoing if len(name) + len(value) <= LONGEST_LABEL else self._label
-            outgoing_name, outgoing = find(name, value, known)
+        if known is not self._known or len(self._outgoing) > MOST_LABELS:
+            self._outgoing, self._known = {}, known
+        for label in labels.items():
+            name, value = label
+            left = self._outgoing.get(label)
+            if left is None:
+                left = self._label(name, value, known)
+                if len(name) + len(value) <= LONGEST_LABEL:
+                    self._outgoing[label] = left
+            outgoing_name, outgoing = left
             if outgoing != value:
                 excluder = self._excluders.get(name)
                 if excluder is not None and excluder(value):
@@ -95,28 +120,40 @@ class OutgoingLabels:
         """Return the name of a label as it may leave the host. Those of LiteLLM may be words that a password is."""
         return name if is_of_litellm(name) or not self.is_secret(name) else REDACTED
 
-    def _label(self, name: str, value: str, _known: frozenset[str]) -> tuple[str, str | None]:
+    def _label(self, name: str, value: str, known: frozenset[str]) -> tuple[str, str | None]:
         """Return a label as it may leave the host, without a value if it is dropped.
 
         It depends on what secrets are known.
         """
-        left = self.name(name)
-        if name == KEY_LABEL and is_key_in_clear(value):
+        find = self._rules if len(name) <= LONGEST_LABEL else self._rule
+        rule = find(name, known)
+        if rule.is_key and is_key_in_clear(value):
             self.keys_in_clear = True
             value = REDACTED
-        if self._exclude_personal and name not in self._kept and (is_personal(name) or is_custom(name)):
-            return left, None
-        if self._drop_empty and value in EMPTY_VALUES:
-            return left, None
-        if self._normalize_routes and name == ROUTE_LABEL and name not in self._kept:
+        if rule.is_dropped or (self._drop_empty and value in EMPTY_VALUES):
+            return rule.left, None
+        if rule.is_route:
             value = normal_route(value)
-        return left, self._secrets(_without_secrets(name, value))
+        return rule.left, self._secrets(_without_secrets(value, rule))
+
+    def _rule(self, name: str, _known: frozenset[str]) -> _NameRule:
+        """Return the rule for labels of a name. It depends on what secrets are known."""
+        is_somebody = is_personal(name) or is_custom(name)
+        is_kept = name in self._kept
+        return _NameRule(
+            self.name(name),
+            is_dropped=self._exclude_personal and not is_kept and is_somebody,
+            is_key=name == KEY_LABEL,
+            is_route=self._normalize_routes and name == ROUTE_LABEL and not is_kept,
+            is_address=not is_somebody,
+            has_scheme=name == ADDRESS_LABEL,
+        )
 
 
-def _without_secrets(name: str, value: str) -> str:
-    if name == ADDRESS_LABEL and not _HAS_SCHEME.match(value):
+def _without_secrets(value: str, rule: _NameRule) -> str:
+    if rule.has_scheme and not _HAS_SCHEME.match(value):
         return without_secrets(f'://{value}', is_address=True).removeprefix('://')
-    return without_secrets(value, is_address=not (is_personal(name) or is_custom(name)))
+    return without_secrets(value, is_address=rule.is_address)
 
 
 def _current(name: str, labels: Mapping[str, str]) -> str:

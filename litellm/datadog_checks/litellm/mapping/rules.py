@@ -30,6 +30,8 @@ _KNOWN = frozenset(raw_names())
 
 # The type of a family that has none.
 _UNTYPED = 'unknown'
+# Of samples of these types, no label is a part of what they are.
+_PLAIN_TYPES = frozenset({'counter', 'gauge', _UNTYPED})
 _TYPES = frozenset({_UNTYPED, DEFAULT_METRIC_TYPE, 'native_dynamic', 'time_elapsed', *SUBMITTED_TYPES})
 
 
@@ -114,7 +116,8 @@ class Rules:
         outgoing = self.outgoing(labels)
         if outgoing is None:
             return None
-        self.shared.add_to(outgoing)
+        if self.shared.is_wanted:
+            self.shared.add_to(outgoing)
         return self._tagged(type_, outgoing)
 
     def outgoing(self, labels: Mapping[str, str]) -> dict[str, str] | None:
@@ -129,6 +132,8 @@ class Rules:
 
     def _tagged(self, type_: str, labels: dict[str, str]) -> tuple[list[str], str] | None:
         """Return tags and hostname for labels as they leave."""
+        if type_ in _PLAIN_TYPES and (tags := self._scraper.tags_without_options(labels)) is not None:
+            return normalized_tags(self._scraper.check, tags), ''
         family = PrometheusFamily('family', '', type_)
         family.samples = [Sample('sample', labels, 1.0)]
         for _, tags, hostname in self._scraper.generate_sample_data(family):

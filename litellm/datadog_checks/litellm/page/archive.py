@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Mapping, Set
 from itertools import compress, count
+from typing import Any
 
 from .slots import UNLEARNED
 
@@ -46,6 +47,10 @@ class Archive:
         self._keys.append(key)
         self._values.append(value)
         self._seen.append(seen)
+
+    def known(self, samples: Mapping[int, Any]) -> set[int]:
+        """Return those of these samples that are known."""
+        return samples.keys() & self._keys
 
     def take(self, keys: Set[int]) -> Iterator[tuple[int, float, float]]:
         """Yield what was put of those of these samples that are known, oldest first."""

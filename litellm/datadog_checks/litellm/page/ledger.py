@@ -123,6 +123,8 @@ class Ledger:
         # The smallest number of unreadable lines on any page so far.
         self._fewest_unread = 0
         self._several_until = 0
+        self.new_counts_in_full = False
+        """Whether what is new on the last page, without a time of creation, happened since the page before."""
         # How many samples each of the last pages had.
         self._present: deque[int] = deque(maxlen=FORGET_AFTER)
 
@@ -177,8 +179,9 @@ class Ledger:
             if self._change(series, before, reading, increments):
                 settled.add(series)
         is_new_proxy = is_new_proxy and not self.pages
+        self.new_counts_in_full = with_history or is_new_proxy or (self.pages > 0 and not reveals)
         told = {series for series, before in changed if before != before}
-        fallen = self._settle_odd(odd, settled, told, reading, increments, with_history, is_new_proxy, reveals)
+        fallen = self._settle_odd(odd, settled, told, reading, increments, with_history)
         together = self._fell_together(fallen, reading, changed, started)
         self._settle_fallen(fallen, reading, increments, together)
         self._levels.settle(reading, increments, together, self.pages)
@@ -380,8 +383,6 @@ class Ledger:
         reading: Reading,
         increments: dict[Slot, float],
         with_history: bool,
-        is_new_proxy: bool,
-        reveals: bool,
     ) -> list[Slot]:
         """Count what has its first value, and return what fell without a time of creation.
 
@@ -398,7 +399,7 @@ class Ledger:
                 if not _is_dateless(series):
                     is_young = series.is_young
                 else:
-                    is_young = is_new_proxy or (self.pages > 0 and not reveals and slot not in self._never_read)
+                    is_young = self.new_counts_in_full and slot not in self._never_read
                 if (is_young or with_history) and values[slot] > 0.0:
                     increments[slot] = values[slot]
             elif series in told:

@@ -3,7 +3,7 @@
 A context that is kept stays as long as the proxy has it, as a count that comes and goes would be wrong. If not all
 contexts fit, those of the largest metrics are held back, and a series of a histogram keeps all of its buckets or none.
 Contexts that are held back are followed as well, and take the place of those that are gone. What happened before is not
-sent.
+sent. Samples that pass get the room that is left, in the order of the page.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable
-from itertools import compress, count
+from itertools import compress, count, islice
 
 from ..metrics import NO_LIMIT
+from .passing import PassingSample
 from .recognition import Reading
 from .samples import SampleTable
 from .slots import GaugeContext, Slot
@@ -42,6 +43,8 @@ class ContextLimit:
         self._most = most
         # The room left by the last decision: no unit that was held back then fits into it.
         self._left = 0
+        self.passing: list[PassingSample] = []
+        """The samples that pass and are kept."""
 
     def apply(self, reading: Reading, *, anew: bool = False) -> None:
         """Decide on contexts that are new on a page, and again on those held back if there is room.
@@ -63,18 +66,18 @@ class ContextLimit:
         if room > self._left:
             held = (slot for slot in counts if slots.held[slot] and not is_new[slot])
             waiting = self._units(held, (one for one in gauges if one.is_held))
-        if not new and not waiting:
-            return
-        chosen = _choose([*waiting, *new], room)
-        self._left = room - sum(unit.size for unit in chosen)
-        for unit in [*waiting, *new]:
-            is_held = unit not in chosen
-            for context in unit.gauges:
-                context.is_held = is_held
-            for slot in unit.slots:
-                slots.held[slot] = is_held
-        for slot in range(len(slots)):
-            self._follow_first(slot)
+        if new or waiting:
+            chosen = _choose([*waiting, *new], room)
+            room = self._left = room - sum(unit.size for unit in chosen)
+            for unit in [*waiting, *new]:
+                is_held = unit not in chosen
+                for context in unit.gauges:
+                    context.is_held = is_held
+                for slot in unit.slots:
+                    slots.held[slot] = is_held
+            for slot in range(len(slots)):
+                self._follow_first(slot)
+        self.passing = list(islice(table.passing.samples.values(), max(room, 0)))
 
     def dropped(self) -> Counter[str]:
         """Return the number of contexts held back, by metric."""
@@ -84,6 +87,8 @@ class ContextLimit:
             metric = slots.kinds[slot].metric
             if is_held and metric is not None and slots.is_first(slot):
                 dropped[metric.name] += 1
+        passing = islice(self._table.passing.samples.values(), len(self.passing), None)
+        dropped.update(sample.kind.metric.name for sample in passing if sample.kind.metric is not None)
         return dropped
 
     def _follow_first(self, slot: Slot) -> None:

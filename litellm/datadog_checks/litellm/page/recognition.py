@@ -20,7 +20,7 @@ from operator import ne
 from typing import NamedTuple
 
 from ..transport.errors import NOT_AN_EXPOSITION, NotMetricsError
-from .exposition import NO_NUMBER, BadLineError, parse_value, split_sample
+from .exposition import BadLineError, parse_value, split_sample
 from .slots import ABSENT, LARGEST_COUNT, LEFT_OUT, NO_VALUE, UNLEARNED, Slot, Slots
 
 __all__ = ['Reading', 'Recognition']
@@ -60,13 +60,15 @@ class Recognition:
     def __init__(
         self,
         slots: Slots,
-        learn: Callable[[bytes], Slot],
+        learn: Callable[[bytes, float], Slot | None],
         learn_next_bucket: Callable[[bytes], Slot | None],
+        learn_passed: Callable[[], Iterable[tuple[Slot, float]]],
         read_comment: Callable[[bytes], None],
     ) -> None:
         self._slots = slots
         self._learn = learn
         self._learn_next_bucket = learn_next_bucket
+        self._learn_passed = learn_passed
         self._read_comment = read_comment
         # Of the page before, in its order: the hash of each sample line, and its slot.
         self._hashes = array('q')
@@ -81,6 +83,8 @@ class Recognition:
         self._slots_by_key: dict[int, Slot] | None = None
         self._places: array[int] | None = None
         self._has_unlearned = False
+        # How many lines of the page have passed.
+        self._passed = 0
         # Whether any line of the page that is being read has nothing but blanks.
         self._has_blanks = False
 
@@ -94,6 +98,7 @@ class Recognition:
         # What is not read is as it was on the page before.
         self._values, self._moved, self._absent = slots.last[:], array('i'), slots.absent[:]
         self._has_unlearned = self._has_blanks = False
+        self._passed = 0
         self._patience = len(self._order) // FEW_MOVED - 1
         hashes, order = array('q'), array('i')
         place = 0
@@ -114,10 +119,13 @@ class Recognition:
                             hashes.append(new[at])
                         start, place = self._read_apart(lines, new, at + 1, place_after, bad_lines, order, hashes)
                         width = 1
-                        _check(bad_lines, order)
+                        _check(bad_lines, len(order) + self._passed)
                     else:
                         start, place = stop, place_after
                         width = min(2 * width, MOST_AT_A_TIME)
+            for slot, value in self._learn_passed():
+                order.append(self._read_value(slot, value))
+                hashes.append(0)
         finally:
             self._slots_by_key = self._places = None
         repeated = self._repeated
@@ -216,7 +224,7 @@ class Recognition:
                 expected = order_before[place]
             read = self._try_to_read(lines[at], expected, bad_lines)
             if read is None:
-                _check(bad_lines, order)
+                _check(bad_lines, len(order) + self._passed)
                 continue
             order.append(read)
             hashes.append(new[at])
@@ -234,7 +242,7 @@ class Recognition:
             return None
 
     def _read(self, line: bytes, expected: Slot | None) -> Slot | None:
-        """Read a line that has moved, is not in its plain form, or is new. Returns its slot if it is a sample.
+        """Read a line that has moved, is not in its plain form, or is new. Returns its slot if it is a sample to learn.
 
         Raises `BadLineError` when it cannot be read.
         """
@@ -250,8 +258,6 @@ class Recognition:
             self._read_comment(line)
             return None
         sample, text = split_sample(line)
-        if b'_' in text:
-            raise BadLineError(NO_NUMBER)
         value = parse_value(text)
         slots = self._slots
         key = hash(sample)
@@ -261,7 +267,11 @@ class Recognition:
             slot = found
         else:
             # Raises all errors of a line before anything of it is remembered.
-            slot = self._learn(sample)
+            learned = self._learn(sample, value)
+            if learned is None:
+                self._passed += 1
+                return None
+            slot = learned
             self._patience -= not slots.is_new[slot]
         return self._read_value(slot, value)
 
@@ -347,6 +357,6 @@ class Recognition:
                 self._values[slot], self._absent[slot] = self._slots.last[slot], self._slots.absent[slot]
 
 
-def _check(bad_lines: Counter[str], order: array[int]) -> None:
-    if bad_lines and bad_lines.total() > FEW_BAD_LINES + len(order):
+def _check(bad_lines: Counter[str], samples: int) -> None:
+    if bad_lines and bad_lines.total() > FEW_BAD_LINES + samples:
         raise NotMetricsError(NOT_AN_EXPOSITION)

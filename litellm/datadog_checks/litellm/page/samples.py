@@ -12,8 +12,8 @@ learn: what happened to a sample is the business of the `ledger`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from math import isinf, isnan
+from collections.abc import Iterable, Iterator, Set
+from math import inf, isfinite, isinf, isnan
 from typing import NamedTuple
 
 from prometheus_client import Metric as PrometheusFamily
@@ -21,15 +21,18 @@ from prometheus_client.samples import Sample
 
 from ..mapping.labels import UNREADABLE, stored_tag
 from ..mapping.rules import Rules, is_left_to_base
-from ..metrics import CPU_SECONDS, START_TIME, gauge_reduction, is_shared_state
+from ..metrics import CPU_SECONDS, MAXIMA_OF_BUDGETS, NO_LIMIT, START_TIME, gauge_reduction, is_shared_state
 from ..transport.errors import NOT_AN_EXPOSITION, NotMetricsError
 from .archive import Archive
 from .exposition import NO_LABELS, TOO_MANY, BadLineError, parse_labels, split_bound
 from .family_types import CREATED, CUMULATIVE_TYPES, OVERRIDES, SUFFIXES, UNKNOWN, parse_declaration
+from .passing import Passing, PassingSample
 from .recognition import Reading, Recognition
 from .slots import (
     ABSENT,
+    CAME,
     FEW_SAMPLES,
+    LARGEST_COUNT,
     UNWANTED,
     Family,
     Flags,
@@ -56,6 +59,12 @@ MOST_FAMILIES = 10_000
 # A page may spell a bound anew each time: no more are remembered than so many times the bounds.
 MOST_SPELLINGS = 4
 
+# Of these gauges whether they have any value tells of others.
+MAXIMA = frozenset(MAXIMA_OF_BUDGETS.values())
+
+# For how many pages of them it is remembered which samples have passed.
+PASSED_PAGES = 3
+
 # In multiprocess mode this label tells apart the gauges of the workers. It means nothing to a user.
 PID = 'pid'
 
@@ -63,13 +72,21 @@ PID = 'pid'
 class SampleName:
     """The part that samples of one name have in their family. Buckets have a kind per bound."""
 
-    __slots__ = ('family', 'is_bucket', 'kind', 'kinds', 'kinds_by_text', 'metric')
+    __slots__ = ('can_pass', 'family', 'is_bucket', 'kind', 'kinds', 'kinds_by_text', 'metric')
 
     def __init__(self, family: Family, kind: SampleKind, is_bucket: bool = False) -> None:
         self.family = family
         self.kind = kind
         self.metric = kind.metric
         self.is_bucket = is_bucket
+        # Whether its samples are on their own, so that they may pass.
+        self.can_pass = (
+            self.metric is not None
+            and not is_bucket
+            and family.type == ('gauge' if self.metric.is_gauge else 'counter')
+            and family.whole is None
+            and self.metric.name not in MAXIMA
+        )
         self.kinds: dict[float, SampleKind] = {}
         self.kinds_by_text: dict[bytes, SampleKind] = {}
 
@@ -97,11 +114,16 @@ class BucketBefore(NamedTuple):
 class SampleTable:
     """Read pages into one value per slot, and learn new samples by the rules of the instance."""
 
-    def __init__(self, rules: Rules, *, tells_unwanted: bool = False) -> None:
-        """Tell of samples that are not submitted whether the instance wants their series, if that is asked for."""
+    def __init__(self, rules: Rules, *, tells_unwanted: bool = False, tells_contexts: bool = False) -> None:
+        """Tell of samples that are not submitted whether the instance wants their series, if that is asked for.
+
+        So may be told of samples that pass whether their contexts are their own.
+        """
         self._rules = rules
         self._tells_unwanted = tells_unwanted
+        self._tells_contexts = tells_contexts
         self.slots = Slots()
+        self.passing = Passing()
         self.gauges: dict[tuple[str, TagSet], GaugeContext] = {}
         self.families_on_page: set[str] = set()
         # Whether samples that are new on the page may be older, because they could not be told from others before. What
@@ -112,7 +134,9 @@ class SampleTable:
         # Those that earlier pages had without it: what came before it again, the next page reveals.
         self._late: list[Slot] = []
 
-        self._recognition = Recognition(self.slots, self._learn, self._learn_next_bucket, self._read_comment)
+        self._recognition = Recognition(
+            self.slots, self._learn_or_pass, self._learn_next_bucket, self._learn_passed, self._read_comment
+        )
         self._archive = Archive()
         self._families: dict[str, Family] = {}
         self._names: dict[bytes, SampleName] = {}
@@ -128,19 +152,26 @@ class SampleTable:
         self._tags_by_text: dict[str, str] = {}
         self._stored_by_tag: dict[str, str] = {}
         self._bucket_before: BucketBefore | None = None
+        # The families whose samples may pass on the current page, and how many samples were known before it.
+        self._may_pass: Set[Family] = frozenset()
+        self._known_before = 0
         # Where the samples are that tell of the process.
         self._process_slots: dict[bytes, Slot] = {}
         # Whether any gauge has a `pid`.
         self._has_workers = False
 
-    def read_page(self, batches: Iterable[list[bytes]], bad_lines: Counter[str]) -> Reading:
-        """Read a page, and count the lines of it that are bad.
+    def read_page(self, batches: Iterable[list[bytes]], bad_lines: Counter[str], *, may_pass: bool = False) -> Reading:
+        """Read a page, and count the lines of it that are bad. New samples may pass if that is allowed.
 
         Raises `NotMetricsError` when there are bad lines and no TYPE line at all: that is some other page. Truncated
         pages never get here: see `read_lines`.
         """
         self.families_on_page = set()
         self.unlearned = 0
+        self.passing.begin()
+        may_pass = may_pass and not self._tells_unwanted and not self._rules.shared.is_wanted
+        self._may_pass = frozenset(filter(_is_dateless, self._families.values())) if may_pass else frozenset()
+        self._known_before = self.slots.samples
         try:
             reading = self._recognition.read(batches, bad_lines)
         finally:
@@ -173,7 +204,7 @@ class SampleTable:
                 times[key].created, times[key].seen = value, seen
                 continue
             slot = counts[key]
-            slots.last[slot] = value
+            slots.last[slot], slots.warmth[slot] = value, CAME
             if reading.absent[slot]:
                 reading.values[slot] = value
 
@@ -186,6 +217,10 @@ class SampleTable:
         self.slots.last, self.slots.absent = reading.values, reading.absent
         self.slots.settle()
         self._archive.settle()
+        if self.passing.samples:
+            for identity, sample in self.passing.samples.items():
+                self._archive.put(identity, sample.value, -inf)
+            self._archive.limit(self.slots.samples + PASSED_PAGES * len(self.passing.samples), take_turns=False)
 
     def _note_workers(self, reading: Reading) -> None:
         """Remember which workers have changed what describes shared state, such as a budget.
@@ -282,6 +317,8 @@ class SampleTable:
                 if present:
                     names.update(metric.name for slot in present if (metric := kinds[slot].metric) is not None)
                     break
+        passed = {sample.kind for sample in self.passing.samples.values()}
+        names.update(kind.metric.name for kind in passed if kind.metric is not None)
         return names
 
     def wanted_samples(self) -> Iterator[str]:
@@ -304,6 +341,7 @@ class SampleTable:
     def forget_new(self) -> None:
         """Forget the samples that are new on the current page."""
         self.forget(self.slots.is_new[:])
+        self.passing.begin()
 
     def forget(self, gone: Flags, *, take_turns: bool = False) -> None:
         """Forget the samples of which this has a 1, and of which the last page had none.
@@ -347,6 +385,7 @@ class SampleTable:
     def forget_families(self) -> None:
         """Forget families without a known sample. They are learned again when a page declares them again."""
         used = {kind.family for kind in set(self.slots.kinds)}
+        used |= {sample.kind.family for sample in self.passing.samples.values()}
         self._families = {declared: family for declared, family in self._families.items() if family in used}
         self._names = {text: name for text, name in self._names.items() if name.family in used}
 
@@ -478,6 +517,54 @@ class SampleTable:
             self.unlearned += len(family.unsubmitted) - len(known)
         self._recognition.unlearn(family.unsubmitted)
 
+    def _learn_or_pass(self, sample: bytes, value: float) -> Slot | None:
+        """Return the slot of a sample whose text is not known, or None if it passes."""
+        if self._may_pass:
+            if not self.passing.is_on:
+                self.passing.judge(self.slots.samples - self._known_before, self._known_before)
+            if self.passing.is_on and self._passes(sample, value):
+                return None
+        return self._learn(sample)
+
+    def _passes(self, sample: bytes, value: float) -> bool:
+        """Let a sample pass if it can, and is of a series of which nothing is known."""
+        text, _, labels = sample.partition(b'{')
+        name = self._names.get(text.rstrip())
+        if name is None or not name.can_pass or not labels:
+            return False
+        family, kind, is_gauge = name.family, name.kind, not name.kind.is_count
+        if family not in self._may_pass:
+            return False
+        if not (isfinite(value) and value not in NO_LIMIT if is_gauge else 0.0 <= value <= LARGEST_COUNT):
+            return False
+        parsed, exact = _parsed(labels.removesuffix(b'}'))
+        key = hash(frozenset(exact.items()))
+        if key in family.series or (is_gauge and PID in parsed):
+            return False
+        tagged = self._rules.tags(family.type, parsed)
+        if tagged is None:
+            self.passing.lines += 1
+            return True
+        tags, hostname = tagged
+        context = 0
+        if is_gauge or self._tells_contexts:
+            context = _hash_of_context(self._stored_tags(tags), hostname)
+            if context in self._tag_sets:
+                return False
+        self.passing.put(hash((kind.key, key)), PassingSample(kind, sample, value, tags, hostname, context))
+        return True
+
+    def _learn_passed(self) -> Iterator[tuple[Slot, float]]:
+        """Learn the samples that passed and of which there is more to know; yield their slots and values."""
+        passing = self.passing
+        if not passing.samples:
+            return
+        known = self._archive.known(passing.samples)
+        # A family may tell when its series were created on this page for the first time, behind them.
+        dated = {identity for identity, sample in passing.samples.items() if sample.kind.family.is_dated}
+        for sample in passing.take(known | dated):
+            yield self._learn(sample.text), sample.value
+
     def _learn(self, sample: bytes) -> Slot:
         """Return the slot of a sample whose text is not known: a new one, or that of another spelling."""
         text, _, labels = sample.partition(b'{')
@@ -532,6 +619,7 @@ class SampleTable:
                 self._recognition.note(key, slot)
             return slot
         if kind.is_created:
+            kind.family.is_dated = True
             if series.created_slot is None:
                 series.created_slot = slots.add(key, kind, series)
             slots.keys[series.created_slot] = key
@@ -640,11 +728,7 @@ class SampleTable:
         text = type_ if type_ in ('gauge', 'summary') else '', hash(labels)
         known = self._label_sets.get(text)
         if known is None:
-            readable = _readable(labels)
-            parsed = exact = parse_labels(readable)
-            if UNREADABLE in readable:
-                # What this stands for may be all that tells these labels from others.
-                exact = parse_labels(labels.decode('utf-8', 'surrogateescape'))
+            parsed, exact = _parsed(labels)
             key = hash(frozenset(exact.items()))
             if self._rules.shared.is_wanted:
                 self._labels[key] = parsed
@@ -673,7 +757,7 @@ class SampleTable:
         To Datadog two of them are one series: they could overwrite each other.
         """
         stored = self._stored_tags(tags)
-        key = hash((hostname, *stored))
+        key = _hash_of_context(stored, hostname)
         known = self._tag_sets.get(key)
         if known is not None and known.hostname == hostname and self._stored_tags(known.tags) == stored:
             return known
@@ -681,17 +765,39 @@ class SampleTable:
         tag_set = TagSet([share(tag, tag) for tag in tags], hostname)
         return self._tag_sets.setdefault(key, tag_set) if known is None else tag_set
 
-    def _stored_tags(self, tags: list[str]) -> list[str]:
+    def _stored_tags(self, tags: list[str]) -> frozenset[str]:
         known = self._stored_by_tag
         for tag in tags:
             if tag not in known:
                 known[tag] = stored_tag(tag)
-        return sorted({known[tag] for tag in tags})
+        return frozenset([known[tag] for tag in tags])
+
+
+def _is_dateless(family: Family) -> bool:
+    """Tell whether series of a family are known, none of which tells when it was created."""
+    if family.is_dated is None:
+        series = next(filter(None, family.series.values()), None)
+        if series is not None:
+            family.is_dated = series.created_slot is not None or series.created == series.created
+    return family.is_dated is False
+
+
+def _hash_of_context(stored: frozenset[str], hostname: str) -> int:
+    return hash((hostname, stored))
 
 
 def _identity(kind: SampleKind, series: Series) -> int:
     """Return a hash of a sample, the same in any spelling."""
     return hash((kind.key, series.key))
+
+
+def _parsed(labels: bytes) -> tuple[dict[str, str], dict[str, str]]:
+    """Return labels as they may become tags, and with all that tells them from others."""
+    readable = _readable(labels)
+    parsed = exact = parse_labels(readable)
+    if UNREADABLE in readable:
+        exact = parse_labels(labels.decode('utf-8', 'surrogateescape'))
+    return parsed, exact
 
 
 def _readable(labels: bytes) -> str:

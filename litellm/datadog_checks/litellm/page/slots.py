@@ -22,6 +22,7 @@ from ..metrics import Reduction
 
 __all__ = [
     'ABSENT',
+    'CAME',
     'FEW_SAMPLES',
     'LARGEST_COUNT',
     'LEFT_OUT',
@@ -59,8 +60,8 @@ LEFT_OUT, NO_VALUE = 1, 2
 # A series with more samples is indexed before one of them is looked for.
 FEW_SAMPLES = 64
 
-# The warmth of a sample that was on no page before.
-NEW = 255
+# The warmth of a sample that was on no page before, and of one that counted, or passed, on its first page.
+NEW, CAME = 255, 254
 
 # The hash of a text that is no longer known: hash() never returns -1.
 UNLEARNED = -1
@@ -84,6 +85,7 @@ class Family:
         'created',
         'datadog_name',
         'has_counts',
+        'is_dated',
         'is_left_to_base',
         'is_submitted',
         'name',
@@ -95,6 +97,8 @@ class Family:
 
     def __init__(self, name: str, type_: str, datadog_name: str | None) -> None:
         self.name = name
+        # Whether its series tell when they were created. None until one is known.
+        self.is_dated: bool | None = None
         self.type = type_
         self.datadog_name = datadog_name
         self.is_submitted = False

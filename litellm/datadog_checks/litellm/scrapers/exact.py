@@ -55,10 +55,12 @@ class ExactScraper(LitellmScraper):
     def __init__(self, check: Any, config: MutableMapping[str, Any], options: Options) -> None:
         super().__init__(check, config, options)
         self._telemetry = Telemetry(self) if self.take_telemetry() else None
-        self._table = SampleTable(self.rules, tells_unwanted=self._telemetry is not None)
+        most = options.max_contexts
+        self._table = SampleTable(
+            self.rules, tells_unwanted=self._telemetry is not None, tells_contexts=most is not None
+        )
         self._ledger = Ledger(self._table.slots)
         self._submission = Submission(check, self._table.slots, IdleCounts(options.idle_counts))
-        most = options.max_contexts
         self._limit = None if most is None else ContextLimit(self._table, most)
         self._selection = Selection(self.address.url, options.filter_at_proxy and bool(options.exclude_metric_groups))
         # When the run before asked for a page in vain, and whether nothing listened there.
@@ -76,11 +78,15 @@ class ExactScraper(LitellmScraper):
         try:
             with self.ask() as response:
                 times = Times(asked, time.monotonic(), answered_at(response))
-                reading = self._table.read_page(self._lines(response, bad_lines), bad_lines)
+                reading = self._table.read_page(
+                    self._lines(response, bad_lines),
+                    bad_lines,
+                    may_pass=not self._ledger.processes_take_turns,
+                )
             if self._selection.is_used:
                 self._selection.verify(self._table.metrics_with_samples(reading), self._process(reading))
             families = self._selection.families_of_proxy(self._table.families_on_page)
-            has_samples = any(not reading.absent[slot] for slot in reading.order)
+            has_samples = self._table.passing.lines > 0 or any(not reading.absent[slot] for slot in reading.order)
             self.judge_page(map(self.rules.trimmed, families), has_samples=has_samples)
         except Exception as error:  # noqa: BLE001, it is raised again
             # Who refuses behind a redirect is somebody else.
@@ -90,8 +96,8 @@ class ExactScraper(LitellmScraper):
             raise as_error_of_answer(error) from None
         if bad_lines:
             self.warning(explain_bad_lines(bad_lines))
-        if reading.repeated:
-            self.warning(repeated_samples(len(reading.repeated), self.endpoint))
+        if repeated := len(reading.repeated) + self._table.passing.repeated:
+            self.warning(repeated_samples(repeated, self.endpoint))
         self._hand_over(reading, times, sum(bad_lines.values()) + self._table.unlearned)
         self._forget()
 
@@ -145,6 +151,8 @@ class ExactScraper(LitellmScraper):
             self._select(self._process(reading), table.metrics_with_samples(reading))
         table.accept(reading)
         self._submission.submit_counts(increments, reading, times.answered, with_history)
+        passing = table.passing.samples.values() if self._limit is None else self._limit.passing
+        self._submission.submit_passing(passing, count_in_full=ledger.new_counts_in_full)
         unlimited = self._submission.submit_gauges(table.gauges, reading)
         if self._telemetry is not None:
             self._telemetry.submit(table.slots, reading)

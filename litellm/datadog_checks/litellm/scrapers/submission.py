@@ -29,8 +29,9 @@ from datadog_checks.base.utils.time import get_timestamp
 
 from ..base_package import bucket_submitter, is_trial, lower_bound_of_lowest, submitter
 from ..metrics import MAXIMA_OF_BUDGETS, NO_LIMIT
+from ..page.passing import PassingSample
 from ..page.recognition import Reading
-from ..page.slots import NEW, UNWANTED, Flags, GaugeContext, Series, Slot, Slots, TagSet
+from ..page.slots import CAME, NEW, UNWANTED, Flags, GaugeContext, Series, Slot, Slots, TagSet
 
 __all__ = ['ROTATION', 'IdleCounts', 'Submission']
 
@@ -44,8 +45,8 @@ ROTATION = 300.0
 # Warmth is counted in steps of so many seconds, for it to fit into a byte.
 STEP = 5.0
 WARM = int(STAYS_WARM / STEP)
-# What is no warmth: a context that counted on its first page, and that one in the run after, with its one zero.
-CAME, CLOSES = 254, 253
+# What is no warmth, like `CAME`: a context in the run after the one that it came with, with its one zero.
+CLOSES = 253
 
 
 class IdleCounts(StrEnum):
@@ -209,6 +210,23 @@ class Submission:
             submitter(self._check)(COUNT, kind.metric.name, increment, own, tags.hostname, False)
         else:
             bucket_submitter(self._check)(kind.metric.name, int(increment), lower or 0, upper or 0, own, tags.hostname)
+
+    def submit_passing(self, samples: Iterable[PassingSample], *, count_in_full: bool) -> None:
+        """Submit the values of samples that pass, those of counts only if all of them happened since the page before.
+
+        No zero follows in the next run, unless the samples are on its page: where one shares its context with others,
+        the graph comes down when it is their turn.
+        """
+        submit, always = submitter(self._check), self._idle_counts == IdleCounts.ALWAYS
+        for kind, _, value, tags, hostname, _ in samples:
+            metric = kind.metric
+            if metric is None:
+                continue
+            if metric.is_gauge:
+                now = get_timestamp() - value if metric.is_elapsed else value
+                submit(GAUGE, metric.name, now, tags, hostname, False)
+            elif (increment := value if count_in_full else 0.0) or always:
+                submit(COUNT, metric.name, increment, tags, hostname, False)
 
     def submit_gauges(self, gauges: Mapping[tuple[str, TagSet], GaugeContext], reading: Reading) -> Counter[str]:
         """Submit one value for each gauge: that of its samples, reduced by what the gauge means.
