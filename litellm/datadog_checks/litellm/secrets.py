@@ -86,6 +86,8 @@ _SAYS_SECRET = re.compile('auth|cookie|credential|key|pass|secret|session|sig|to
 _USER_INFO = re.compile(r'(?<=://)[^/?#@\s]+@')
 _PATH_PARAMETER = re.compile('(?<=;)[^;/]+')
 _WORD = re.compile(r'[^\s"\'<>]+')
+# Of the value of a header, as in `Token token="KEY", user=me`.
+_BETWEEN_PARTS = re.compile('[\\s"\',:;=]+')
 _NO_WORD = re.compile(r'\W', re.ASCII)
 # A secret in base64 with the two signs before it that may have bits of it, and all behind it.
 _BASE64 = '[a-z0-9+/_-]{{0,2}}{}[a-z0-9+/=_-]*'
@@ -310,7 +312,11 @@ def secrets_of_header(name: str, value: str) -> Iterator[str]:
     """Yield a header's value, and the parts of it that are worth hiding: of `Bearer KEY` also `KEY`."""
     if name.lower() in _PLAIN_HEADERS:
         return
-    shortest = 1 if _SAYS_SECRET.search(name) else SHORTEST_VALUE
+    is_secret = _SAYS_SECRET.search(name) is not None
+    shortest = 1 if is_secret else SHORTEST_VALUE
+    for part in _BETWEEN_PARTS.split(value):
+        if is_secret and len(part) >= SHORTEST_VALUE:
+            yield from _forms(part)
     for part in (
         value,
         value.partition(' ')[2],

@@ -30,7 +30,7 @@ from datadog_checks.base.utils import http, tls
 from datadog_checks.litellm import LitellmCheck
 from datadog_checks.litellm.doctor.cli import main as doctor
 from datadog_checks.litellm.report.cli import main
-from datadog_checks.litellm.secrets import MASK, Redactor, hushed, secrets_of
+from datadog_checks.litellm.secrets import MASK, Redactor, hushed, secrets_of, secrets_of_header
 from tests.support.endpoint import PROMETHEUS, Answer, answering, answering_json, serving_paths
 
 PLANTED = 'pl4nted'
@@ -463,6 +463,13 @@ def test_what_requests_send_that_is_no_option_is_a_secret(
 
     for name in ('agent', 'environment', 'netrc'):
         assert check.secrets(f'{PLANTED}-{name}') == MASK
+
+
+@pytest.mark.parametrize('form', ['Token token="{}"', 'ApiKey me:{}', "Digest a='b', response='{}', c=d", '{}, b'])
+def test_a_part_of_a_header_is_a_secret_whatever_is_around_it(form: str) -> None:
+    redact = Redactor(secrets_of_header('Authorization', form.format(f'{PLANTED}-key')))
+
+    assert redact(f'x {PLANTED}-key') == f'x {MASK}'
 
 
 def test_a_header_that_is_never_a_credential_masks_nothing() -> None:
