@@ -447,6 +447,40 @@ def test_what_two_workers_show_of_a_series_that_is_forgotten_in_between_counts_o
         assert watch.requests() == 10 + 7
 
 
+@pytest.mark.parametrize('away', [FORGOTTEN, 3 * FORGOTTEN])
+def test_what_several_workers_hold_counts_on_though_others_answer_for_long(away: int) -> None:
+    """Of many workers, few have the series of one caller."""
+    with SimulatedProxy(workers=4) as proxy:
+        watch = Watch(proxy, LitellmCheck)
+        for worker in (0, 1, 2):
+            proxy.count(REQUESTS, 1_000, worker, model='a')
+            proxy.observe(LATENCY, 0.5, worker, model='a')
+        for worker in (0, 1, 2, 3):
+            watch.scrape(worker)
+        for worker in (0, 1, 2, 1, 0, 2):
+            proxy.count(REQUESTS, 3, worker, model='a')
+            proxy.observe(LATENCY, 4, worker, model='a')
+            for _ in range(away // 3):
+                watch.scrape(3)
+            watch.scrape(worker)
+
+        assert watch.requests() == 6 * 3
+        assert watch.counts() == true_counts(proxy, every_label)
+
+
+@pytest.mark.parametrize('first', ['NaN', 'x', '5000'])
+def test_what_one_worker_counted_is_never_compared_with_what_another_had_when_it_was_forgotten(
+    first: str, pages: Pages
+) -> None:
+    one, other = START - 60, START - 50
+    pages.show(*_lines(5_000, one))
+    pages.show(*_lines(84, other))
+    for _ in range(FORGOTTEN):
+        pages.show(f'{REQUESTS}_total{{n="1"}} 1', f'{REQUESTS}_created{{n="1"}} {START - 40}')
+
+    assert [pages.show(*_lines(value, one)) for value in (first, 5_000, 5_002)] == [0, 0, 2]
+
+
 def test_what_pods_with_large_pages_of_their_own_hold_is_not_counted_again(
     pages: Pages, monkeypatch: pytest.MonkeyPatch
 ) -> None:

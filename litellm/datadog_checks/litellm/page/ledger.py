@@ -218,6 +218,10 @@ class Ledger:
             if not 0.0 < created < LATEST_CREATED:
                 self._untold.setdefault(series, self.pages)
                 continue
+            if not series.slots and (series.parked is not None or series.created == series.created):
+                # What its incarnations had counted comes back with the first sample, and it is told again with that.
+                reading.kept.add(slot)
+                continue
             self._untold.pop(series, None)
             if created != series.created:
                 changed.append((series, series.created))
@@ -274,7 +278,8 @@ class Ledger:
         """Tell whether each incarnation came to be while we were watching, and whether several processes answer."""
         if not changed:
             return
-        returns = any(series.parked is not None and series.created in series.parked for series, _ in changed)
+        back = {series for series, _ in changed if series.parked is not None and series.created in series.parked}
+        returns = bool(back)
         follows = self._has_others(changed, reading)
         is_same = follows or self._has_others(changed, reading, out_of_archive=True)
         is_known = (is_same or returns) and not reveals
@@ -290,8 +295,9 @@ class Ledger:
             # The page was made at some time between these.
             earliest, latest = times.asked - age, times.answered - age
             # By the clock of a known process, what is newer than all that was ever seen was never seen.
-            series.is_young = (is_known and series.created > newest_before) or (
-                earliest >= self._forgotten_until and (is_known or earliest > self._watching_since)
+            series.is_young = series not in back and (
+                (is_known and series.created > newest_before)
+                or (earliest >= self._forgotten_until and (is_known or earliest > self._watching_since))
             )
             if before == before:
                 self._park(series, before)
@@ -351,10 +357,10 @@ class Ledger:
 
     def _change(self, series: Series, before: float, reading: Reading, increments: dict[Slot, float]) -> bool:
         """Count what another incarnation has beyond what it had; tell whether it is another one at all."""
-        if before != before:
-            return False
         slots, values = self._slots, reading.values
         known = () if series.parked is None else series.parked.take(series.created)
+        if before != before and not known:
+            return False
         for position, slot in enumerate(series.slots):
             if not slots.kinds[slot].is_count:
                 continue
@@ -483,7 +489,7 @@ class Ledger:
         return pages.translate(bytes(number >= after for number in range(MOST_PAGES + 1)))
 
     def forget_parked(self, all_series: Iterable[Series], gone: Flags) -> None:
-        """Forget the incarnations that other processes hold and have not shown for long, or that lose their series.
+        """Forget the incarnations that other processes hold and have not shown for long.
 
         Series that lose their time of creation no longer tell it.
         """
@@ -494,8 +500,7 @@ class Ledger:
                 self._untold.setdefault(series, self.pages)
             if series.parked is None:
                 continue
-            is_gone = all(gone[slot] for slot in series.slots)
-            newest = max(newest, series.parked.forget(self.pages if is_gone else horizon))
+            newest = max(newest, series.parked.forget(horizon))
             if not series.parked:
                 series.parked = None
         self._forgotten_until = max(self._forgotten_until, newest + DATE_IS_BEHIND)

@@ -194,16 +194,26 @@ class SampleTable:
             kind, series = slots.kinds[slot], slots.series[slot]
             if series is None or not (kind.is_count or kind.is_created):
                 continue
+            if series.parked is not None and series.parked.names is not None and series.slots:
+                at = {name: position for position, name in enumerate(series.parked.names)}
+                series.parked.keep([at.get(slots.kinds[one].key, len(at)) for one in series.slots])
+                series.parked.names = None
             if kind.is_count:
                 counts[_identity(kind, series)] = slot
             is_first = kind.is_created or slot == series.slots[0]
             if is_first and kind.family.created is not None and all(map(slots.is_new.__getitem__, series.slots)):
                 times[_identity(kind.family.created, series)] = series
+        found = []
         for key, value, seen in self._archive.take(counts.keys() | times.keys()):
             if key in times:
                 times[key].created, times[key].seen = value, seen
-                continue
-            slot = counts[key]
+            else:
+                found.append((counts[key], value, seen))
+        for slot, value, seen in found:
+            series = slots.series[slot]
+            if series is not None and series.created == series.created and series.seen != seen:
+                # Another incarnation had counted that: what this one has is not known.
+                value = reading.values[slot]
             slots.last[slot], slots.warmth[slot] = value, CAME
             if reading.absent[slot]:
                 reading.values[slot] = value
@@ -368,6 +378,12 @@ class SampleTable:
                     contexts.add(context)
         self._archive.limit(slots.samples, take_turns=take_turns)
         for series in all_series:
+            if series.parked is not None and all(map(gone.__getitem__, series.slots)):
+                # What other processes hold of it is known for longer.
+                if series.parked.names is None:
+                    series.parked.names = [slots.kinds[slot].key for slot in series.slots]
+                if series.created_slot is None or gone[series.created_slot]:
+                    series.created, series.seen, series.is_young = ABSENT, -inf, False
             series.forget(gone)
         for context in contexts:
             context.forget(gone)
@@ -386,6 +402,7 @@ class SampleTable:
         """Forget families without a known sample. They are learned again when a page declares them again."""
         used = {kind.family for kind in set(self.slots.kinds)}
         used |= {sample.kind.family for sample in self.passing.samples.values()}
+        used.update(family for family in self._families.values() if any(filter(None, family.series.values())))
         self._families = {declared: family for declared, family in self._families.items() if family in used}
         self._names = {text: name for text, name in self._names.items() if name.family in used}
 
@@ -397,13 +414,13 @@ class SampleTable:
             family.series = {
                 key: series
                 for key, series in family.series.items()
-                if series and (series.slots or series.created_slot is not None)
+                if series and (series.slots or series.created_slot is not None or series.parked is not None)
             }
             keys.update(family.series if self._labels else ())
-            for series in family.series.values():
-                if series is not None:
-                    tag_sets.add(series.tags)
-                    self._follow_first(family, series)
+            # The first of those that share a context has to have it.
+            for series in sorted(filter(None, family.series.values()), key=lambda one: not one.slots):
+                tag_sets.add(series.tags)
+                self._follow_first(family, series)
         self._labels = {key: labels for key, labels in self._labels.items() if key in keys}
         self._tag_sets = {key: tags for key, tags in self._tag_sets.items() if tags in tag_sets}
         used = set(self.slots.kinds)

@@ -172,7 +172,7 @@ class Parked:
     the number of the first page that left it out, and the values in the order of the series' slots.
     """
 
-    __slots__ = ('_rows', '_width')
+    __slots__ = ('_rows', '_width', 'names')
 
     # What a row has before the values.
     HEAD = 3
@@ -180,6 +180,8 @@ class Parked:
     def __init__(self) -> None:
         self._rows = array('d')
         self._width = self.HEAD
+        # The keys of the kinds that the values are of, while the series has no slots.
+        self.names: list[int] | None = None
 
     def __len__(self) -> int:
         return len(self._rows) // self._width
@@ -215,7 +217,7 @@ class Parked:
         return newest
 
     def keep(self, positions: Sequence[int]) -> None:
-        """Let the rows have the values in these positions, in order, and no others."""
+        """Let the rows have the values in these positions, in order, and no others; `ABSENT` where they have none."""
         rows, width = self._rows, self._width
         self._rows, self._width = array('d'), self.HEAD + len(positions)
         for start in range(0, len(rows), width):
@@ -265,7 +267,7 @@ class Series:
     def forget(self, gone: Flags) -> None:
         """Forget the samples of which this has a 1."""
         kept = [position for position, slot in enumerate(self.slots) if not gone[slot]]
-        if self.parked is not None and len(kept) < len(self.slots):
+        if self.parked is not None and self.parked.names is None and len(kept) < len(self.slots):
             self.parked.keep(kept)
         self.slots = array('i', [self.slots[position] for position in kept])
         if self.created_slot is not None and gone[self.created_slot]:
