@@ -24,9 +24,10 @@ from tests.support.watch import REQUESTS, Watch
 
 PAGE = '# TYPE litellm_in_flight_requests gauge\nlitellm_in_flight_requests 3.0\n'
 
-# Answers after which an empty page, or one without types, is a good page that counts nothing.
-GOOD = {'nothing', 'a comment', 'no types'}
-UNEXPECTED = sorted(TROUBLES.keys() - DAMAGED.keys() - GOOD - {'time-out'})
+# Answers that are a page without families.
+EMPTY = {name: TROUBLES[name] for name in ('nothing', 'nothing of any type', 'a comment', 'no types')}
+SUSPECT = {**DAMAGED, **EMPTY}
+UNEXPECTED = sorted(TROUBLES.keys() - SUSPECT.keys() - {'time-out'})
 
 
 @pytest.fixture
@@ -57,13 +58,13 @@ def gateway(
 
 
 @pytest.mark.parametrize('options', [{}, {'use_stock_scraper': True}], ids=['exact', 'stock'])
-@pytest.mark.parametrize('trouble', DAMAGED)
+@pytest.mark.parametrize('trouble', SUSPECT)
 def test_trouble_with_compression_costs_no_scrape_and_is_told_once(
     trouble: str, options: dict[str, Any], proxy: SimulatedProxy
 ) -> None:
     one = watch(proxy, **options)
     proxy.count(REQUESTS, model='a')
-    with gateway(proxy, repeat(DAMAGED[trouble])):
+    with gateway(proxy, repeat(SUSPECT[trouble])):
         for _ in range(optimization.FIRST_REST + 10):
             proxy.count(REQUESTS, model='a')
             assert one.scrape().error == ''
@@ -121,6 +122,20 @@ def test_a_failure_of_the_proxy_is_not_held_against_compression(proxy: Simulated
 
     assert asked == [True, False, True, True]
     assert one.warnings == []
+
+
+def test_a_page_that_is_empty_however_it_is_requested_is_requested_the_plain_way_until_it_is_not() -> None:
+    asked: list[bool] = []
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        asked.append(is_optimized(request))
+        page = '' if len(asked) < 5 else PAGE
+        answering(200, page, {'Content-Type': PROMETHEUS, 'Connection': 'close'})(request)
+
+    with serving(answer) as url:
+        assert all(runs_of(url, 6))
+
+    assert asked == [True, False, False, False, False, True, True]
 
 
 @pytest.mark.parametrize('option', ['headers', 'extra_headers'])
@@ -245,7 +260,7 @@ def runs_of(url: str, number: int) -> list[bool]:
 
 
 @given(
-    answers=st.lists(st.sampled_from([None, *DAMAGED]), max_size=30),
+    answers=st.lists(st.sampled_from([None, *SUSPECT]), max_size=30),
     rest=st.integers(1, 4),
 )
 @settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
@@ -256,7 +271,7 @@ def test_whatever_comes_of_compression_a_proxy_that_answers_plainly_is_scraped(
         patch.setattr(optimization, 'FIRST_REST', rest)
         one = watch(proxy)
         proxy.count(REQUESTS, model='a')
-        with gateway(proxy, (None if name is None else DAMAGED[name] for name in answers)):
+        with gateway(proxy, (None if name is None else SUSPECT[name] for name in answers)):
             for number in range(1, 40):
                 proxy.count(REQUESTS, model='a')
                 assert one.scrape().error == ''
@@ -264,7 +279,7 @@ def test_whatever_comes_of_compression_a_proxy_that_answers_plainly_is_scraped(
 
 
 @given(
-    answers=st.lists(st.sampled_from([None, *DAMAGED, *UNEXPECTED]), max_size=30),
+    answers=st.lists(st.sampled_from([None, *SUSPECT, *UNEXPECTED]), max_size=30),
     rest=st.integers(1, 4),
 )
 @settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))

@@ -177,6 +177,7 @@ class LitellmScraper(AdaptedScraper):
         """
         families = set(families)
         self.page_was_empty = not families
+        self._transfer.has_families(bool(families))
         if not families and has_samples:
             self.warning(
                 'The metrics page at %s has samples, but no `# TYPE` lines, without which samples are not collected. '

@@ -2,7 +2,8 @@
 
 LiteLLM compresses its page itself, and so may any gateway in front of it. A gateway that damages what it compresses, or
 a connection that is found closed when it is used again, costs no page, see `optimization`. The plain request asks for
-no compression, and for the connection to be closed.
+no compression, and for the connection to be closed. An empty page may be the proxy's own, and is so only if the plain
+one is empty, too.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from types import MappingProxyType
 from requests import Response
 from requests.exceptions import ConnectionError, HTTPError, RequestException
 
-from ..transport.errors import PartialPageError, TruncatedPageError, was_connected
+from ..transport.errors import EmptyPageError, PartialPageError, TruncatedPageError, was_connected
 from .optimization import Optimization
 
 __all__ = ['ACCEPTED_ENCODINGS', 'Transfer']
@@ -37,6 +38,7 @@ class Transfer(Optimization):
         self._plain = {'Connection': 'close', **({'Accept-Encoding': 'identity'} if compresses else {})}
         self._may_be_compressed = compresses
         self._was_compressed = False
+        self._is_empty = False
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -48,7 +50,7 @@ class Transfer(Optimization):
             self._was_compressed = False
             read()
             if not self.is_used:
-                self.is_used = self.has_rested() and self._is_wanted
+                self.is_used = self.has_rested() and self._is_wanted and not self._is_empty
 
         return super().scrape(read_page)
 
@@ -57,11 +59,22 @@ class Transfer(Optimization):
         encoding = response.headers.get('Content-Encoding', '').strip().lower()
         self._was_compressed = self._may_be_compressed and encoding not in ('', 'identity')
 
+    def has_families(self, any_of_them: bool) -> None:
+        """Take note of whether a page has any. Raises an error if it may have none because of its transfer."""
+        self._is_empty = not any_of_them
+        if self._is_empty and self.is_used:
+            raise EmptyPageError
+
+    def is_explained(self, fault: RequestException) -> bool:
+        return isinstance(fault, EmptyPageError) and self._is_empty
+
     def is_suspect(self, error: RequestException) -> bool:
         if isinstance(error, HTTPError):
             return self._may_be_compressed and error.response.status_code == NOT_ACCEPTABLE
         if isinstance(error, PartialPageError):
             # It was read in full, but is another part than was asked for.
             return False
+        if isinstance(error, EmptyPageError):
+            return True
         is_broken = isinstance(error, ConnectionError | TruncatedPageError) and was_connected(error)
         return self._was_compressed or (self._keeps_connections and is_broken)

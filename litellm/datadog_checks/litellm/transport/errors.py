@@ -33,6 +33,7 @@ __all__ = [
     'TOO_SLOW',
     'URL_HINT',
     'CopiedPageError',
+    'EmptyPageError',
     'NoTokenError',
     'NotMetricsError',
     'PageLimitError',
@@ -103,12 +104,27 @@ class CopiedPageError(PartialPageError):
         self.metrics = frozenset()
 
 
+class EmptyPageError(RequestException):
+    """There is no family on the page, maybe because of how it was requested: nothing of it was submitted."""
+
+    def __init__(self) -> None:
+        super().__init__('the page is empty.')
+
+
 class PageLimitError(RequestException):
     """The page is larger, or takes longer, than an option allows: nothing of it was submitted."""
 
 
 # Errors whose messages say what to do.
-_EXPLAINED = (NoTokenError, NotMetricsError, PartialPageError, TruncatedPageError, PageLimitError, HTTPError)
+_EXPLAINED = (
+    EmptyPageError,
+    HTTPError,
+    NoTokenError,
+    NotMetricsError,
+    PageLimitError,
+    PartialPageError,
+    TruncatedPageError,
+)
 
 
 def as_error_of_answer(error: Exception) -> Exception:
