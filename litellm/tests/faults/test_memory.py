@@ -94,7 +94,7 @@ def megabytes(which: str) -> float:
     return int(found[1]) / 1024
 
 
-def peak_of_churn(check_class: type[OpenMetricsBaseCheckV2], processes: int) -> float:
+def peak_of_churn(check_class: type[OpenMetricsBaseCheckV2], processes: int, are_dated: bool = True) -> float:
     """Return the peak in MB of scrapes of pages with 10,000 series, which each of the processes shows once."""
     clock = Clock()
     created = clock.now()
@@ -105,16 +105,18 @@ def peak_of_churn(check_class: type[OpenMetricsBaseCheckV2], processes: int) -> 
             answering = page % processes
             first = 100 + (page // processes) * 10_000
             new_users = range(first, first + 10_000)
-            server.page = page_of_users(range(100), created - answering, new_users, clock.now() - 1 - answering / 8)
+            text = page_of_users(range(100), created - answering, new_users, clock.now() - 1 - answering / 8)
+            server.page = text if are_dated else text.partition(f'# HELP {REQUESTS}_created')[0]
             process.submit(scrape, clock).result()
         return process.submit(peak).result()
 
 
 @pytest.mark.skipif(not Path('/proc/self/clear_refs').exists(), reason='Linux tells the peak of a process')
-# Series that several processes show have an incarnation of each to remember. Measured: 1.65 times stock, and 1.7.
-@pytest.mark.parametrize('processes', [1, 3])
+# Series that several processes show have an incarnation of each to remember. Of those without a time of creation the
+# first page is still known while the second passes. Measured: 1.45 to 1.65 times stock, 1.5 to 1.7, and 2.0.
+@pytest.mark.parametrize(('processes', 'are_dated', 'most'), [(1, True, 2.0), (3, True, 2.0), (1, False, 2.3)])
 def test_a_churn_of_ten_thousand_series_a_page_takes_a_bounded_multiple_of_the_memory_of_stock(
-    processes: int,
+    processes: int, are_dated: bool, most: float
 ) -> None:
-    stock = peak_of_churn(StockCheck, processes)
-    assert peak_of_churn(LitellmCheck, processes) <= 2.0 * stock
+    stock = peak_of_churn(StockCheck, processes, are_dated)
+    assert peak_of_churn(LitellmCheck, processes, are_dated) <= most * stock

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterator, Mapping, Set
-from itertools import compress, count
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
+from itertools import compress, count, repeat
 from typing import Any
 
 from .slots import UNLEARNED
@@ -48,6 +48,12 @@ class Archive:
         self._values.append(value)
         self._seen.append(seen)
 
+    def put_undated(self, keys: Collection[int], values: Iterable[float]) -> None:
+        """Keep the last values of samples that do not tell when they were created."""
+        self._keys.extend(keys)
+        self._values.extend(values)
+        self._seen.extend(repeat(-math.inf, len(keys)))
+
     def known(self, samples: Mapping[int, Any]) -> set[int]:
         """Return those of these samples that are known."""
         return samples.keys() & self._keys
@@ -71,9 +77,12 @@ class Archive:
         self._taken = []
         self._most = max(self._most, samples * TURNS if take_turns else samples)
         if len(self._keys) > self._most:
-            is_kept = bytes(map(UNLEARNED.__ne__, self._keys))
-            seen = array('d', compress(self._seen, is_kept))
-            self.dropped_until = max(self.dropped_until, max(seen[: -self._most], default=-math.inf))
-            self._keys = array('q', compress(self._keys, is_kept))[-self._most :]
-            self._values = array('d', compress(self._values, is_kept))[-self._most :]
-            self._seen = seen[-self._most :]
+            if UNLEARNED in self._keys:
+                is_kept = bytes(map(UNLEARNED.__ne__, self._keys))
+                self._keys = array('q', compress(self._keys, is_kept))
+                self._values = array('d', compress(self._values, is_kept))
+                self._seen = array('d', compress(self._seen, is_kept))
+            self.dropped_until = max(self.dropped_until, max(self._seen[: -self._most], default=-math.inf))
+            self._keys = self._keys[-self._most :]
+            self._values = self._values[-self._most :]
+            self._seen = self._seen[-self._most :]

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Set
-from math import inf, isfinite, isinf, isnan
+from math import isfinite, isinf, isnan
 from typing import NamedTuple
 
 from prometheus_client import Metric as PrometheusFamily
@@ -228,8 +228,8 @@ class SampleTable:
         self.slots.settle()
         self._archive.settle()
         if self.passing.samples:
-            for identity, sample in self.passing.samples.items():
-                self._archive.put(identity, sample.value, -inf)
+            passed = self.passing.samples
+            self._archive.put_undated(passed.keys(), (sample.value for sample in passed.values()))
             self._archive.limit(self.slots.samples + PASSED_PAGES * len(self.passing.samples), take_turns=False)
 
     def _note_workers(self, reading: Reading) -> None:
@@ -562,7 +562,8 @@ class SampleTable:
         if tagged is None:
             self.passing.lines += 1
             return True
-        tags, hostname = tagged
+        share = self._tags_by_text.setdefault
+        tags, hostname = [share(tag, tag) for tag in tagged[0]], tagged[1]
         context = 0
         if is_gauge or self._tells_contexts:
             context = _hash_of_context(self._stored_tags(tags), hostname)
