@@ -32,6 +32,7 @@ from tests.support.endpoint import (
     serving_page,
     serving_paths,
 )
+from tests.support.misbehaving import Endpoint
 from tests.support.simulated_proxy import SimulatedProxy
 
 Shown = dict[str, list[str]]
@@ -167,6 +168,11 @@ def over_tls(made: Certificate, scheme: str = 'https', **options: Any) -> Shown:
     tls.load_cert_chain(made.file)
     with serving_paths({'/metrics/': PAGE}, tls) as url:
         return shown(f'{url.replace("https", scheme)}/metrics/', **options)
+
+
+def through_a_proxy_with_a_certificate_of_its_own(folder: Path) -> Shown:
+    with Endpoint(certificate(folder).file) as forward:
+        return shown('https://litellm.invalid/metrics/', proxy={'https': forward.url}, collect_readiness=False)
 
 
 def workers_in_turn() -> Shown:
@@ -305,6 +311,7 @@ FAULTS: dict[str, Callable[[], Shown]] = {
 # Those that need a folder as well.
 FAULTS_WITH_FILES: dict[str, Callable[[Path], Shown]] = {
     'no HTTP response came over the connection': no_tls_on_a_port_with,
+    "the forward proxy's certificate is not trusted": through_a_proxy_with_a_certificate_of_its_own,
     "the proxy's certificate is not trusted": tls_with_a_certificate_of_its_own,
     "the proxy's certificate is not valid at this time": tls_with_a_certificate_that_has_expired,
     "the proxy's certificate is for other hosts": tls_with_a_certificate_for_another_host,

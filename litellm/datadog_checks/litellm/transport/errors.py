@@ -154,6 +154,11 @@ def _explained(error: Exception) -> Exception:
         return error
     if isinstance(error, SSLError):
         return SSLError(f'TLS connection failed: {_tls_advice(str(error))}')
+    if _is_of_forward_proxy(error) and 'CERTIFICATE_VERIFY_FAILED' in str(error):
+        return ProxyError(
+            "the forward proxy's certificate is not trusted: set both `tls_ca_cert` and the environment variable "
+            "SSL_CERT_FILE of the Agent to files with its authority's certificates, or give `proxy` an `http://` URL."
+        )
     if _is_of_forward_proxy(error):
         return ProxyError(
             'cannot connect through the forward proxy: check the `proxy` option, or set `skip_proxy: true`.'
