@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Set
-from math import isfinite, isinf, isnan
+from math import inf, isfinite, isinf, isnan
 from typing import NamedTuple
 
 from prometheus_client import Metric as PrometheusFamily
