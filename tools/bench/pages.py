@@ -208,19 +208,28 @@ class BelowZeroPage(SyntheticPage):
 
 
 class FleetingPage:
-    """A page of one counter whose label sets are all new at each `advance`, and have one sample each."""
+    """A page of one counter whose label sets are all new at each `advance`, and have one sample each.
 
-    def __init__(self, samples: int) -> None:
-        self._samples = samples
+    Or two, if its series tell when they were created.
+    """
+
+    def __init__(self, samples: int, *, dated: bool = False) -> None:
+        self._series = samples // 2 if dated else samples
+        self._dated = dated
         self._first = 0
 
     def advance(self) -> None:
-        self._first += self._samples
+        self._first += self._series
 
     def render(self) -> bytes:
-        name = f'{COUNTERS[0]}_total'
-        labels = (','.join(_labels(number)) for number in range(self._first, self._first + self._samples))
-        return ''.join([f'# TYPE {name} counter\n', *(f'{name}{{{one}}} 1.0\n' for one in labels)]).encode()
+        name = COUNTERS[0]
+        labels = [','.join(_labels(number)) for number in range(self._first, self._first + self._series)]
+        lines = [f'# TYPE {name}_total counter\n', *(f'{name}_total{{{one}}} 1.0\n' for one in labels)]
+        if self._dated:
+            created = time.time() - 1
+            lines.append(f'# TYPE {name}_created gauge\n')
+            lines += (f'{name}_created{{{one}}} {created + at / 1e6!r}\n' for at, one in enumerate(labels))
+        return ''.join(lines).encode()
 
 
 class PagesByTurns:

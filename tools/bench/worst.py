@@ -44,7 +44,8 @@ def worst(samples: int) -> Iterator[Worst]:
         '2 pods by turns': partial(PagesByTurns, samples, 2),
         '20 pods by turns': partial(PagesByTurns, samples, 20),
         'every label set new': partial(SyntheticPage, samples, 1.0, 1.0),
-        'the same, a sample each': partial(FleetingPage, samples // 10),
+        'the same, a sample each': partial(FleetingPage, samples),
+        'the same, and its time of creation': partial(FleetingPage, samples, dated=True),
     }
     with PageProcess() as server:
         for title, make_page in kinds.items():

@@ -343,7 +343,9 @@ class Ledger:
 
     def _had_dates(self) -> bool:
         """Tell whether the page before had any time of creation."""
-        return any(kind.is_created and self._was_on_page_before(slot) for slot, kind in enumerate(self._slots.kinds))
+        return any(
+            kind.is_created and self._slots.was_on_page_before(slot) for slot, kind in enumerate(self._slots.kinds)
+        )
 
     def _is_new(self, series: Series) -> bool:
         return all(map(self._slots.is_new.__getitem__, series.slots))
@@ -425,7 +427,9 @@ class Ledger:
         slots = self._slots
         return (
             any(
-                not slots.kinds[slot].is_sum and self._was_on_page_before(slot) and _is_dateless(slots.series[slot])
+                not slots.kinds[slot].is_sum
+                and self._slots.was_on_page_before(slot)
+                and _is_dateless(slots.series[slot])
                 for slot in fallen
             )
             and (started is None or started != self._started)
@@ -439,7 +443,7 @@ class Ledger:
         """Count in full the series that have started over for themselves."""
         slots, values = self._slots, reading.values
         expired = {
-            slots.series[slot] for slot in fallen if not slots.kinds[slot].is_sum or not self._was_on_page_before(slot)
+            slots.series[slot] for slot in fallen if not slots.kinds[slot].is_sum or not slots.was_on_page_before(slot)
         }
         for slot in fallen:
             series = slots.series[slot]
@@ -451,9 +455,6 @@ class Ledger:
             else:
                 # A sum that fell alone has observed something negative.
                 _keep(slot, slots.last[slot], reading)
-
-    def _was_on_page_before(self, slot: Slot) -> bool:
-        return not (self._slots.is_new[slot] or self._slots.absent[slot])
 
     def _close(self, reading: Reading, times: Times, started: float | None, is_whole: bool) -> None:
         """Make this page the last one."""

@@ -6,6 +6,9 @@ submitted and archived. What is in the archive already is learned, and goes on f
 so much has passed in between that the archive had no room for it. If most of what passes does not return, what is new
 on the next page passes from its first line on.
 
+Not exact: what passed is not known to a page on which counters show that all processes have started over. A sample that
+returns later than that loses what it had before, at most.
+
 Not all samples can pass: whether a count that tells of its creation counts in full is decided by its series, and of
 what many samples make up, as buckets do a histogram, each would have to know the others. See `SampleTable`.
 """

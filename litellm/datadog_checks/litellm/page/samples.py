@@ -11,6 +11,7 @@ learn: what happened to a sample is the business of the `ledger`.
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Set
 from math import inf, isfinite, isinf, isnan
@@ -155,6 +156,8 @@ class SampleTable:
         # The families whose samples may pass on the current page, and how many samples were known before it.
         self._may_pass: Set[Family] = frozenset()
         self._known_before = 0
+        # The samples that passed on the page before.
+        self._passed_before = array('q')
         # Where the samples are that tell of the process.
         self._process_slots: dict[bytes, Slot] = {}
         # Whether any gauge has a `pid`.
@@ -209,6 +212,7 @@ class SampleTable:
                 times[key].created, times[key].seen = value, seen
             else:
                 found.append((counts[key], value, seen))
+        slots.passed = {counts[key] for key in counts.keys() & self._passed_before}
         for slot, value, seen in found:
             series = slots.series[slot]
             if series is not None and series.created == series.created and series.seen != seen:
@@ -227,6 +231,7 @@ class SampleTable:
         self.slots.last, self.slots.absent = reading.values, reading.absent
         self.slots.settle()
         self._archive.settle()
+        self._passed_before = array('q', self.passing.samples)
         if self.passing.samples:
             passed = self.passing.samples
             self._archive.put_undated(passed.keys(), (sample.value for sample in passed.values()))

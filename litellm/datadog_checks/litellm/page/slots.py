@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from itertools import compress, count, repeat
 from typing import NamedTuple, TypeAlias
 
@@ -322,8 +322,9 @@ class Slots:
         self.warmth = bytearray()
         # Whether a `ContextLimit` holds back the sample's count.
         self.held = bytearray()
-        # Whether the sample is new on the current page.
+        # Whether the sample is new on the current page, and those of the new ones that passed on the page before.
         self.is_new = bytearray()
+        self.passed: Set[Slot] = frozenset()
         # Why it had no value on the last page, 0 if it had one, and how many pages in a row have left it out.
         self.absent = bytearray()
         self.pages_left_out = bytearray()
@@ -377,6 +378,7 @@ class Slots:
     def settle(self) -> None:
         """Call no sample new any more."""
         self.is_new = bytearray(len(self))
+        self.passed = frozenset()
 
     def forget(self, gone: Flags) -> None:
         """Free the slots of which this has a 1 for other samples."""
@@ -394,6 +396,10 @@ class Slots:
             del flags[end:]
         self._free = array('i', (slot for slot in reversed(range(end)) if self.kinds[slot] is FREE))
         self._contexts = {}
+
+    def was_on_page_before(self, slot: Slot) -> bool:
+        """Tell whether a sample was on the page before the current one."""
+        return slot in self.passed or not (self.is_new[slot] or self.absent[slot])
 
     def is_first(self, slot: Slot) -> bool:
         """Tell whether a count is the first of those that share its context."""
