@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
@@ -403,6 +404,49 @@ def test_no_key_leaves_the_gate_whatever_its_signs_and_its_place(
         plain = read(shown)
         assert key.lower() not in plain
         assert key.encode().hex() not in plain
+
+
+@pytest.mark.parametrize('stock', [False, True], ids=['exact', 'stock'])
+def test_a_token_that_was_a_tag_before_it_was_renewed_is_masked_at_once_and_counting_goes_on(
+    stock: bool, tmp_path: Path, aggregator: AggregatorStub
+) -> None:
+    file, renewed, totals = tmp_path / 'key', f'{PLANTED}-renewed', count(10, 10)
+    file.write_text('former-token')
+
+    def metrics(request: BaseHTTPRequestHandler) -> None:
+        if request.headers['Authorization'] != f'Bearer {file.read_text()}':
+            return answering(401, '')(request)
+        page = (
+            '# TYPE litellm_requests_metric_total counter\n'
+            f'litellm_requests_metric_total{{end_user="me:{renewed}",model="x"}} {next(totals)}\n'
+            '# TYPE litellm_in_flight_requests gauge\n'
+            f'litellm_in_flight_requests{{end_user="{renewed}"}} 3\n'
+            '# TYPE litellm_mood gauge\n'
+            f'litellm_mood{{end_user="{renewed}"}} 1\n'
+        )
+        return answering(200, page, {'Content-Type': PROMETHEUS})(request)
+
+    with serving_paths({'/metrics/': metrics}) as url:
+        instance = {
+            'openmetrics_endpoint': f'{url}/metrics/',
+            'auth_token': token(str(file)),
+            'tags': [f'gateway:{renewed}'],
+            'extra_metrics': [{'litellm_mood': {'name': 'mood', 'type': 'rate'}}],
+            'use_stock_scraper': stock,
+        }
+        check = LitellmCheck('litellm', {}, [instance])
+        for content in ('former-token', 'former-token', renewed, renewed):
+            file.write_text(content)
+            aggregator.reset()
+            assert check.run() == ''
+
+    (counted,) = aggregator.metrics('litellm.requests.metric.count')
+    (gauge,) = aggregator.metrics('litellm.in_flight_requests')
+    (left_to_base,) = aggregator.metrics('litellm.mood')
+    assert counted.value == (40 if stock else 10)
+    assert {f'end_user:me:{MASK}', 'model:x', f'gateway:{renewed}'} <= set(counted.tags)
+    assert f'end_user:{MASK}' in gauge.tags
+    assert f'end_user:{MASK}' in left_to_base.tags
 
 
 def test_tokens_that_were_renewed_are_forgotten_in_the_end_and_what_was_given_is_not() -> None:

@@ -77,6 +77,8 @@ class OutgoingLabels:
         self._outgoing: dict[tuple[str, str], tuple[str, str | None]] = {}
         self._known: frozenset[str] = frozenset()
         self._rules = lru_cache(maxsize=MOST_LABELS)(self._rule)
+        # What was known when `mask_of_learned` was asked last.
+        self._masked = secrets.known
         self.keys_in_clear = False
         """Whether any label set held a key that LiteLLM had not hashed."""
         self.has_database = False
@@ -111,6 +113,12 @@ class OutgoingLabels:
             return labels
         amended = {**labels, **changed}
         return {renamed.get(name, name): value for name, value in amended.items() if value is not None}
+
+    def mask_of_learned(self) -> Redactor | None:
+        """Return what masks the secrets that became known since this was asked before, None if there are none."""
+        before, self._masked = self._masked, self._secrets.known
+        learned = self._masked - before if self._masked is not before else frozenset()
+        return Redactor(learned) if learned else None
 
     def is_secret(self, name: str) -> bool:
         """Tell whether the name of a family or label that no release of LiteLLM has is, or has, a secret."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client import Metric as PrometheusFamily
 from prometheus_client.samples import Sample
@@ -21,6 +21,7 @@ from ..base_package import (
 )
 from ..metrics import is_litellm_family, raw_names, unprefixed
 from ..options import Options
+from ..secrets import Redactor
 from .outgoing import OutgoingLabels
 from .sharing import SharedLabels
 
@@ -124,6 +125,24 @@ class Rules:
         """Return the labels that may leave the host, or None if the series is not wanted."""
         outgoing = self._outgoing.of(labels)
         return None if outgoing is None else dict(outgoing)
+
+    def mask_of_learned(self) -> Redactor | None:
+        """Return what masks the secrets that became known since this was asked before, None if there are none."""
+        return self._outgoing.mask_of_learned()
+
+    def masked(self, tags: Iterable[str], mask: Callable[[str], str]) -> dict[str, str]:
+        """Return what becomes of those tags that are changed by masking the values of labels.
+
+        What the options of the instance tag stays as it is.
+        """
+        static = set(normalized_tags(self._scraper.check, list(self._scraper.tags)))
+        masked = {}
+        for tag in tags:
+            name, colon, value = tag.partition(':')
+            shown = mask(value)
+            if shown != value and tag not in static:
+                masked[tag] = f'{name}{colon}{shown}'
+        return masked
 
     def bound_tags(self, bound: str) -> list[str] | None:
         """Return the tags that a bucket has beyond those of its series, or None if the instance does not want it."""

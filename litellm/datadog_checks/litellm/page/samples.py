@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Set
+from itertools import chain
 from math import inf, isfinite, isinf, isnan
 from typing import NamedTuple
 
@@ -266,15 +267,47 @@ class SampleTable:
         sources = (parsed for _, parsed in self._whole_families(reading) if shared.is_source(parsed.name))
         if not shared.update(sources):
             return False
-        self._tag_sets, self._first = {}, {}
-        for family in self._families.values():
-            for key, series in family.series.items():
-                if series is not None:
-                    series.tags = self._tags_of(family.type, self._labels[key]) or UNWANTED
-                    if family.has_counts:
-                        self._follow_first(family, series)
-        self._add_gauges_anew()
+        self._tag_sets = {}
+        self._tag_anew(lambda family, series: self._tags_of(family.type, self._labels[series.key]) or UNWANTED)
         return True
+
+    def withhold_learned(self) -> bool:
+        """Mask secrets that became known after they had become tags, as a token that is renewed may; tell if any had.
+
+        What has counted goes on from where it was, as when other labels are shared.
+        """
+        mask = self._rules.mask_of_learned()
+        if mask is None:
+            return False
+        for family in self._families.values():
+            for sample in (family.whole or {}).values():
+                sample.labels.update({name: mask(value) for name, value in sample.labels.items()})
+        # Most that is learned is in no tag, and one long text is searched sooner than many short ones.
+        former = {series.tags for series in self.all_series()}
+        tags = set[str]().union(*(one.tags for one in former))
+        text = '\n'.join(chain(tags, {one.hostname for one in former}))
+        if mask(text) == text:
+            return False
+        masked = self._rules.masked(tags, mask)
+
+        def tags_of(_: Family, series: Series) -> TagSet:
+            before, hostname = series.tags, mask(series.tags.hostname)
+            if hostname == before.hostname and masked.keys().isdisjoint(before.tags):
+                return before
+            return self._tag_set([masked.get(tag, tag) for tag in before.tags], hostname)
+
+        self._tag_anew(tags_of)
+        return True
+
+    def _tag_anew(self, tags_of: Callable[[Family, Series], TagSet]) -> None:
+        """Give all series other tags."""
+        self._first = {}
+        for family in self._families.values():
+            for series in filter(None, family.series.values()):
+                series.tags = tags_of(family, series)
+                if family.has_counts:
+                    self._follow_first(family, series)
+        self._add_gauges_anew()
 
     def _add_gauges_anew(self) -> None:
         """Make the contexts of all gauges, after their series have got other tags."""

@@ -129,6 +129,7 @@ class ExactScraper(LitellmScraper):
         table, ledger = self._table, self._ledger
         started = table.started(reading)
         are_tagged_anew = table.share_labels(reading)
+        are_tagged_anew |= table.withhold_learned()
         if self._limit is not None:
             self._limit.apply(reading, anew=are_tagged_anew)
             dropped = self._limit.dropped()
