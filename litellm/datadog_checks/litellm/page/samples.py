@@ -411,9 +411,10 @@ class SampleTable:
                 kind.family.whole.pop(slot, None)
             if series is not None:
                 all_series.add(series)
-                context = gauges.get((kind.metric.name, series.tags)) if kind.metric is not None else None
-                if context is not None:
-                    contexts.add(context)
+                if kind.metric is not None and kind.metric.is_gauge:
+                    context = gauges.get((kind.metric.name, series.tags))
+                    if context is not None:
+                        contexts.add(context)
         self._archive.limit(slots.samples, take_turns=take_turns)
         for series in all_series:
             if series.parked is not None and all(map(gone.__getitem__, series.slots)):
@@ -455,8 +456,9 @@ class SampleTable:
                 if series and (series.slots or series.created_slot is not None or series.parked is not None)
             }
             keys.update(family.series if self._labels else ())
+            known = [series for series in family.series.values() if series is not None]
             # The first of those that share a context has to have it.
-            for series in sorted(filter(None, family.series.values()), key=lambda one: not one.slots):
+            for series in chain((one for one in known if one.slots), (one for one in known if not one.slots)):
                 tag_sets.add(series.tags)
                 self._follow_first(family, series)
         self._labels = {key: labels for key, labels in self._labels.items() if key in keys}

@@ -269,7 +269,8 @@ class Series:
         kept = [position for position, slot in enumerate(self.slots) if not gone[slot]]
         if self.parked is not None and self.parked.names is None and len(kept) < len(self.slots):
             self.parked.keep(kept)
-        self.slots = array('i', [self.slots[position] for position in kept])
+        if len(kept) < len(self.slots):
+            self.slots = array('i', [self.slots[position] for position in kept])
         if self.created_slot is not None and gone[self.created_slot]:
             self.created_slot = None
 
