@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from http.server import BaseHTTPRequestHandler
-from itertools import pairwise, repeat
+from itertools import cycle, pairwise, repeat
 from typing import Any
 
 import pytest
@@ -136,6 +136,17 @@ def test_a_page_that_is_empty_however_it_is_requested_is_requested_the_plain_way
         assert all(runs_of(url, 6))
 
     assert asked == [True, False, False, False, False, True, True]
+
+
+def test_an_empty_page_now_and_then_is_that_of_another_proxy_behind_the_url(proxy: SimulatedProxy) -> None:
+    one = watch(proxy)
+    asked: list[bool] = []
+    with gateway(proxy, cycle([None, None, None, EMPTY['nothing']]), asked):
+        for _ in range(20):
+            assert one.scrape().error == ''
+
+    assert asked.count(False) == 5
+    assert one.warnings == []
 
 
 @pytest.mark.parametrize('option', ['headers', 'extra_headers'])

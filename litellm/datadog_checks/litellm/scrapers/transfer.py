@@ -2,8 +2,8 @@
 
 LiteLLM compresses its page itself, and so may any gateway in front of it. A gateway that damages what it compresses, or
 a connection that is found closed when it is used again, costs no page, see `optimization`. The plain request asks for
-no compression, and for the connection to be closed. An empty page may be the proxy's own, and is so only if the plain
-one is empty, too.
+no compression, and for the connection to be closed. An empty page may be the proxy's own, and is so if the plain one is
+empty, too, or that of one of several proxies, if it comes once.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Transfer(Optimization):
             raise EmptyPageError
 
     def is_explained(self, fault: RequestException) -> bool:
-        return isinstance(fault, EmptyPageError) and self._is_empty
+        return isinstance(fault, EmptyPageError) and (self._is_empty or self._failures == 1)
 
     def is_suspect(self, error: RequestException) -> bool:
         if isinstance(error, HTTPError):
