@@ -51,6 +51,7 @@ transform.DEFAULT_METRIC_TYPE                 oldest   newest  know the type of 
 transform.NATIVE_TRANSFORMERS                 oldest   newest  know the types of families that the base submits
 RequestsWrapper._session                      oldest   newest  have requests without kept connections use one, too
 RequestsWrapper._create_session               37.16.0  newest  the same, without a TLS context that may not be needed
+RequestsWrapper._https_adapters               37.16.0  newest  read files of certificates again when they change
 RequestsWrapper.auth_token_handler            oldest   newest  renew a token without logging it or repeating requests
 AuthTokenHandler.poll                         oldest   newest  the same
 AuthTokenOAuthReader._fetch_options           oldest   newest  have the request for a token time out
@@ -96,6 +97,7 @@ __all__ = [
     'TokenHandler',
     'bucket_submitter',
     'buckets_of',
+    'forget_certificates',
     'full_name',
     'is_isolated',
     'is_trial',
@@ -332,6 +334,11 @@ def session_of(http: Any) -> Session:
         http._session = http._create_session()
     session: Session = http.session
     return session
+
+
+def forget_certificates(http: Any) -> None:
+    """Have the next connection read the files of certificates and keys: newer bases read them once."""
+    getattr(http, '_https_adapters', {}).clear()
 
 
 def prepare_connections(pool: Any, prepare: Callable[[Any], None]) -> None:

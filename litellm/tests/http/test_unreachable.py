@@ -1,4 +1,4 @@
-"""The messages for TLS that does not fit; of other connections that fail, see `test_troubleshooting.py`."""
+"""TLS that does not fit, or no longer; of other connections that fail, see `test_troubleshooting.py`."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from tests.support.endpoint import PROMETHEUS, answering, serving_paths
 RunCheck = Callable[..., object]
 
 PAGE = '# TYPE litellm_requests_metric_total counter\nlitellm_requests_metric_total{model="gpt-5"} 3.0\n'
+ANSWERS = {'/metrics/': answering(200, PAGE, {'Content-Type': PROMETHEUS})}
 
 
 @contextmanager
@@ -30,7 +31,7 @@ def serving_over_tls(made: Certificate, asks_for_certificate: bool = False) -> I
         context.maximum_version = ssl.TLSVersion.TLSv1_2
         context.verify_mode = ssl.CERT_REQUIRED
         context.load_verify_locations(made.authority)
-    with serving_paths({'/metrics/': answering(200, PAGE, {'Content-Type': PROMETHEUS})}, context) as url:
+    with serving_paths(ANSWERS, context) as url:
         yield f'{url}/metrics/'
 
 
@@ -78,3 +79,32 @@ def test_a_path_of_tls_may_begin_with_the_home_of_the_user(
     made = certificate(tmp_path)
     with serving_over_tls(made, asks_for_certificate=True) as url:
         dd_run_check(check_of(url, tls_ca_cert=f'~/{made.authority.name}', tls_cert=f'~/{made.file.name}'))
+
+
+@pytest.mark.parametrize('persists', [False, True])
+def test_certificates_that_are_renewed_while_the_check_runs_are_used(persists: bool, tmp_path: Path) -> None:
+    """Base packages from 37.16.0 on read the files of certificates once."""
+    for name in ('old', 'new'):
+        (tmp_path / name).mkdir()
+    old, new = certificate(tmp_path / 'old'), certificate(tmp_path / 'new')
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(old.file)
+    with serving_paths(ANSWERS, context) as url:
+        check = check_of(f'{url}/metrics/', tls_ca_cert=str(old.authority), persist_connections=persists)
+        assert check.run() == ''
+        context.load_cert_chain(new.file)
+        new.authority.replace(old.authority)
+        assert check.run() == ''
+
+
+@pytest.mark.parametrize('option', ['tls_ca_cert', 'tls_cert'])
+def test_a_file_of_tls_that_is_broken_for_a_while_is_read_again(option: str, tmp_path: Path) -> None:
+    made = certificate(tmp_path)
+    file = made.authority if option == 'tls_ca_cert' else made.file
+    content = file.read_text()
+    with serving_over_tls(made, asks_for_certificate=True) as url:
+        check = check_of(url, tls_ca_cert=str(made.authority), tls_cert=str(made.file), persist_connections=True)
+        for text in (content, 'nonsense', content):
+            file.write_text(text)
+            assert ('and the files that they name' in check.run()) == (text != content)
+        assert check.run() == ''

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import os
 from collections.abc import Mapping, Set
 from contextlib import suppress
 from types import MappingProxyType
@@ -11,12 +12,12 @@ from typing import Any, NamedTuple
 from urllib.parse import urljoin
 
 from requests import Response
-from requests.exceptions import InvalidHeader, InvalidSchema
+from requests.exceptions import InvalidHeader, InvalidSchema, RequestException, SSLError
 from requests.sessions import SessionRedirectMixin
 
 from datadog_checks.base.utils.http import RequestsWrapper
 
-from ..base_package import session_of, take_token_handler
+from ..base_package import forget_certificates, session_of, take_token_handler
 from ..options import can_be_sent
 from ..secrets import HARMLESS_HEADERS, Redactor, hushed, secrets_of_header
 from .background_call import BackgroundCall
@@ -87,6 +88,7 @@ class Client:
         # A request of a session of its own, as the base package has it by default, would know no deadline.
         self._connections = session_of(http)
         keep_deadline(self._connections, self.deadline)
+        self._tls_files = _versions_of_tls_files(http.options)
         self.redirects = NOT_REDIRECTED
         """What redirects the last request has followed."""
 
@@ -159,6 +161,7 @@ class Client:
         if not all(map(can_be_sent, self._http.options['headers'].values())):
             raise InvalidHeader('a header has a line break, or a character that is none of HTTP')
         self.redirects = NOT_REDIRECTED
+        self._renew_certificates()
         persists = self._http.persist_connections and not _is_plain(options)
         if not persists or len(self._connections.cookies) > MOST_COOKIES:
             self._connections.cookies.clear()
@@ -170,12 +173,25 @@ class Client:
                 response: Response = self._http.get(
                     url, stream=True, persist=True, hooks={'response': self._redirect}, **options
                 )
+        except OSError as error:
+            if isinstance(error, RequestException) or error.filename or not self._tls_files:
+                raise
+            # One of these files is not there, or not what it is to be.
+            raise SSLError(type(error).__name__) from None
         finally:
             if not persists:
                 # The connection of the response is closed with it.
                 self._connections.close()
         self._is_refused = response.status_code in (401, 403)
         return response
+
+    def _renew_certificates(self) -> None:
+        """Have the next connection use what is in the files of certificates and keys now, if it is not as it was."""
+        files = _versions_of_tls_files(self._http.options)
+        if files != self._tls_files and None not in files:
+            self._tls_files = files
+            forget_certificates(self._http)
+            self._connections.close()
 
     def _renew_token(self, **request: Any) -> None:
         with hushed():
@@ -218,3 +234,18 @@ class Client:
 def _is_plain(options: dict[str, Any]) -> bool:
     """Tell whether a request is to depend on nothing that was kept of an answer before it."""
     return bool(options.get('extra_headers', {}).get('Connection') == PLAIN['Connection'])
+
+
+def _versions_of_tls_files(options: Mapping[str, Any]) -> list[tuple[int, ...] | None]:
+    """Return for each file of a certificate or key what is another when it has changed, None when it is not there."""
+    cert = options['cert']
+    paths = [options['verify'], *(cert if isinstance(cert, tuple) else [cert])]
+    return [_version(path) for path in paths if isinstance(path, str)]
+
+
+def _version(path: str) -> tuple[int, ...] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns

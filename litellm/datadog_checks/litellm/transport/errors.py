@@ -276,7 +276,7 @@ def _tls_advice(problem: str) -> str:
             "the proxy's certificate is not trusted: set `tls_ca_cert` to the certificates of its authority, or "
             '`tls_verify: false`.'
         )
-    return 'check the `tls_*` options.'
+    return 'check the `tls_*` options, and the files that they name.'
 
 
 def _key_advice(response: Response, redirects: Redirects) -> str:
