@@ -155,6 +155,16 @@ def test_of_two_lines_of_a_sample_that_passes_the_last_one_counts_and_there_is_a
     assert warning.startswith('1 samples are on the page')
 
 
+@pytest.mark.parametrize('number', ['NaN', '-1', 'x'])
+def test_what_has_another_line_that_is_no_count_does_not_count_twice(number: str, pages: Pages) -> None:
+    with passing_at_once():
+        pages.count(['first'])
+
+        lines = (f'{REQUESTS}_total{{end_user="new"}} {value}' for value in (5, number))
+        counted = pages.count(['first'], *lines).get('new', 0.0)
+        assert counted + pages.count({'first': 1, 'new': 6}).get('new', 0.0) <= 6.0
+
+
 def test_counts_that_tell_when_they_were_created_do_not_pass(pages: Pages) -> None:
     def show(user: str) -> dict[str, float]:
         created = f'{REQUESTS}_created{{end_user="{user}"}} 1000.5'

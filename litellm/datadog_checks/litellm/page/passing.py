@@ -30,6 +30,8 @@ class PassingSample(NamedTuple):
     """A sample that is not learned: its text, its value, and what is submitted with it."""
 
     kind: SampleKind
+    series: int
+    """The hash of its labels."""
     text: bytes
     value: float
     tags: list[str]
@@ -74,7 +76,8 @@ class Passing:
                 self._shared.update((identity, other))
 
     def take(self, known: set[int]) -> list[PassingSample]:
-        """Take out the samples that have to be learned: those that are known, and those that share a context."""
-        taken = [self.samples.pop(identity) for identity in known | self._shared]
+        """Take out the samples that have to be learned: those that are known by now, and those that share a context."""
+        by_now = {identity for identity, one in self.samples.items() if one.series in one.kind.family.series}
+        taken = [self.samples.pop(identity) for identity in known | by_now | self._shared]
         self.is_on = self.is_on and len(taken) < self.lines // 2 and self.lines * 2 >= MANY
         return taken

@@ -609,18 +609,12 @@ class SampleTable:
             context = _hash_of_context(self._stored_tags(tags), hostname)
             if context in self._tag_sets:
                 return False
-        self.passing.put(hash((kind.key, key)), PassingSample(kind, sample, value, tags, hostname, context))
+        self.passing.put(hash((kind.key, key)), PassingSample(kind, key, sample, value, tags, hostname, context))
         return True
 
     def _learn_passed(self) -> Iterator[tuple[Slot, float]]:
-        """Learn the samples that passed and of which there is more to know; yield their slots and values."""
-        passing = self.passing
-        if not passing.samples:
-            return
-        known = self._archive.known(passing.samples)
-        # A family may tell when its series were created on this page for the first time, behind them.
-        dated = {identity for identity, sample in passing.samples.items() if sample.kind.family.is_dated}
-        for sample in passing.take(known | dated):
+        """Learn the samples that passed and cannot do so once more; yield their slots and values."""
+        for sample in self.passing.take(self._archive.known(self.passing.samples)):
             yield self._learn(sample.text), sample.value
 
     def _learn(self, sample: bytes) -> Slot:

@@ -218,7 +218,7 @@ class Submission:
         the graph comes down when it is their turn.
         """
         submit, always = submitter(self._check), self._idle_counts == IdleCounts.ALWAYS
-        for kind, _, value, tags, hostname, _ in samples:
+        for kind, _, _, value, tags, hostname, _ in samples:
             metric = kind.metric
             if metric is None:
                 continue
