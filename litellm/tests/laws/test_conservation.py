@@ -19,9 +19,10 @@ from datadog_checks.litellm import LitellmCheck
 from datadog_checks.litellm.metrics import GAUGES, NO_LIMIT
 from tests.support.agent_model import Context
 from tests.support.histories import HISTORIES, SEVEN_MINUTES, History, case
+from tests.support.passing import passing_at_once
 from tests.support.simulated_proxy import Cut, SimulatedProxy
 from tests.support.stock_check import StockCheck
-from tests.support.watch import REQUESTS, WORKERS, Watch, only, passing_at_once, play_step, steps, true_counts
+from tests.support.watch import REQUESTS, WORKERS, Watch, only, play_step, steps, true_counts
 
 SPEND = 'litellm_spend_metric'
 IN_FLIGHT = 'litellm_in_flight_requests'

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from datadog_checks.litellm import LitellmCheck
 from datadog_checks.litellm.scrapers.exact import ExactScraper
 from tests.support.agent_model import AgentModel, Flush
+from tests.support.passing import passing_at_once
 from tests.support.simulated_proxy import Clock, PageServer
-from tests.support.watch import REQUESTS, passing_at_once
+from tests.support.watch import REQUESTS
 
 BUDGET = 'litellm_remaining_team_budget_metric'
 

@@ -34,9 +34,9 @@ from datadog_checks.litellm import LitellmCheck
 from datadog_checks.litellm.mapping.labels import stored_tag
 from datadog_checks.litellm.metrics import NO_LIMIT
 from tests.support.agent_model import AgentModel, Flush, ServiceCheck, Submissions, recorded
+from tests.support.passing import passing_at_once
 from tests.support.simulated_proxy import PageServer
 from tests.support.stock_check import StockCheck
-from tests.support.watch import passing_at_once
 
 TEXT = 'text/plain; version=0.0.4; charset=utf-8'
 

@@ -6,17 +6,14 @@ Steps are what a random history is made of: Hypothesis draws them, `play_step` l
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
 from functools import partial
 from typing import Any
-from unittest.mock import patch
 
 from hypothesis import strategies as st
 
 from datadog_checks.base import OpenMetricsBaseCheckV2
 from datadog_checks.litellm.metrics import COUNTERS, HISTOGRAMS
-from datadog_checks.litellm.page import passing
 from tests.support.agent_model import AgentModel, Context, Flush
 from tests.support.simulated_proxy import Cut, Fault, Labels, SimulatedProxy, Status
 
@@ -30,7 +27,6 @@ __all__ = [
     'durations',
     'every_label',
     'only',
-    'passing_at_once',
     'play_step',
     'series',
     'steps',
@@ -43,13 +39,6 @@ LATENCY = 'litellm_request_total_latency_metric'
 
 Tags = frozenset[str]
 TagsOf = Callable[[Labels], Tags | None]
-
-
-@contextmanager
-def passing_at_once(is_wanted: bool = True) -> Iterator[None]:
-    """Let samples pass that can, however few are new."""
-    with patch.multiple(passing, MANY=0, SHARE=10**9) if is_wanted else nullcontext():
-        yield
 
 
 class Watch:
