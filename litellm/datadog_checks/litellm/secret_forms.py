@@ -17,7 +17,8 @@ __all__ = ['FORMS', 'Form', 'is_name', 'without_secrets', 'without_user_info']
 # Stands for a secret, and for an address of which nobody can tell where its secrets end.
 UNCLEAR = 'redacted'
 
-_UNCLEAR = re.compile(r'[^:/?#]*(?:\[[^][]*\])?(?::\d*)?(?:/[^?#]*)?[?#].*@', re.DOTALL)
+# What a host may end, or user-info and a host, before there is another @.
+_UNCLEAR = re.compile(r'[^:/?#]*(?:\[[^][]*\])?(?::\d*)?(?:/[^?#]*)?[?#].*@|[^@]*@[^?#]*[?#][^@]*@', re.DOTALL)
 _QUERY = re.compile(r'[?#].*', re.DOTALL)
 # An address whose @ is no end of user-info, as what is behind is no host: the version of a model, and what it is asked,
 # or a model of Cloudflare.

@@ -149,7 +149,7 @@ def test_max_contexts_does_not_bound_what_is_told_of_models(aggregator: Aggregat
         ({'model': 'huggingface/https://me:secret@my.host/tgi'}, {
             'llm_model:huggingface/https://my.host/tgi', 'custom_llm_provider:huggingface'
         }),
-        ({'model': 'https://me:sec/r@t?#@my.host/tgi'}, {'llm_model:https://my.host/tgi'}),
+        ({'model': 'https://me:sec/r?#@my.host/tgi'}, {'llm_model:https://my.host/tgi'}),
         ({'model': 'https://my.host/x?key=secret'}, {'llm_model:https://my.host/x'}),
         ({'model': 'https://my.host/x#secret\nsecret'}, {'llm_model:https://my.host/x'}),
         ({'model': 'claude@20240101?'}, {'llm_model:claude@20240101?'}),

@@ -104,7 +104,7 @@ def repeating(secret: str) -> Answer:
     values = (secret, f'Bearer {secret}', f'https://{USER_INFO}@models.example.com', f'https://x/?api_key={PLANTED}')
     addresses = (
         f'x/v1?{PLANTED}', f'x/v1#{PLANTED}', f'me:{PLANTED}/x@x', f'me:{PLANTED}?x@x', f'me:{PLANTED}#x@x',
-        f'me:x {PLANTED}@x', f'x/?a@{PLANTED}',
+        f'me:x {PLANTED}@x', f'x/?a@{PLANTED}', f'me:{PLANTED}@x/v1?a=b@{PLANTED}',
     )  # fmt: skip
     labels = [
         *((label, value) for label in ('model', 'end_user', 'api_key_alias', 'metadata_x') for value in values),
