@@ -114,6 +114,11 @@ def through_a_proxy_that_is_gone() -> Shown:
     return shown('http://litellm.invalid/metrics/', proxy={'http': 'http://127.0.0.1:9'}, collect_readiness=False)
 
 
+def at_a_host_that_drops_packets() -> Shown:
+    with Endpoint() as endpoint, endpoint.deaf():
+        return shown(endpoint.url, connect_timeout=0.2, collect_readiness=False)
+
+
 def hanging() -> Shown:
     with Stall() as stall, serving(stall) as url:
         try:
@@ -253,6 +258,7 @@ FAULTS: dict[str, Callable[[], Shown]] = {
     'check `path` of the `auth_token` reader': without_the_file_of_the_key,
     'cannot get a token': without_a_token,
     'cannot connect (Connection refused)': lambda: shown('http://127.0.0.1:9/metrics/'),
+    'the connection timed out': at_a_host_that_drops_packets,
     'cannot connect through the forward proxy': through_a_proxy_that_is_gone,
     'the port does not speak TLS': tls_on_a_port_without,
     'check the proxy log for the cause': answered(answering(500)),
