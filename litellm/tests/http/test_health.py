@@ -284,6 +284,52 @@ def test_background_checks_that_have_not_run_yet_are_no_failure(
     assert not [name for name in aggregator.metric_names if name.startswith('litellm.endpoint.')]
 
 
+@pytest.mark.parametrize(
+    'endpoint', ['{"model":"gpt-4o"}', json.dumps({**HEALTHY, 'litellm_metadata': {'a': [1, {}]}})]
+)
+def test_more_endpoints_than_anybody_has_are_read(endpoint: str) -> None:
+    answer = filled(f'{endpoint},', '{"unhealthy_endpoints": [], "healthy_endpoints": [', '{}], "x": [[]]}', 1_500_000)
+    found = read_health(client.Answer(200, answer, is_whole=True), Redactor(), has_key=True)
+
+    assert found.healthy == answer.count(b'"model"') + 1
+
+
+@pytest.mark.parametrize(
+    'text',
+    [
+        '%s]', '%s} {}', '%s}}', '[%s}]', '%s,}', '{,%s}', '%s', '{"x":{}', '{"unhealthy_endpoints":[,],%s}',
+        '{"unhealthy_endpoints":[1,],%s}', '{"unhealthy_endpoints":[1 2],%s}', '{"unhealthy_endpoints":[1},%s}',
+        '{"unhealthy_endpoints":[] 1,%s}', '{"unhealthy_endpoints":{},%s}', '{"unhealthy_endpoints":[{"a" 1}],%s}',
+        '{"unhealthy_endpoints":["\\"],%s}', '{"unhealthy_endpoints" [],%s}',
+    ],
+)  # fmt: skip
+def test_what_is_not_json_has_no_health(text: str) -> None:
+    members = '"healthy_endpoints":[]' + ('' if 'unhealthy' in text else ',"unhealthy_endpoints":[]')
+    answer = (text.replace('%s', members) if '{' in text[:1] else '{' + text.replace('%s', members)).encode()
+
+    with pytest.raises(NoHealthError, match='does not contain model health'):
+        read_health(client.Answer(200, answer, is_whole=True), Redactor(), has_key=True)
+
+
+def test_a_body_that_comes_by_two_bytes_takes_no_more_than_another(
+    aggregator: AggregatorStub, dd_run_check: RunCheck, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[int] = []
+
+    def by_two_bytes(_: object) -> Iterator[bytes]:
+        tracemalloc.start()
+        for _ in range(50_000):
+            yield bytes(bytearray(b'  '))
+        kept.append(tracemalloc.get_traced_memory()[0])
+        tracemalloc.stop()
+
+    monkeypatch.setattr(client, 'pieces_of', by_two_bytes)
+    with proxy(answering(200)) as running:
+        dd_run_check(running.check())
+
+    assert kept[0] < 10 * 100_000
+
+
 def test_a_proxy_asked_for_one_model_says_503_and_answers_all_the_same(
     aggregator: AggregatorStub, dd_run_check: RunCheck
 ) -> None:
@@ -323,7 +369,10 @@ GZIP_BOMB = gzip.compress(b' ' * (48 << 20))
         (answering_json({'healthy_endpoints': []}), 'the response does not contain model health'),
         (answering(200, '[' * 100_000), 'the response does not contain model health'),
         (answering(200, '9' * 10_000), 'the response does not contain model health'),
-        (answering(200, '[' + '0,' * (1 << 20) + '0]'), 'the response has more than 1 MB of very short entries'),
+        (
+            answering(200, '{"healthy_endpoints":[],"unhealthy_endpoints":[[' + '0,' * 2000 + '0]]}'),
+            'the response has so many very short entries',
+        ),
         (answering(300, headers={'Location': '/'}), '300: the response has no model health'),
         (answering(304, headers={'Location': '/'}), '304: something in front of LiteLLM answers from its cache'),
         (answering(200, '{}', {'Content-Encoding': 'gzip'}), 'the request to /health failed: the response was cut off'),
@@ -680,9 +729,12 @@ def test_names_that_take_long_to_search_for_secrets_are_cut_healthy_ones_first(m
     assert (found.healthy, found.unhealthy, found.left_out) == (2, 2, 1)
 
 
-def filled(unit: str, head: str = '{"healthy_endpoints":[],"unhealthy_endpoints":[', tail: str = '0]}') -> bytes:
-    """Return a body of 1.5 MB, which is too large to be read unseen, that repeats this."""
-    return f'{head}{unit * (1_500_000 // len(unit.encode()))}{tail}'.encode()
+HEAD = '{"healthy_endpoints":[],"unhealthy_endpoints":['
+
+
+def filled(unit: str, head: str = HEAD, tail: str = '0]}', size: int = 80_000) -> bytes:
+    """Return a body of this size that repeats a text."""
+    return f'{head}{unit * (size // len(unit.encode()))}{tail}'.encode()
 
 
 # Bodies whose objects take much more memory than their text, or whose text takes long to look at.
@@ -707,17 +759,21 @@ LARGE = {
     'texts without an end': filled('"a', '', ''),
     'blanks': filled(' ', '', ''),
     'distinct models': b'{"healthy_endpoints":[],"unhealthy_endpoints":[%b0]}'
-    % b''.join(b'{"model":"m%07d","error":"litellm.Timeout: x"},' % n for n in range(34_000)),
+    % b''.join(b'{"model":"m%07d","error":"litellm.Timeout: x"},' % n for n in range(8000)),
     'distinct names': b'{%b"x":0}' % b''.join(b'"key-%012d":"%012d",' % (n, n) for n in range(45_000)),
     'numbers of distinct names': b'{%b"x":0}' % b''.join(b'"%014d":%d,' % (n, n) for n in range(62_000)),
     'numbers of distinct names and a sign that takes four bytes': b'{%b"x":"\xf0\x9f\x98\x80"}'
     % b''.join(b'"%014d":%d,' % (n, n) for n in range(62_000)),
-    # Just too fine to be read, and just not.
-    'lists in lists, 11 bytes each': filled(('[' + ' ' * 10) * 500 + ']' * 500 + ','),
-    'lists in lists, 26 bytes each': filled(('[' + ' ' * 25) * 500 + ']' * 500 + ','),
-    'mappings in mappings, 22 bytes each': filled(('{"a":' + ' ' * 17) * 400 + '0' + '}' * 400 + ','),
-    'mappings in mappings, 38 bytes each': filled(('{"a":' + ' ' * 33) * 400 + '0' + '}' * 400 + ','),
+    'lists in one list': filled('[[[]]],', HEAD + '[', '0]]}'),
+    'mappings in one list': filled('{},', HEAD + '[', '0]]}'),
+    'short texts in one list': filled('"ab",', HEAD + '[', '0]]}'),
+    'lists in one list, 126 bytes each': filled('[],' + ' ' * 123, HEAD + '[', '0]]}'),
+    'mappings in one list, 320 bytes each': filled('{"a":{"b":0}},' + ' ' * 306, HEAD + '[', '0]]}'),
+    'small lists in lists': filled('[[[]]],'),
+    'small mappings': filled('{},'),
     'lists in UTF-16': filled('[[]],', '["\u2200",').decode().encode('utf-16-le'),
+    'signs of two bytes and then of four': filled('x', HEAD + '"', '\\u4e00x\\ud83d\\ude00"]}'),
+    'an escaped sign that takes four bytes': filled('x', HEAD + '"\\ud83d\\ude00', '"]}'),
     'a model of 1.5 MB': filled('a:a/', '{"healthy_endpoints":[{"model":"', '"}],"unhealthy_endpoints":[]}'),
 }
 

@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from contextlib import suppress
 from functools import partial
-from itertools import islice
+from sys import intern
 from typing import NamedTuple
 
 from requests.exceptions import ConnectTimeout, RequestException, Timeout
@@ -29,6 +29,7 @@ from ..transport.background_call import BackgroundCall
 from ..transport.client import Answer, Client
 from ..transport.errors import REDIRECTS, explain_probe_failure
 from ..transport.urls import Address, one_spelling, read_address
+from .large_json import LargeObject, TooFineError
 from .paid_answers import PaidAnswer, paid_answer
 
 __all__ = ['Health', 'HealthProbe', 'NoHealthError', 'NotCheckedYetError', 'error_class', 'health_probe', 'read_health']
@@ -42,11 +43,6 @@ INTERVALS_UNTIL_OUTDATED = 3
 # Stack traces make answers long: several kB for each failing model.
 MAX_BODY_BYTES = 32 << 20
 
-# Objects of Python take many times what they take as JSON. A large body with more texts, commas and opening brackets,
-# which count twice, than one in so many bytes is none of LiteLLM's, and would take more than ten times its size.
-BYTES_PER_TOKEN = 12
-SMALL_BODY_BYTES = 1 << 20
-
 # Each is a context, on top of `max_contexts`. Those that are unhealthy come first.
 MAX_ENDPOINTS = 5000
 
@@ -58,6 +54,11 @@ LONGEST_NAME = 4096
 MAX_NAMES = 4 << 20
 _NAMES = ('model', 'custom_llm_provider', 'model_id')
 
+_LISTS = UNHEALTHY, HEALTHY = 'unhealthy_endpoints', 'healthy_endpoints'
+
+# One object each for all endpoints.
+_HEALTHY_TAG, _UNHEALTHY_TAG = 'endpoint_health:healthy', 'endpoint_health:unhealthy'
+
 UNKNOWN_ERROR = 'unknown'
 
 # The text of an error begins with its class: `litellm.RateLimitError: ...`. The rest must not leave the host.
@@ -68,16 +69,14 @@ _ERROR_CLASS = re.compile(
 _TIMEOUT = 'Timeout exceeded'
 # JSON can have lone surrogates, which are not UTF-8, and the Agent ends a tag at a NUL.
 _NOT_TEXT = re.compile('[\0\ud800-\udfff]')
-# A string without an end is one token: to look for the end of each string in it would take hours.
-_TOKEN = re.compile(rb'[\[{,]|"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 _PROVIDER = re.compile(r'[A-Za-z0-9][A-Za-z0-9_.-]{0,60}', re.ASCII)
 
 URL_HINT = "set `litellm_health_endpoint` to the proxy's own health endpoint, such as `http://HOST:4000/health`."
 # What can be wrong with the body of an answer.
 NO_HEALTH = 'the response does not contain model health'
 TOO_FINE = (
-    f'the response has more than {SMALL_BODY_BYTES >> 20} MB of very short entries, which would take too much memory '
-    'and no answer of LiteLLM is known to have'
+    'the response has so many very short entries that they would take too much memory, and no answer of LiteLLM is '
+    'known to have'
 )
 KEY_HINT = (
     'a key with access to all models, with `extra_headers: {Authorization: Bearer <KEY>}`: /health always requires one.'
@@ -107,43 +106,40 @@ class Health(NamedTuple):
 
 def read_health(answer: Answer, redact: Redactor, *, has_key: bool) -> Health:
     """Return what is kept of an answer, redacted. Raises `NoHealthError` or `NotCheckedYetError`."""
-    if _is_too_fine(answer.body):
-        raise NoHealthError(_advice(answer, has_key, TOO_FINE))
     try:
         # With each byte as a character, no sign makes Python take four bytes for each of all others.
-        body = answer.json('latin-1')
+        body = LargeObject(answer.text('latin-1'), _LISTS)
+        if body.is_empty and answer.status == 200:
+            raise NotCheckedYetError
+        # For a URL that names one model, an unhealthy one comes with 503 and otherwise the same answer.
+        if answer.status in (200, 503):
+            return _summary(body, redact)
+    except TooFineError:
+        raise NoHealthError(_advice(answer, has_key, TOO_FINE)) from None
     except ValueError:
-        raise NoHealthError(_advice(answer, has_key)) from None
-    if not isinstance(body, dict):
-        raise NoHealthError(_advice(answer, has_key))
-    if body == {} and answer.status == 200:
-        raise NotCheckedYetError
-    healthy, unhealthy = body.get('healthy_endpoints'), body.get('unhealthy_endpoints')
-    # For a URL that names one model, an unhealthy one comes with 503 and otherwise the same answer.
-    if answer.status not in (200, 503) or not isinstance(healthy, list) or not isinstance(unhealthy, list):
-        raise NoHealthError(_advice(answer, has_key))
+        pass
+    raise NoHealthError(_advice(answer, has_key))
+
+
+def _summary(body: LargeObject, redact: Redactor) -> Health:
+    """Return what is kept of a body. Raises a `ValueError` if it lacks a list."""
     endpoints: Counter[tuple[str, ...]] = Counter()
+    totals: Counter[str] = Counter()
     left_out = length = 0
-    for is_healthy, members in ((False, unhealthy), (True, healthy)):
-        for endpoint in members:
+    # Unhealthy ones first: what is too much is cut.
+    for name in _LISTS:
+        for endpoint in body.elements(name):
+            totals[name] += 1
             length += _length_of_names(endpoint)
             if length > MAX_NAMES:
                 left_out += 1
                 continue
-            tags = _tags(endpoint, is_healthy, redact)
+            tags = _tags(endpoint, name == HEALTHY, redact)
             if tags in endpoints or len(endpoints) < MAX_ENDPOINTS:
                 endpoints[tags] += 1
             else:
                 left_out += 1
-    return Health(endpoints, len(healthy), len(unhealthy), time.monotonic(), left_out)
-
-
-def _is_too_fine(body: bytes) -> bool:
-    """Tell whether a body consists of so many small values that they would take many times its size."""
-    if len(body) <= SMALL_BODY_BYTES:
-        return False
-    most = len(body) // BYTES_PER_TOKEN - body.count(b'[') - body.count(b'{')
-    return most < 0 or next(islice(_TOKEN.finditer(body), most, None), None) is not None
+    return Health(endpoints, totals[HEALTHY], totals[UNHEALTHY], time.monotonic(), left_out)
 
 
 def _length_of_names(endpoint: object) -> int:
@@ -156,9 +152,9 @@ def _tags(endpoint: object, is_healthy: bool, redact: Redactor) -> tuple[str, ..
     model, provider, identity = (_text(fields.get(name), redact) for name in _NAMES)
     if not provider and '/' in model:
         provider = model.partition('/')[0]
-    tags = [f'endpoint_health:{"healthy" if is_healthy else "unhealthy"}']
-    if not is_healthy:
-        tags.append(f'endpoint_error:{error_class(fields.get("error"))}')
+    tags = (
+        [_HEALTHY_TAG] if is_healthy else [_UNHEALTHY_TAG, intern(f'endpoint_error:{error_class(fields.get("error"))}')]
+    )
     if model:
         tags.append(f'llm_model:{model}')
     if _PROVIDER.fullmatch(provider):
