@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -79,6 +81,22 @@ def test_a_path_of_tls_may_begin_with_the_home_of_the_user(
     made = certificate(tmp_path)
     with serving_over_tls(made, asks_for_certificate=True) as url:
         dd_run_check(check_of(url, tls_ca_cert=f'~/{made.authority.name}', tls_cert=f'~/{made.file.name}'))
+
+
+def test_who_hangs_up_within_the_handshake_leads_to_the_proxy_and_not_to_options() -> None:
+    def hang_up() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(1 << 16)
+
+    with socket.create_server(('127.0.0.1', 0)) as listener:
+        listener.settimeout(5)
+        thread = Thread(target=hang_up)
+        thread.start()
+        error = check_of(f'https://127.0.0.1:{listener.getsockname()[1]}/', timeout=5, collect_readiness=False).run()
+        thread.join()
+
+    assert 'check whether the proxy restarts, and what listens' in error
 
 
 @pytest.mark.parametrize('persists', [False, True])

@@ -276,6 +276,8 @@ def _tls_advice(problem: str) -> str:
             "the proxy's certificate is not trusted: set `tls_ca_cert` to the certificates of its authority, or "
             '`tls_verify: false`.'
         )
+    if 'EOF occurred' in problem:
+        return 'the other side hung up: check whether the proxy restarts, and what listens on this host and port.'
     return 'check the `tls_*` options, and the files that they name.'
 
 
