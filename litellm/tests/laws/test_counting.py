@@ -546,6 +546,42 @@ def test_three_pods_in_multiprocess_mode_that_answer_by_turns_are_told_and_not_a
     assert any('Scrape each pod directly' in warning for warning in pages.warnings)
 
 
+@pytest.mark.parametrize(
+    ('others', 'told'), [([(10, 0), (1, 1)], 6), ([(10, 1), (1, 10)], 6), ([(10, 1), (1, 10), (5, 5)], 8)]
+)
+def test_pods_of_which_one_answers_between_all_others_are_told(
+    others: list[tuple[int, int]], told: int, pages: Pages
+) -> None:
+    """As behind a gateway with weights. The others all have something that is lower than what the others have."""
+    order = [pod for other in others for pod in ((100, 100), other)] * 3
+    counted = [pages.show_levels(*pod) for pod in order]
+
+    assert not any(counted[told - 1 :])
+    assert any('Scrape each pod directly' in warning for warning in pages.warnings)
+
+
+def test_what_one_of_two_pods_has_beyond_the_zero_of_the_other_counts_once_they_are_told(pages: Pages) -> None:
+    counted = [pages.show_levels(*pod) for pod in [(100, 100), (10, 0)] * 2]
+
+    assert [*counted, pages.show_levels(100, 150)] == [0, 10, 90, 0, 50]
+
+
+@given(
+    pods=st.lists(st.lists(st.integers(0, 1_000), min_size=3, max_size=3), min_size=3, max_size=3),
+    order=st.lists(st.integers(0, 2), min_size=3, max_size=30),
+)
+@settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+def test_once_pods_are_told_what_each_had_counts_once_at_most(pods: list[list[int]], order: list[int]) -> None:
+    with PageServer() as server:
+        pages = Pages(server)
+        counted = 0.0
+        for pod in order:
+            are_told = bool(pages.warnings)
+            counted += pages.show_levels(*pods[pod]) * are_told
+
+    assert counted <= sum(map(sum, pods))
+
+
 @given(
     rounds=st.lists(
         st.tuples(st.booleans(), st.lists(st.integers(0, 60), min_size=4, max_size=4)), min_size=1, max_size=30

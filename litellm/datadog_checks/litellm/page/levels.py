@@ -7,13 +7,15 @@ on from before the fall.
 Unless the page comes from another proxy: several pods in multiprocess mode behind one URL show 100, 50, 110, 60. One
 fall cannot be told from a restart. But if counters fall again, and the page goes on from before the first fall, or from
 the last page before one that did, the levels alternate: then each is followed on its own, and what was counted as a
-restart, and as a rise from one level to the other, is set off against what the same counters do next. It is at most
-twice the values of a page of each level: a rise is noticed only with the fall that follows.
+restart, and as a rise from one level to the other, is set off against what the same counters do next. Mostly, that is
+at most twice the values of a page of each level: a rise is noticed only with the fall that follows, and of three pods
+the next fall may be to yet another level.
 
 Pods that have no counter in common make none fall, and are not noticed: what each further one had counted before its
 own first page counts, once, and again when it returns after the `archive` has given it up. Neither are pods noticed
 that each answer for more than half of `LEVELS_LAST` pages, as behind a service with sticky sessions: whenever another
-answers and a counter falls, its page counts in full, and what rises to its level counts as well.
+answers and a counter falls, its page counts in full, and what rises to its level counts as well. So it is where three
+pods or more answer one after the other, each with all counters higher than the one before.
 
 That is as good as it gets: a proxy that restarts between two scrapes, again and again, and each time counts more than
 it did the time before is taken for two.
@@ -51,6 +53,14 @@ class Fall:
         self.before = before
         self.after = after
         self.latest: array[float] | None = None
+
+    def counted(self, slot: Slot) -> float:
+        """Return what was taken for the news of a restart, and of the rise to what was before."""
+        counted = _value(self.after, slot)
+        if self.latest is not None and (latest := _value(self.latest, slot)):
+            # What rises from zero goes on from before.
+            counted += _value(self.before, slot) - latest
+        return counted
 
     def values(self) -> Iterator[array[float]]:
         """Yield the values of each page that is kept."""
@@ -95,21 +105,16 @@ class Levels:
         counts = self._on_page(reading)
         last, values = self._slots.last, reading.values
         for at, fall in enumerate(self._falls):
-            # Either the level from before the fall is back, or that from after it, with the former in between.
+            # Either the level from before the fall is back, or that from after it, if the former was back each time.
+            falls = self._falls[at:]
+            latest = [one.latest for one in falls if one.latest is not None]
             if all(_reaches(values[slot], fall.before, slot) for slot in counts):
-                levels = [one.before for one in self._falls[at:]]
-                counted = {slot: sum(_value(one.after, slot) for one in self._falls[at:]) for slot in counts}
-            elif (
-                fall is self._falls[-1]
-                and (latest := fall.latest) is not None
-                and all(_reaches(values[slot], latest, slot) for slot in counts)
-            ):
-                levels = [latest]
-                counted = {
-                    slot: _value(fall.after, slot) + _value(fall.before, slot) - _value(latest, slot) for slot in counts
-                }
+                levels = [one.before for one in falls]
+            elif len(latest) == len(falls) and all(_reaches(values[slot], latest[0], slot) for slot in counts):
+                levels = latest
             else:
                 continue
+            counted = {slot: sum(one.counted(slot) for one in falls) for slot in counts}
             self._levels = [*levels, last[:]]
             # What was taken for the news of restarts, and of rises.
             self._debts = {slot: debt for slot, debt in counted.items() if debt > 0.0}

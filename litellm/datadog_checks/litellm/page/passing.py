@@ -78,6 +78,7 @@ class Passing:
     def take(self, known: set[int]) -> list[PassingSample]:
         """Take out the samples that have to be learned: those that are known by now, and those that share a context."""
         by_now = {identity for identity, one in self.samples.items() if one.series in one.kind.family.series}
-        taken = [self.samples.pop(identity) for identity in known | by_now | self._shared]
+        wanted = known | by_now | self._shared
+        taken = [self.samples.pop(identity) for identity in list(self.samples) if identity in wanted]
         self.is_on = self.is_on and len(taken) < self.lines // 2 and self.lines * 2 >= MANY
         return taken
