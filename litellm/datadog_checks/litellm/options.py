@@ -144,9 +144,11 @@ _WORDS_OF_SWITCHES = frozenset({'0', '1', 'f', 'false', 'n', 'no', 'off', 'on', 
 # To the base package, any word is true here.
 _SWITCH_WITHOUT_WORDS = 'tls_validate_hostname'
 
-# Options that list metrics, and what they may say of one.
+# Options that list metrics, and what they may say of one. The last ones are for the type `metadata`.
 _METRICS = ('extra_metrics', 'metrics')
-_KEYS_OF_METRIC = ('name', 'type', 'label', 'scale', 'status_map')
+_KEYS_OF_METRIC = (
+    'name', 'type', 'scale', 'status_map', 'label', 'scheme', 'final_scheme', 'pattern', 'part_map'
+)  # fmt: skip
 _KEYS_OF_METRIC_PATTERNS = ('include', 'exclude')
 
 _KEYS_OF_PROXY = ('http', 'https', 'no_proxy')

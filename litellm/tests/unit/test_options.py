@@ -499,6 +499,29 @@ def test_a_regular_expression_that_is_none_is_refused_at_the_start_by_name(optio
         LitellmCheck('litellm', {}, [{'openmetrics_endpoint': ENDPOINT, option: value}])
 
 
+@pytest.mark.parametrize(
+    'metric',
+    [
+        {
+            'type': 'metadata',
+            'label': 'v',
+            'name': 'version',
+            'scheme': 'regex',
+            'pattern': 'v(.+)',
+            'final_scheme': 'x',
+        },
+        {'type': 'metadata', 'label': 'v', 'name': 'version', 'scheme': 'parts', 'part_map': {'major': '1'}},
+        {'type': 'service_check', 'status_map': {'1': 'ok'}},
+        {'type': 'temporal_percent', 'scale': 'second'},
+    ],
+    ids=lambda metric: f'{metric["type"]}, {list(metric)[-1]}',
+)
+def test_a_metric_may_have_all_that_the_base_package_reads(metric: dict[str, Any]) -> None:
+    check = LitellmCheck('litellm', {}, [{'openmetrics_endpoint': ENDPOINT, 'extra_metrics': [{'litellm_x': metric}]}])
+
+    check.configure_scrapers()
+
+
 @pytest.mark.parametrize('option', ['extra_metrics', 'metrics'])
 @pytest.mark.parametrize(
     'metric',
