@@ -288,6 +288,21 @@ def test_nothing_is_counted_for_a_page_of_another_process_that_tells_no_time_of_
     ] == [0, 0, 0, 3, 1]
 
 
+@pytest.mark.parametrize('no_time', KINDS_OF_NO_TIME)
+def test_nothing_is_counted_for_such_pages_of_two_processes_however_many_of_others_came_between(
+    no_time: object, pages: Pages
+) -> None:
+    one, other = START - 60, START - 50
+    for value, created in [(1_000_000, other), (100, one)] * 2:
+        pages.show(*_lines(value, created))
+    counted = pages.show(*_lines(101, no_time))
+    for _ in range(ledger.FORGET_AFTER - 1):
+        counted += pages.show(f'{REQUESTS}_total{{n="1"}} 1', f'{REQUESTS}_created{{n="1"}} {START - 40}')
+    counted += pages.show(*_lines(1_000_002, no_time))
+
+    assert [counted, pages.show(*_lines(103, one)), pages.show(*_lines(1_000_002, other))] == [0, 3, 2]
+
+
 @pytest.mark.parametrize(('value', 'rise'), [(130, 30), (40, 40)])
 @pytest.mark.parametrize('no_time', KINDS_OF_NO_TIME)
 def test_what_no_longer_tells_its_time_of_creation_goes_on_after_a_while(

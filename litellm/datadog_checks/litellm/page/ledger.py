@@ -29,7 +29,8 @@ showing it counts in full what came to be before the first page, by up to as muc
 
 A series that has told when it was created counts nothing on a page that does not tell, or tells what is no time: the
 page may be of another process, or of a new one. What it counts there counts on the next page that tells, or after
-`FORGET_AFTER` pages without any. One that tells for the first time has started over if it is lower than before.
+`FORGET_AFTER` pages without any, `PARKED_PAGES` where several processes answer. One that tells for the first time has
+started over if it is lower than before. One that is new counts in full.
 
 Without `_created` (several workers in multiprocess mode) a page covers all processes, and nothing but a restart of them
 all makes a counter lower. So one that fell from one page to the next proves that all have started over, and the values
@@ -132,6 +133,11 @@ class Ledger:
     def several_processes(self) -> bool:
         """True if several processes have taken turns lately."""
         return self.pages < self._several_until
+
+    @property
+    def _remembers(self) -> int:
+        """The number of pages for which it is remembered what other processes may hold."""
+        return PARKED_PAGES if self.several_processes else FORGET_AFTER
 
     @property
     def levels_alternate(self) -> bool:
@@ -255,7 +261,7 @@ class Ledger:
             series = all_series[slot]
             assert series is not None
             rise = increments.pop(slot, 0.0)
-            if self.pages - self._untold.setdefault(series, self.pages) < FORGET_AFTER:
+            if self.pages - self._untold.setdefault(series, self.pages) < self._remembers:
                 _keep(slot, last[slot], reading)
                 continue
             released.add(series)
@@ -494,7 +500,7 @@ class Ledger:
 
         Series that lose their time of creation no longer tell it.
         """
-        horizon = self.pages - (PARKED_PAGES if self.several_processes else FORGET_AFTER)
+        horizon = self.pages - self._remembers
         newest = -math.inf
         for series in all_series:
             if series.created_slot is not None and gone[series.created_slot]:
