@@ -119,6 +119,8 @@ class Ledger:
         self._started: float | None = None
         # Counts that had no number on the first page, nor since.
         self._never_read: set[Slot] = set()
+        # How many series have no sample, and are known for what other processes hold.
+        self._parked_alone = 0
         # By series that no longer tells when it was created, though it did: since which page.
         self._untold: dict[Series, int] = {}
         # The smallest number of unreadable lines on any page so far.
@@ -498,18 +500,23 @@ class Ledger:
     def forget_parked(self, all_series: Iterable[Series], gone: Flags) -> None:
         """Forget the incarnations that other processes hold and have not shown for long.
 
-        Series that lose their time of creation no longer tell it.
+        Series that lose their time of creation no longer tell it. What others hold of series that are forgotten early is
+        not remembered, nor, for long, where more than `MANY` have no sample left.
         """
-        horizon = self.pages - self._remembers
-        newest = -math.inf
+        horizon = self.pages - (self._remembers if self._parked_alone <= MANY else FORGET_AFTER)
+        pages_left_out, newest = self._slots.pages_left_out, -math.inf
+        self._parked_alone = 0
         for series in all_series:
             if series.created_slot is not None and gone[series.created_slot]:
                 self._untold.setdefault(series, self.pages)
             if series.parked is None:
                 continue
-            newest = max(newest, series.parked.forget(horizon))
+            is_early = all(gone[slot] and pages_left_out[slot] < FORGET_AFTER for slot in series.slots) and series.slots
+            newest = max(newest, series.parked.forget(self.pages if is_early else horizon))
             if not series.parked:
                 series.parked = None
+            elif not series.slots:
+                self._parked_alone += 1
         self._forgotten_until = max(self._forgotten_until, newest + DATE_IS_BEHIND)
 
     def forget(self, gone: Flags, until: float) -> None:
