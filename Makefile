@@ -52,8 +52,12 @@ coverage: $(NEWEST)/ready  ## list branches of the check that `make test faults 
 test-newest: $(NEWEST)/ready
 	cd litellm && ../$(NEWEST)/bin/python -m pytest -q tests/unit tests/laws tests/http $(cover)
 
+# The form of secrets is none of the base package's. On the oldest one, with its Python, it is left to `make faults`, as
+# this is what `make test` waits for.
+of_secrets = tests/laws/test_outgoing.py
+
 test-oldest: $(OLDEST)/ready
-	cd litellm && ../$(OLDEST)/bin/python -m pytest -q tests/unit tests/laws tests/http
+	cd litellm && ../$(OLDEST)/bin/python -m pytest -q tests/unit tests/laws tests/http --ignore $(of_secrets)
 
 test-tools: $(NEWEST)/ready
 	$(NEWEST)/bin/python -m pytest -q tools/tests/quick tools/tests/real
@@ -69,7 +73,7 @@ faults-newest: $(NEWEST)/ready
 	cd litellm && ../$(NEWEST)/bin/python -m pytest -q tests/faults $(if $(COVER),$(cover) --cov-append)
 
 faults-oldest: $(OLDEST)/ready
-	cd litellm && ../$(OLDEST)/bin/python -m pytest -q tests/faults
+	cd litellm && ../$(OLDEST)/bin/python -m pytest -q tests/faults $(of_secrets)
 
 .PHONY: exactness
 exactness: $(NEWEST)/ready  ## compare counts with what was sent while the real LiteLLM is killed, restarted and expires series

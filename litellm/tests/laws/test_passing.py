@@ -238,7 +238,7 @@ rises = st.lists(st.none() | st.integers(0, 3), min_size=6, max_size=6)
     history=st.lists(st.tuples(rises, st.sampled_from(['whole', 'whole', 'cut', 'empty'])), min_size=2, max_size=25),
     options=st.sampled_from([{}, {'idle_counts': 'always'}, {'exclude_labels': ['end_user']}, {'max_contexts': 50}]),
 )
-@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_a_random_history_counts_the_same_whether_samples_pass_or_not(
     history: list[tuple[list[int | None], str]], options: dict[str, Any]
 ) -> None:

@@ -454,7 +454,7 @@ random_options = st.fixed_dictionaries(
     st.sampled_from(['text', 'text with _created', 'OpenMetrics']),
     st.booleans(),
 )
-@settings(max_examples=80, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=50, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_a_hostile_page_means_the_same(
     families: list[Family], options: dict[str, Any], form: str, pass_at_once: bool
 ) -> None:

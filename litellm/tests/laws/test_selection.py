@@ -371,7 +371,7 @@ def test_the_cpu_time_is_asked_for_though_it_is_not_collected(proxy: SimulatedPr
     load=st.sampled_from([0.0001, 0.001, 0.5]),
     workers=st.integers(1, 2),
 )
-@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_whatever_copies_come_every_event_is_counted_in_the_end(kept: list[bool], load: float, workers: int) -> None:
     with SimulatedProxy(workers) as proxy:
         proxy.load = load
@@ -407,7 +407,7 @@ def test_a_family_that_loses_its_last_sample_is_not_held_against_the_query(proxy
     rest=st.integers(1, 4),
     every=st.integers(2, 5),
 )
-@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_whatever_comes_of_requests_by_name_a_proxy_that_serves_whole_pages_is_scraped(
     answers: list[str | None], rest: int, every: int
 ) -> None:

@@ -274,7 +274,7 @@ def runs_of(url: str, number: int) -> list[bool]:
     answers=st.lists(st.sampled_from([None, *SUSPECT]), max_size=30),
     rest=st.integers(1, 4),
 )
-@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_whatever_comes_of_compression_a_proxy_that_answers_plainly_is_scraped(
     answers: list[str | None], rest: int
 ) -> None:
@@ -293,7 +293,7 @@ def test_whatever_comes_of_compression_a_proxy_that_answers_plainly_is_scraped(
     answers=st.lists(st.sampled_from([None, *SUSPECT, *UNEXPECTED]), max_size=30),
     rest=st.integers(1, 4),
 )
-@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_whatever_comes_of_optimized_requests_never_two_scrapes_fail_in_a_row(
     answers: list[str | None], rest: int
 ) -> None:
