@@ -500,8 +500,8 @@ class Ledger:
     def forget_parked(self, all_series: Iterable[Series], gone: Flags) -> None:
         """Forget the incarnations that other processes hold and have not shown for long.
 
-        Series that lose their time of creation no longer tell it. What others hold of a series that is forgotten early is
-        not remembered, nor for long where more than `MANY` have no sample left.
+        Series that lose their time of creation no longer tell it. What others hold of a series that is forgotten early
+        is not remembered, nor for long where more than `MANY` have no sample left.
         """
         horizon = self.pages - (self._remembers if self._parked_alone <= MANY else FORGET_AFTER)
         pages_left_out, newest = self._slots.pages_left_out, -math.inf
