@@ -435,9 +435,7 @@ class Ledger:
         slots = self._slots
         return (
             any(
-                not slots.kinds[slot].is_sum
-                and self._slots.was_on_page_before(slot)
-                and _is_dateless(slots.series[slot])
+                not slots.kinds[slot].is_sum and slots.was_on_page_before(slot) and _is_dateless(slots.series[slot])
                 for slot in fallen
             )
             and (started is None or started != self._started)
@@ -511,7 +509,9 @@ class Ledger:
                 self._untold.setdefault(series, self.pages)
             if series.parked is None:
                 continue
-            is_early = all(gone[slot] and pages_left_out[slot] < FORGET_AFTER for slot in series.slots) and series.slots
+            is_early = bool(series.slots) and all(
+                gone[slot] and pages_left_out[slot] < FORGET_AFTER for slot in series.slots
+            )
             newest = max(newest, series.parked.forget(self.pages if is_early else horizon))
             if not series.parked:
                 series.parked = None

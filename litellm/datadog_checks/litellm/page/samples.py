@@ -174,7 +174,7 @@ class SampleTable:
         self.unlearned = 0
         self.passing.begin()
         may_pass = may_pass and not self._tells_unwanted and not self._rules.shared.is_wanted
-        self._may_pass = frozenset(filter(_is_dateless, self._families.values())) if may_pass else frozenset()
+        self._may_pass = frozenset(filter(_tells_no_times, self._families.values())) if may_pass else frozenset()
         self._known_before = self.slots.samples
         try:
             reading = self._recognition.read(batches, bad_lines)
@@ -203,10 +203,10 @@ class SampleTable:
                 series.parked.keep([at.get(slots.kinds[one].key, len(at)) for one in series.slots])
                 series.parked.names = None
             if kind.is_count:
-                counts[_identity(kind, series)] = slot
+                counts[_identity(kind, series.key)] = slot
             is_first = kind.is_created or slot == series.slots[0]
             if is_first and kind.family.created is not None and all(map(slots.is_new.__getitem__, series.slots)):
-                times[_identity(kind.family.created, series)] = series
+                times[_identity(kind.family.created, series.key)] = series
         found = []
         for key, value, seen in self._archive.take(counts.keys() | times.keys()):
             if key in times:
@@ -406,7 +406,7 @@ class SampleTable:
                 # Not all that a page says of a time of creation can be one.
                 value = series.created if kind.is_created else slots.last[slot]
                 if not isnan(value):
-                    self._archive.put(_identity(kind, series), value, series.seen)
+                    self._archive.put(_identity(kind, series.key), value, series.seen)
             if kind.family.whole:
                 kind.family.whole.pop(slot, None)
             if series is not None:
@@ -609,7 +609,7 @@ class SampleTable:
             context = _hash_of_context(self._stored_tags(tags), hostname)
             if context in self._tag_sets:
                 return False
-        self.passing.put(hash((kind.key, key)), PassingSample(kind, key, sample, value, tags, hostname, context))
+        self.passing.put(_identity(kind, key), PassingSample(kind, key, sample, value, tags, hostname, context))
         return True
 
     def _learn_passed(self) -> Iterator[tuple[Slot, float]]:
@@ -825,7 +825,7 @@ class SampleTable:
         return frozenset([known[tag] for tag in tags])
 
 
-def _is_dateless(family: Family) -> bool:
+def _tells_no_times(family: Family) -> bool:
     """Tell whether series of a family are known, none of which tells when it was created."""
     if family.is_dated is None:
         series = next(filter(None, family.series.values()), None)
@@ -838,9 +838,9 @@ def _hash_of_context(stored: frozenset[str], hostname: str) -> int:
     return hash((hostname, stored))
 
 
-def _identity(kind: SampleKind, series: Series) -> int:
+def _identity(kind: SampleKind, series: int) -> int:
     """Return a hash of a sample, the same in any spelling."""
-    return hash((kind.key, series.key))
+    return hash((kind.key, series))
 
 
 def _parsed(labels: bytes) -> tuple[dict[str, str], dict[str, str]]:
