@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import count
 from typing import Any
 
+import prometheus_client.metrics
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import Counter as PrometheusCounter
 
 from datadog_checks.litellm import LitellmCheck
 from datadog_checks.litellm.scrapers.exact import ExactScraper
@@ -228,6 +233,30 @@ def test_series_whose_tags_are_the_same_count_together(server: PageServer) -> No
 
         assert show(0, 1, 2, 3) == 6.0
         assert show(0, 1, 4, 5) == 4.0
+
+
+def test_every_event_of_callers_that_come_and_go_counts_once_on_pages_of_the_real_client_library(
+    pages: Pages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As in multiprocess mode, where it tells no times of creation.
+    monkeypatch.setattr(prometheus_client.metrics, '_use_created', False)
+    registry, chance = CollectorRegistry(), random.Random(4)
+    counter = PrometheusCounter(f'{REQUESTS}_total', 'Requests.', ['end_user'], registry=registry)
+    happened, counted, users, here = 0, 0.0, count(), ['first']
+    counter.labels('first').inc()
+    pages.see(generate_latest(registry).decode())
+    for new in (1_500, 3_000, 0, 1_500, 50):
+        here += [f'u{next(users)}' for _ in range(new)]
+        for user in [*here[len(here) - new :], *chance.sample(here, len(here) // 3)]:
+            counter.labels(user).inc()
+            happened += 1
+        counted += sum(pages.see(generate_latest(registry).decode()).counts.values())
+        gone = set(chance.sample(here, len(here) // 2))
+        for user in gone:
+            counter.remove(user)
+        here = [user for user in here if user not in gone]
+
+    assert counted == happened
 
 
 # By user: what each has beyond the page before, or None if the page leaves it out.
